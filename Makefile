@@ -1,0 +1,50 @@
+# Every target sets itself up: a virtual environment with the pinned dependencies, in .venv.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ARGS   ?=
+
+.PHONY: run up send watch test check format lock clean
+.DEFAULT_GOAL := run
+
+$(READY): requirements-dev.txt requirements-worker.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on the PATH; name yours with 'make PYTHON=…'"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --requirement requirements-worker.txt
+	@touch $@
+
+run: $(READY)    ## the demo: assess a fleet on the local cloud, show what arrived
+	@$(BIN)/python -m commands run $(ARGS)
+
+up: $(READY)     ## leave the local cloud and the app running
+	@$(BIN)/python -m commands up $(ARGS)
+
+send: $(READY)   ## send a request
+	@$(BIN)/python -m commands send $(ARGS)
+
+watch: $(READY)  ## follow outcomes and alerts
+	@$(BIN)/python -m commands watch $(ARGS)
+
+test: $(READY)   ## all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## types, lint, format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY)   ## pin again what pyproject.toml allows
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --extra dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

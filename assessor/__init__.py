@@ -1,0 +1,1 @@
+"""The domain: what an assessment is, and what becomes of it. No trigger, no host."""

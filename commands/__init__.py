@@ -1,0 +1,1 @@
+"""The commands that a person types: run the demo, send requests, watch what arrives."""

@@ -1,0 +1,1 @@
+"""Azure on this machine: Service Bus, ARM, managed identity and a Functions host."""
