@@ -1,0 +1,15 @@
+"""A local Azure Service Bus: AMQP 1.0 on a port, for the unchanged `azure-servicebus` SDK.
+
+What a client sees of the service's Standard tier: queues, topics with subscriptions and correlation
+filters, peek-lock with expiry and renewal, dead letters, deferral, scheduling, time to live,
+duplicate detection, the size limit, and `$management`. Started from the official emulator's config
+format, and reached like the emulator, with `UseDevelopmentEmulator=true` in the connection string.
+
+Left out: sessions, transactions, SQL filters, auto-forwarding, the administration API, TLS and
+AMQP over WebSockets, quotas and throttling, and checking the tokens that `$cbs` is given.
+"""
+
+from localcloud.servicebus.entities import Entities, load_entities, parse_entities
+from localcloud.servicebus.server import ServiceBus
+
+__all__ = ["Entities", "ServiceBus", "load_entities", "parse_entities"]

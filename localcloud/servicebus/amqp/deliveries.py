@@ -1,0 +1,62 @@
+"""Deliveries and errors in Proton's terms: reading, sending, refusing."""
+
+from typing import Any
+from uuid import UUID
+
+import cproton
+from proton import Condition, Delivery, symbol
+
+from localcloud.servicebus.errors import ErrorCondition
+
+
+def lock_token(delivery: Any) -> UUID:  # noqa: ANN401 - Proton has no types
+    """The lock token in a delivery's tag.
+
+    Proton would decode the tag as UTF-8, which a UUID is not.
+    """
+    tag = cproton.bytes2pybytes(cproton.lib.pn_delivery_tag(delivery._impl))  # noqa: SLF001
+    return UUID(bytes_le=tag)
+
+
+def read(link: Any, delivery: Any) -> bytes:  # noqa: ANN401 - Proton has no types
+    """The whole content of a complete incoming delivery."""
+    content = link.recv(delivery.pending) if delivery.pending else b""
+    link.advance()
+    return bytes(content or b"")
+
+
+def send(link: Any, tag: bytes, payload: bytes, *, settled: bool) -> None:  # noqa: ANN401
+    """Send one delivery."""
+    delivery = link.delivery(tag)
+    link.stream(payload)
+    link.advance()
+    if settled:
+        delivery.settle()
+
+
+def accept(delivery: Any) -> None:  # noqa: ANN401 - Proton has no types
+    """Settle an incoming delivery as accepted."""
+    delivery.update(Delivery.ACCEPTED)
+    delivery.settle()
+
+
+def reject(delivery: Any, error: ErrorCondition) -> None:  # noqa: ANN401 - Proton has no types
+    """Settle a delivery, in either direction, as rejected with an error."""
+    delivery.local.condition = proton_condition(error)
+    delivery.update(Delivery.REJECTED)
+    delivery.settle()
+
+
+def echo(delivery: Any) -> None:  # noqa: ANN401 - Proton has no types
+    """Confirm a settlement: the receiver's own outcome, settled, without its error."""
+    state = delivery.remote_state
+    if state == Delivery.MODIFIED:
+        delivery.local.failed = delivery.remote.failed
+        delivery.local.undeliverable = delivery.remote.undeliverable
+    delivery.update(state)
+    delivery.settle()
+
+
+def proton_condition(error: ErrorCondition) -> Any:  # noqa: ANN401 - Proton has no types
+    """The error as Proton takes it."""
+    return Condition(symbol(error.name), error.description)
