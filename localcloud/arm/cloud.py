@@ -1,0 +1,157 @@
+"""The state of the local ARM: its VMs, their operations, and what may be asked of them.
+
+Free of HTTP and of tasks; time and new IDs come from outside.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from localcloud.arm import errors
+from localcloud.arm.clock import Clock, seconds
+from localcloud.arm.model import Power, Vm
+from localcloud.arm.operations import Operation, State
+
+DEFAULT_EXPIRY_SECONDS: Final = 4 * 3600.0
+"""How long after its end an operation can be read; not documented by Azure."""
+
+
+class Cloud:
+    """VMs by resource ID and operations by name.
+
+    Args:
+        vms: the VMs to begin with.
+        clock: the time.
+        new_id: returns a fresh operation name, a UUID.
+        time_scale: how many times faster than real an assessment runs.
+        expiry_seconds: how long after its end an operation is remembered; not scaled.
+        extra_groups: lower-case resource group IDs that exist without VMs.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one independent property of the cloud
+        self,
+        vms: Iterable[Vm],
+        *,
+        clock: Clock,
+        new_id: Callable[[], str],
+        time_scale: float = 1,
+        expiry_seconds: float = DEFAULT_EXPIRY_SECONDS,
+        extra_groups: Iterable[str] = (),
+    ) -> None:
+        self._clock = clock
+        self._new_id = new_id
+        self._time_scale = time_scale
+        self._expiry = seconds(expiry_seconds)
+        self._vms = {vm.key: vm for vm in vms}
+        self._groups = {
+            _group_key(vm.subscription_id, vm.resource_group) for vm in self._vms.values()
+        }
+        self._groups.update(extra_groups)
+        self._subscriptions = {group.split("/")[2] for group in self._groups}
+        self._operations: dict[str, Operation] = {}
+        self._issued: dict[str, list[str]] = {}
+
+    @property
+    def vms(self) -> Mapping[str, Vm]:
+        """The VMs by lower-case resource ID."""
+        return self._vms
+
+    def require_subscription(self, subscription_id: str) -> None:
+        """Lets a known subscription pass.
+
+        Raises:
+            ArmError: 404 SubscriptionNotFound.
+        """
+        if subscription_id.lower() not in self._subscriptions:
+            raise errors.subscription_not_found(subscription_id)
+
+    def vm(self, subscription_id: str, group: str, name: str) -> Vm:
+        """Returns a VM.
+
+        Raises:
+            ArmError: 404, for the group or for the VM.
+        """
+        group_key = self._require_group(subscription_id, group)
+        key = f"{group_key}/providers/microsoft.compute/virtualmachines/{name.lower()}"
+        vm = self._vms.get(key)
+        if vm is None:
+            raise errors.vm_not_found(group, name)
+        return vm
+
+    def in_scope(self, subscription_id: str, group: str = "") -> list[Vm]:
+        """Returns the VMs of a subscription or of one resource group, ordered by ID.
+
+        Raises:
+            ArmError: 404 for an unknown group.
+        """
+        prefix = f"/subscriptions/{subscription_id.lower()}/"
+        if group:
+            prefix = self._require_group(subscription_id, group) + "/"
+        return [vm for key, vm in sorted(self._vms.items()) if key.startswith(prefix)]
+
+    def begin_assessment(self, vm: Vm) -> Operation:
+        """Begins assessPatches on a VM.
+
+        Raises:
+            ArmError: 409, when the VM can't be assessed now or already is.
+        """
+        if vm.provisioning_state == "Deleting":
+            raise errors.vm_being_deleted(vm.name)
+        if vm.power not in {Power.RUNNING, Power.STARTING}:
+            raise errors.vm_not_running()
+        if not vm.has_agent:
+            raise errors.vm_without_agent()
+        now = self._clock()
+        last = self.last_operation(vm)
+        if last is not None and last.state(now) is State.IN_PROGRESS:
+            raise errors.assessment_in_progress(vm.name)
+        replay = vm.verbatim if vm.key not in self._issued else None
+        ends = now + seconds(vm.duration_seconds / self._time_scale)
+        name = replay.activity_id if replay else self._new_id()
+        operation = Operation(name, vm, now, ends, ends + self._expiry, replay)
+        self._operations[name] = operation
+        self._issued.setdefault(vm.key, []).append(name)
+        return operation
+
+    def operation(self, subscription_id: str, location: str, name: str) -> Operation:
+        """Returns an operation that is still remembered.
+
+        Raises:
+            ArmError: 404.
+        """
+        operation = self._operations.get(name.lower())
+        if (
+            operation is None
+            or self._clock() >= operation.expires
+            or operation.vm.subscription_id.lower() != subscription_id.lower()
+            or operation.vm.region.name != location.lower()
+        ):
+            raise errors.operation_not_found()
+        return operation
+
+    def last_operation(self, vm: Vm) -> Operation | None:
+        """Returns a VM's latest assessment, None if there was none."""
+        names = self._issued.get(vm.key)
+        return self._operations[names[-1]] if names else None
+
+    def issued(self, vm: Vm) -> list[str]:
+        """Returns the activity IDs of a VM's assessments, oldest first."""
+        return list(self._issued.get(vm.key, ()))
+
+    def replace(self, vm: Vm) -> None:
+        """Puts a VM in the place of the one with its ID; a running assessment is not affected."""
+        self._vms[vm.key] = vm
+
+    def delete(self, vm: Vm) -> None:
+        """Takes a VM away. Its resource group stays, and so do its operations."""
+        del self._vms[vm.key]
+
+    def _require_group(self, subscription_id: str, group: str) -> str:
+        self.require_subscription(subscription_id)
+        key = _group_key(subscription_id, group)
+        if key not in self._groups:
+            raise errors.group_not_found(group)
+        return key
+
+
+def _group_key(subscription_id: str, group: str) -> str:
+    return f"/subscriptions/{subscription_id}/resourcegroups/{group}".lower()

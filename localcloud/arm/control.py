@@ -1,0 +1,119 @@
+"""The control surface: what a test or a person may ask of the local ARM that Azure has not.
+
+``GET /calls``, ``GET /fleet``, ``GET|POST|DELETE /faults``, ``POST /vms{resourceId}/patches`` and
+``DELETE /vms{resourceId}``. Plain HTTP on its own port, without authentication, on 127.0.0.1 only.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from json import JSONDecodeError
+
+from aiohttp import web
+
+from localcloud.arm.calls import CallLog
+from localcloud.arm.cloud import Cloud
+from localcloud.arm.faults import FaultError, FaultPlan, parse_rules
+from localcloud.arm.fleet import MissingVm
+from localcloud.arm.model import Json, Vm
+from localcloud.arm.scenario import ScenarioError, apply, parse_change
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class Control:
+    """Serves the control surface of one cloud; ``missing`` are VMs only talked about."""
+
+    cloud: Cloud
+    faults: FaultPlan
+    calls: CallLog
+    missing: tuple[MissingVm, ...] = ()
+
+    def application(self) -> web.Application:
+        """Returns the web application."""
+        application = web.Application(middlewares=[_explain])
+        router = application.router
+        router.add_get("/calls", self._calls)
+        router.add_get("/fleet", self._fleet)
+        router.add_get("/faults", self._list_faults)
+        router.add_post("/faults", self._add_faults)
+        router.add_delete("/faults", self._clear_faults)
+        router.add_post("/vms{id:/.+}/patches", self._change)
+        router.add_delete("/vms{id:/.+}", self._delete)
+        return application
+
+    async def _calls(self, _: web.Request) -> web.Response:
+        return web.json_response(self.calls.as_json())
+
+    async def _fleet(self, _: web.Request) -> web.Response:
+        vms = [self._entry(vm) for vm in self.cloud.vms.values()]
+        missing = [vm.as_json() for vm in self.missing]
+        return web.json_response({"vms": vms, "missing": missing})
+
+    async def _list_faults(self, _: web.Request) -> web.Response:
+        return web.json_response({"used": self.faults.used()})
+
+    async def _add_faults(self, request: web.Request) -> web.Response:
+        self.faults.add(parse_rules(await request.json()))
+        return web.json_response({"used": self.faults.used()}, status=201)
+
+    async def _clear_faults(self, _: web.Request) -> web.Response:
+        self.faults.clear()
+        return web.Response(status=204)
+
+    async def _change(self, request: web.Request) -> web.Response:
+        document = await request.json()
+        if not isinstance(document, dict):
+            raise ScenarioError("body", "must be an object")
+        vm = self._vm(request)
+        changed = apply(vm, parse_change(document, vm))
+        self.cloud.replace(changed)
+        return web.json_response(self._entry(changed))
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self.cloud.delete(self._vm(request))
+        return web.Response(status=204)
+
+    def _vm(self, request: web.Request) -> Vm:
+        vm = self.cloud.vms.get(request.match_info["id"].lower())
+        if vm is None:
+            raise web.HTTPNotFound(text="no such VM")
+        return vm
+
+    def _entry(self, vm: Vm) -> Json:
+        grave, other = vm.assessment.counts()
+        if vm.verbatim is not None:
+            grave = vm.verbatim.result["criticalAndSecurityPatchCount"]
+            other = vm.verbatim.result["otherPatchCount"]
+        return {
+            "id": vm.id,
+            "location": vm.region.name,
+            "osType": vm.image.os_type,
+            "osName": vm.image.os_name,
+            "behaviour": vm.behaviour,
+            "power": vm.power.value,
+            "agent": vm.has_agent,
+            "tags": dict(vm.tags),
+            "durationSeconds": vm.duration_seconds,
+            "expectedOutcome": vm.expected_outcome,
+            "skipReason": vm.skip_reason,
+            "operationStatus": vm.assessment.operation_status,
+            "status": vm.assessment.status,
+            "criticalAndSecurityPatchCount": grave,
+            "otherPatchCount": other,
+            "rebootPending": vm.verbatim.result["rebootPending"]
+            if vm.verbatim
+            else vm.assessment.reboot_pending,
+            "activityIds": self.cloud.issued(vm),
+        }
+
+
+@web.middleware
+async def _explain(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Answers what can't be understood with 400 and the part that is wrong."""
+    try:
+        return await handler(request)
+    except JSONDecodeError as error:
+        return web.json_response({"error": f"not JSON: {error.msg}"}, status=400)
+    except (FaultError, ScenarioError) as error:
+        return web.json_response({"field": error.field, "error": error.problem}, status=400)

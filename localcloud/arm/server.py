@@ -1,0 +1,297 @@
+"""ARM over HTTP: authenticates, authorises, answers with the headers that were recorded.
+
+With a time scale of 1, answers are as recorded: no ``Retry-After``, so a client polls at its own
+30 seconds. With a larger scale, the 202 and the polls carry ``Retry-After: max(1, 30/scale)``:
+the client must look as often *per assessment* as it would in production, and this header is the
+only way to tell an unchanged client so. Left out: ARM's redirection between regions, batching,
+``$filter``, deleted resources' 204, and answers other than JSON.
+"""
+
+import asyncio
+import math
+import uuid
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from localcloud.arm import bodies, errors
+from localcloud.arm.access import AccessControl
+from localcloud.arm.buckets import Buckets, Overdraw, Subject
+from localcloud.arm.calls import Call, CallLog
+from localcloud.arm.clock import Clock, compact, timestamp, unix_seconds
+from localcloud.arm.cloud import Cloud
+from localcloud.arm.faults import Answer, FaultPlan, Reset, Slow
+from localcloud.arm.model import Vm
+from localcloud.arm.operations import Operation, State
+from localcloud.arm.routing import Kind, Route, resolve
+
+_POLL_SECONDS = 30
+_PAGE_SIZE = 50
+_READS_AN_HOUR = 12000
+_WRITES_AN_HOUR = 1200
+
+
+@dataclass
+class Exchange:
+    """What becomes known of a request while it is answered."""
+
+    kind: Kind = Kind.OTHER
+    vm_key: str = ""
+    vm_id: str = ""
+    activity_id: str = ""
+    subject: Subject = field(default_factory=lambda: Subject("", "", ""))
+
+
+@dataclass
+class Reply:
+    """An answer before the headers that all answers share."""
+
+    status: int
+    body: bytes = b""
+    headers: CIMultiDict[str] = field(default_factory=CIMultiDict)
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+@dataclass(frozen=True)
+class ArmServer:
+    """Serves a :class:`Cloud` as Azure Resource Manager does.
+
+    Attributes:
+        cloud: the state.
+        access: tokens and roles.
+        buckets: request limits.
+        faults: what to break.
+        calls: where calls are noted.
+        clock: the time.
+        time_scale: how many times faster than real assessments run.
+    """
+
+    cloud: Cloud
+    access: AccessControl
+    buckets: Buckets
+    faults: FaultPlan
+    calls: CallLog
+    clock: Clock
+    time_scale: float = 1
+
+    def application(self) -> web.Application:
+        """Returns the web application."""
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        return application
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        exchange = Exchange()
+        reset = None
+        try:
+            reply, reset = await self._answer(request, exchange)
+        except errors.ArmError as error:
+            reply = Reply(error.status, bodies.encode(error.body()), CIMultiDict(error.headers))
+        self._note(request, exchange, 0 if reset else reply.status)
+        if reset:
+            _break(request)
+        return self._finish(request, exchange, reply)
+
+    async def _answer(self, request: web.Request, exchange: Exchange) -> tuple[Reply, Reset | None]:
+        caller = self.access.authenticate(
+            request.headers.get("Authorization"), now=unix_seconds(self.clock())
+        )
+        api_version = request.query.get("api-version", "")
+        if not api_version:
+            raise errors.missing_api_version()
+        monitor = request.query.get("monitor", "").lower() == "true"
+        route = resolve(request.method, request.path, monitor=monitor, api_version=api_version)
+        exchange.kind, exchange.vm_key, exchange.vm_id = route.kind, route.vm_key, route.vm_key
+        self.cloud.require_subscription(route.subscription_id)
+        self.access.authorize(caller, route.action, route.scope)
+        self._identify(route, exchange)
+        fault = self.faults.decide(route.kind, exchange.vm_key, route.subscription_id)
+        if isinstance(fault, Answer):
+            raise self._faulty(fault, exchange)
+        if isinstance(fault, Slow):
+            await asyncio.sleep(fault.seconds)
+        if fault == Reset():
+            return Reply(0), Reset()
+        overdraw = self.buckets.take(route.kind, exchange.subject)
+        if overdraw is not None:
+            raise self._throttled(overdraw)
+        reply = self._serve(route, exchange, request)
+        return reply, fault if isinstance(fault, Reset) else None
+
+    def _identify(self, route: Route, exchange: Exchange) -> None:
+        """Finds the VM behind a request, where there is one, for faults, limits and counts."""
+        vm = self.cloud.vms.get(route.vm_key)
+        if route.operation_name:
+            vm = self._operation(route).vm
+        region = vm.region.name if vm else route.location
+        if vm:
+            exchange.vm_key, exchange.vm_id = vm.key, vm.id
+        exchange.subject = Subject(route.subscription_id, region, exchange.vm_key)
+
+    def _serve(self, route: Route, exchange: Exchange, request: web.Request) -> Reply:
+        match route.kind:
+            case Kind.ASSESS:
+                return self._assess(self._vm(route), exchange, request)
+            case Kind.OPERATION:
+                return self._poll(self._operation(route))
+            case Kind.LOCATION:
+                return self._result(self._operation(route), request)
+            case Kind.GET_VM | Kind.INSTANCE_VIEW:
+                return self._read(self._vm(route), route.kind, request)
+            case Kind.LIST_GROUP | Kind.LIST_SUBSCRIPTION:
+                return self._list(route, request)
+            case Kind.OTHER:
+                raise errors.method_not_allowed(request.method)
+
+    def _assess(self, vm: Vm, exchange: Exchange, request: web.Request) -> Reply:
+        operation = self.cloud.begin_assessment(vm)
+        exchange.activity_id = operation.name
+        url = self._operation_url(operation, request)
+        reply = Reply(HTTPStatus.ACCEPTED, request_id=operation.name)
+        api_version = request.query["api-version"]
+        reply.headers["Location"] = f"{url}?monitor=true&api-version={api_version}"
+        reply.headers["Azure-AsyncOperation"] = f"{url}?api-version={api_version}"
+        self._pace(reply)
+        return reply
+
+    def _poll(self, operation: Operation) -> Reply:
+        now = self.clock()
+        reply = Reply(HTTPStatus.OK, bodies.encode(bodies.operation_body(operation, now)))
+        if operation.state(now) is State.IN_PROGRESS:
+            self._pace(reply)
+        return reply
+
+    def _result(self, operation: Operation, request: web.Request) -> Reply:
+        """What Location answers; 409 with the error of an operation that failed is assumed."""
+        state = operation.state(self.clock())
+        if state is State.IN_PROGRESS:
+            reply = Reply(HTTPStatus.ACCEPTED)
+            reply.headers["Location"] = str(request.url)
+            self._pace(reply)
+            return reply
+        if state is not State.SUCCEEDED:
+            body = {"error": operation.error().as_json()}
+            return Reply(HTTPStatus.CONFLICT, bodies.encode(body))
+        return Reply(HTTPStatus.OK, bodies.encode(bodies.result_body(operation)))
+
+    def _read(self, vm: Vm, kind: Kind, request: web.Request) -> Reply:
+        last, now = self.cloud.last_operation(vm), self.clock()
+        if kind is Kind.INSTANCE_VIEW:
+            body = bodies.instance_view_body(vm, last, now)
+        else:
+            expand = request.query.get("$expand", "").lower() == "instanceview"
+            body = bodies.vm_body(vm, last, now, instance_view=expand)
+        return Reply(HTTPStatus.OK, bodies.encode(body))
+
+    def _list(self, route: Route, request: web.Request) -> Reply:
+        """Pages by position; the real token is opaque and survives changes in between."""
+        query = request.query
+        view = query.get("$expand", "").lower() == "instanceview"
+        view = view or query.get("statusOnly", "").lower() == "true"
+        token = query.get("$skiptoken", "0")
+        start = int(token) if token.isdecimal() else 0
+        vms = self.cloud.in_scope(route.subscription_id, route.resource_group)
+        page, now = vms[start : start + _PAGE_SIZE], self.clock()
+        last_of = self.cloud.last_operation
+        body: dict[str, object] = {
+            "value": [bodies.vm_body(vm, last_of(vm), now, instance_view=view) for vm in page]
+        }
+        if start + _PAGE_SIZE < len(vms):
+            following = request.url.update_query({"$skiptoken": str(start + _PAGE_SIZE)})
+            body["nextLink"] = str(following)
+        return Reply(HTTPStatus.OK, bodies.encode(body))
+
+    def _vm(self, route: Route) -> Vm:
+        return self.cloud.vm(route.subscription_id, route.resource_group, route.vm_name)
+
+    def _operation(self, route: Route) -> Operation:
+        return self.cloud.operation(route.subscription_id, route.location, route.operation_name)
+
+    def _operation_url(self, operation: Operation, request: web.Request) -> str:
+        vm = operation.vm
+        return (
+            f"{request.url.origin()}/subscriptions/{vm.subscription_id}/providers"
+            f"/Microsoft.Compute/locations/{vm.region.name}/operations/{operation.name}"
+        )
+
+    def _pace(self, reply: Reply) -> None:
+        if self.time_scale > 1:
+            reply.headers["Retry-After"] = str(max(1, round(_POLL_SECONDS / self.time_scale)))
+
+    def _throttled(self, overdraw: Overdraw) -> errors.ArmError:
+        policy, now = overdraw.policy, self.clock()
+        throttle = errors.Throttle(
+            policy.name,
+            timestamp(overdraw.since, 0),
+            timestamp(now, 0),
+            policy.capacity,
+            policy.capacity + 1,
+        )
+        return errors.too_many_requests(throttle, max(1, math.ceil(overdraw.wait_seconds)))
+
+    def _faulty(self, fault: Answer, exchange: Exchange) -> errors.ArmError:
+        if fault.status == HTTPStatus.TOO_MANY_REQUESTS and fault.code is None:
+            policies = self.buckets.policies(exchange.kind)
+            policy = policies[0] if policies else "GetVM3Min"
+            now = timestamp(self.clock(), 0)
+            throttle = errors.Throttle(policy, now, now, 1, 2)
+            error = errors.too_many_requests(throttle, fault.retry_after)
+        else:
+            error = errors.usual(fault.status)
+            if fault.retry_after is not None:
+                error.headers = {**error.headers, "Retry-After": str(fault.retry_after)}
+        error.code = fault.code or error.code
+        error.message = fault.message or error.message
+        error.details = fault.details or error.details
+        return error
+
+    def _note(self, request: web.Request, exchange: Exchange, status: int) -> None:
+        self.calls.add(
+            Call(
+                exchange.kind,
+                exchange.vm_id,
+                self.clock(),
+                status,
+                self.buckets.policies(exchange.kind),
+                exchange.activity_id,
+                request.headers.get("x-ms-client-request-id", ""),
+            )
+        )
+
+    def _finish(self, request: web.Request, exchange: Exchange, reply: Reply) -> web.Response:
+        headers = reply.headers
+        correlation_id = str(uuid.uuid4())
+        region = exchange.subject.region or "eastus"
+        headers["Cache-Control"] = "no-cache"
+        headers["Pragma"] = "no-cache"
+        headers["Expires"] = "-1"
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["x-ms-request-id"] = reply.request_id
+        headers["x-ms-correlation-request-id"] = correlation_id
+        routing_id = f"{region.upper()}:{compact(self.clock())}:{correlation_id}"
+        headers["x-ms-routing-request-id"] = routing_id
+        headers.extend([("Server", "Microsoft-HTTPAPI/2.0"), ("Server", "Microsoft-HTTPAPI/2.0")])
+        remaining = self.buckets.remaining(exchange.kind, exchange.subject)
+        if remaining and reply.status < HTTPStatus.BAD_REQUEST:
+            headers["x-ms-ratelimit-remaining-resource"] = remaining
+        name, left = self._subscription_quota(request.method)
+        headers[f"x-ms-ratelimit-remaining-subscription-{name}"] = str(left)
+        if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
+            headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
+        if reply.body:
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
+
+    def _subscription_quota(self, method: str) -> tuple[str, int]:
+        """ARM's own hourly counters, which here count the whole run."""
+        if method == "GET":
+            return "reads", max(0, _READS_AN_HOUR - self.calls.count(write=False))
+        return "writes", max(0, _WRITES_AN_HOUR - self.calls.count(write=True))
+
+
+def _break(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
