@@ -7,7 +7,7 @@ done, ready messages are handed out, and a timer is set for the next change that
 import asyncio
 
 from localcloud.servicebus.broker import Broker
-from localcloud.servicebus.clock import Clock
+from localcloud.servicebus.clock import Clock, Milliseconds
 from localcloud.servicebus.dispatch import Consumer, Dispatcher
 from localcloud.servicebus.faults import Faults
 from localcloud.servicebus.store import MessageStore
@@ -31,6 +31,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._turn: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due: Milliseconds | None = None  # what the timer is set for
         self._closed = False
         self._dispatchers: dict[MessageStore, Dispatcher] = {}
         self._waiting: dict[Dispatcher, None] = {}  # an ordered set: those with something ready
@@ -77,14 +78,21 @@ class Hub:
         self._set_timer()
 
     def _set_timer(self) -> None:
+        due = self.broker.next_due()
+        if due == self._due and self._timer is not None:
+            return
+        self._due = due
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = self.broker.next_due()
         if due is not None and not self._closed:
             # One millisecond more: the loop's clock may be ahead of the bus's by a fraction of it.
             wait = max(0, due - self._clock() + 1) / 1000
-            self._timer = self._loop.call_later(min(wait, _LONGEST_WAIT_SECONDS), self.run)
+            self._timer = self._loop.call_later(min(wait, _LONGEST_WAIT_SECONDS), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.run()
 
     def close(self) -> None:
         """Do nothing any more."""

@@ -94,6 +94,8 @@ class Ingress:
 
     def advance(self) -> None:
         """Enqueue the messages whose time has come, in the order of their times."""
+        if not self._agenda:
+            return
         now = self._clock()
         while self._agenda and self._agenda[0][0] <= now:
             scheduled = self._scheduled.pop(heapq.heappop(self._agenda)[1], None)

@@ -130,6 +130,8 @@ class MessageStore:
 
     def advance(self) -> None:
         """Do what time has made due: end locks, expire messages."""
+        if not self._agenda:
+            return
         now = self._clock()
         while self._agenda and self._agenda[0][0] <= now:
             entry = self._entries.get(heapq.heappop(self._agenda)[1])

@@ -2,7 +2,7 @@
 
 Proton encodes a whole message again when it is asked to change one section of it. The service
 keeps what a sender wrote byte for byte, so the bus works on sections, and on the few values in
-them that it must know. Decimals and chars are stepped over, never decoded.
+them that it must know. Decimals and chars are left as the bytes they are.
 
 Layout and constructor codes: AMQP 1.0, part 1 (types), section 1.6.
 """
@@ -42,21 +42,137 @@ class Described:
     value: object
 
 
-def _scalar(code: str) -> Callable[[Buffer, int, int], object]:
+# A reader takes a buffer and the position after a constructor; it returns the value and its end.
+_Reader: TypeAlias = Callable[[Buffer, int], tuple[object, int]]
+
+
+def _constant(value: object) -> _Reader:
+    return lambda _data, at: (value, at)
+
+
+def _scalar(code: str) -> _Reader:
     layout = struct.Struct(">" + code)
-    return lambda data, start, _end: layout.unpack_from(data, start)[0]
+    return lambda data, at: (layout.unpack_from(data, at)[0], at + layout.size)
 
 
-def _constant(value: object) -> Callable[[Buffer, int, int], object]:
-    return lambda _data, _start, _end: value
+def _slice(convert: Callable[[Buffer], object], kind: int) -> _Reader:
+    def read(data: Buffer, at: int) -> tuple[object, int]:
+        start, end = _content(data, kind, at)
+        return convert(data[start:end]), end
+
+    return read
 
 
-_SCALARS: dict[int, Callable[[Buffer, int, int], object]] = {
+def _text(content: Buffer) -> str:
+    return str(content, "utf-8")
+
+
+def _symbol(content: Buffer) -> Symbol:
+    return Symbol(str(content, "ascii"))
+
+
+def _uuid(content: Buffer) -> UUID:
+    return UUID(bytes=bytes(content))
+
+
+def _content(data: Buffer, kind: int, at: int) -> tuple[int, int]:
+    """Where the content of a value starts and ends.
+
+    Args:
+        data: the buffer.
+        kind: the upper half of the constructor, which says how long the value is.
+        at: the position after the constructor.
+    """
+    length = _LENGTH_BY_WIDTH.get(kind)
+    if length is not None:
+        start, end = at, at + length
+    elif kind in _SHORT_SIZE:
+        start = at + 1
+        end = start + data[at]
+    elif kind in _LONG_SIZE:
+        start = at + 4
+        end = start + _U32.unpack_from(data, at)[0]
+    else:
+        raise WireError(f"no AMQP constructor begins with 0x{kind:x}")
+    if end > len(data):
+        raise WireError("the value is longer than its buffer")
+    return start, end
+
+
+def _skip(data: Buffer, at: int) -> int:
+    code = data[at]
+    if code == 0:
+        return _skip(data, _skip(data, at + 1))
+    return _content(data, code >> 4, at + 1)[1]
+
+
+def _items_of(data: Buffer, kind: int, start: int) -> tuple[int, int]:
+    """How many items a list, map or array has, and where the first one is."""
+    if kind in _SHORT_SIZE:
+        return data[start], start + 1
+    return _U32.unpack_from(data, start)[0], start + 4
+
+
+def _read(data: Buffer, at: int) -> tuple[object, int]:
+    return _READERS[data[at]](data, at + 1)
+
+
+def _read_described(data: Buffer, at: int) -> tuple[object, int]:
+    descriptor, at = _read(data, at)
+    value, at = _read(data, at)
+    return Described(descriptor, value), at
+
+
+def _list_reader(kind: int) -> Callable[[Buffer, int], tuple[list[object], int]]:
+    def read(data: Buffer, at: int) -> tuple[list[object], int]:
+        start, end = _content(data, kind, at)
+        count, at = _items_of(data, kind, start)
+        items = []
+        for _ in range(count):
+            item, at = _READERS[data[at]](data, at + 1)
+            items.append(item)
+        return items, end
+
+    return read
+
+
+def _map_reader(kind: int) -> _Reader:
+    read_items = _list_reader(kind)
+
+    def read(data: Buffer, at: int) -> tuple[object, int]:
+        items, end = read_items(data, at)
+        return dict(zip(items[::2], items[1::2], strict=True)), end
+
+    return read
+
+
+def _array_reader(kind: int) -> _Reader:
+    def read(data: Buffer, at: int) -> tuple[object, int]:
+        start, end = _content(data, kind, at)
+        count, at = _items_of(data, kind, start)
+        constructor = data[at]
+        at += 1
+        if constructor == 0:
+            at = _skip(data, at)
+            constructor = data[at]
+            at += 1
+        items = []
+        for _ in range(count):
+            item, at = _READERS[constructor](data, at)
+            items.append(item)
+        return items, end
+
+    return read
+
+
+_READERS: dict[int, _Reader] = {
+    0x00: _read_described,
     0x40: _constant(None),
     0x41: _constant(value=True),
     0x42: _constant(value=False),
     0x43: _constant(0),
     0x44: _constant(0),
+    0x45: lambda _data, at: ([], at),
     0x50: _scalar("B"),
     0x51: _scalar("b"),
     0x52: _scalar("B"),
@@ -69,103 +185,29 @@ _SCALARS: dict[int, Callable[[Buffer, int, int], object]] = {
     0x70: _scalar("I"),
     0x71: _scalar("i"),
     0x72: _scalar("f"),
+    0x73: _slice(bytes, 0x7),  # char
+    0x74: _slice(bytes, 0x7),  # decimal32
     0x80: _scalar("Q"),
     0x81: _scalar("q"),
     0x82: _scalar("d"),
     0x83: _scalar("q"),
-    0x98: lambda data, start, end: UUID(bytes=bytes(data[start:end])),
-    0xA0: lambda data, start, end: bytes(data[start:end]),
-    0xA1: lambda data, start, end: str(data[start:end], "utf-8"),
-    0xA3: lambda data, start, end: Symbol(str(data[start:end], "ascii")),
-    0xB0: lambda data, start, end: bytes(data[start:end]),
-    0xB1: lambda data, start, end: str(data[start:end], "utf-8"),
-    0xB3: lambda data, start, end: Symbol(str(data[start:end], "ascii")),
+    0x84: _slice(bytes, 0x8),  # decimal64
+    0x94: _slice(bytes, 0x9),  # decimal128
+    0x98: _slice(_uuid, 0x9),
+    0xA0: _slice(bytes, 0xA),
+    0xA1: _slice(_text, 0xA),
+    0xA3: _slice(_symbol, 0xA),
+    0xB0: _slice(bytes, 0xB),
+    0xB1: _slice(_text, 0xB),
+    0xB3: _slice(_symbol, 0xB),
+    0xC0: _list_reader(0xC),
+    0xC1: _map_reader(0xC),
+    0xD0: _list_reader(0xD),
+    0xD1: _map_reader(0xD),
+    0xE0: _array_reader(0xE),
+    0xF0: _array_reader(0xF),
 }
-
-
-def _content(data: Buffer, code: int, at: int) -> tuple[int, int]:
-    """Where the content of a value starts and ends, `at` being just after its constructor."""
-    kind = code >> 4
-    length = _LENGTH_BY_WIDTH.get(kind)
-    if length is not None:
-        start, end = at, at + length
-    elif kind in _SHORT_SIZE:
-        start = at + 1
-        end = start + data[at]
-    elif kind in _LONG_SIZE:
-        start = at + 4
-        end = start + _U32.unpack_from(data, at)[0]
-    else:
-        raise WireError(f"no AMQP constructor has the code 0x{code:02x}")
-    if end > len(data):
-        raise WireError("the value is longer than its buffer")
-    return start, end
-
-
-def _skip(data: Buffer, at: int) -> int:
-    code = data[at]
-    if code == 0:
-        return _skip(data, _skip(data, at + 1))
-    return _content(data, code, at + 1)[1]
-
-
-def _items_of(data: Buffer, code: int, start: int) -> tuple[int, int]:
-    """How many items a list, map or array has, and where the first one is."""
-    if code >> 4 in _SHORT_SIZE:
-        return data[start], start + 1
-    return _U32.unpack_from(data, start)[0], start + 4
-
-
-def _read(data: Buffer, at: int) -> tuple[object, int]:
-    code = data[at]
-    if code == 0:
-        descriptor, at = _read(data, at + 1)
-        value, at = _read(data, at)
-        return Described(descriptor, value), at
-    return _read_content(data, code, at + 1)
-
-
-def _read_content(data: Buffer, code: int, at: int) -> tuple[object, int]:
-    start, end = _content(data, code, at)
-    scalar = _SCALARS.get(code)
-    if scalar is not None:
-        return scalar(data, start, end), end
-    match code:
-        case 0x45:
-            return [], end
-        case 0xC0 | 0xD0:
-            return _read_items(data, code, start), end
-        case 0xC1 | 0xD1:
-            items = _read_items(data, code, start)
-            return dict(zip(items[::2], items[1::2], strict=True)), end
-        case 0xE0 | 0xF0:
-            return _read_array(data, code, start), end
-        case _:
-            return bytes(data[start:end]), end  # decimals and chars
-
-
-def _read_items(data: Buffer, code: int, start: int) -> list[object]:
-    count, at = _items_of(data, code, start)
-    items: list[object] = []
-    for _ in range(count):
-        item, at = _read(data, at)
-        items.append(item)
-    return items
-
-
-def _read_array(data: Buffer, code: int, start: int) -> list[object]:
-    count, at = _items_of(data, code, start)
-    constructor = data[at]
-    at += 1
-    if constructor == 0:
-        at = _skip(data, at)
-        constructor = data[at]
-        at += 1
-    items: list[object] = []
-    for _ in range(count):
-        item, at = _read_content(data, constructor, at)
-        items.append(item)
-    return items
+_MALFORMED = (LookupError, struct.error, TypeError, ValueError, RecursionError)
 
 
 def decode(data: Buffer, at: int = 0) -> tuple[object, int]:
@@ -180,11 +222,7 @@ def decode(data: Buffer, at: int = 0) -> tuple[object, int]:
     """
     try:
         return _read(data, at)
-    except (IndexError, struct.error, UnicodeDecodeError, TypeError, RecursionError) as error:
-        raise WireError("not an AMQP value") from error
-    except WireError:
-        raise
-    except ValueError as error:
+    except _MALFORMED as error:
         raise WireError("not an AMQP value") from error
 
 
@@ -196,7 +234,7 @@ def end_of(data: Buffer, at: int = 0) -> int:
     """
     try:
         return _skip(data, at)
-    except (IndexError, struct.error, RecursionError) as error:
+    except _MALFORMED as error:
         raise WireError("not an AMQP value") from error
 
 
@@ -211,9 +249,10 @@ def raw_items(data: Buffer) -> list[bytes]:
     code = data[0]
     if code not in {0xC0, 0xC1, 0xD0, 0xD1}:
         raise WireError(f"0x{code:02x} constructs neither a list nor a map")
+    kind = code >> 4
     try:
-        count, at = _items_of(data, code, _content(data, code, 1)[0])
-    except (IndexError, struct.error) as error:
+        count, at = _items_of(data, kind, _content(data, kind, 1)[0])
+    except _MALFORMED as error:
         raise WireError("not an AMQP value") from error
     items = []
     for _ in range(count):

@@ -123,12 +123,12 @@ class AmqpConnection(asyncio.Protocol):
 
     def _tick(self) -> None:
         """Keep the connection alive for a client that closes idle ones."""
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
-            self._heartbeat = None
-        deadline = self._engine.tick(self._loop.time())
-        if deadline:
-            self._heartbeat = self._loop.call_at(deadline, self._flush)
+        if self._heartbeat is None and (deadline := self._engine.tick(self._loop.time())):
+            self._heartbeat = self._loop.call_at(deadline, self._beat)
+
+    def _beat(self) -> None:
+        self._heartbeat = None
+        self._flush()
 
     def _handle_events(self) -> None:
         for kind, subject in self._engine.events():
