@@ -1,0 +1,213 @@
+"""Takes requests in, takes them on step by step, and tells what became of them."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Final, Protocol
+
+from assessor import backoff
+from assessor.bus import Bus, PublishError
+from assessor.clock import Clock
+from assessor.message import OutgoingMessage, outcome_message
+from assessor.outcome import Outcome, OutcomeType, conclude, name_based_id, reject
+from assessor.posture import PostureError
+from assessor.progress import Progress, to_message
+from assessor.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
+from assessor.resource_id import Scope
+from assessor.steps import Done, Steps, Wait
+from assessor.telemetry import ACTIVITY_ID, Telemetry, current_traceparent
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Alerts(Protocol):
+    """Tells what an outcome changes for the VM's alerts."""
+
+    async def tell(self, outcome: Outcome, traceparent: str | None) -> object:
+        """Publishes the alerts that fire, grow or resolve; raises PublishError, PostureError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """The names of the queues and the topic."""
+
+    requests_queue: str
+    in_progress_queue: str
+    results_topic: str
+
+
+class Assessor:
+    """The app, but for its triggers."""
+
+    def __init__(  # noqa: PLR0913 - each is one narrow port
+        self,
+        *,
+        steps: Steps,
+        bus: Bus,
+        alerts: Alerts,
+        telemetry: Telemetry,
+        clock: Clock,
+        random: Random,
+        entities: Entities,
+        allowed_scopes: Sequence[Scope],
+    ) -> None:
+        """Keeps what it works with.
+
+        Args:
+            steps: decides what comes next for a request.
+            bus: where messages go.
+            alerts: told of each outcome.
+            telemetry: where the assessments' traces come from.
+            clock: tells the time.
+            random: where jitter comes from.
+            entities: the names of the queues and the topic.
+            allowed_scopes: the scopes that a request may name; none of them: any.
+        """
+        self._steps = steps
+        self._bus = bus
+        self._alerts = alerts
+        self._telemetry = telemetry
+        self._clock = clock
+        self._random = random
+        self._entities = entities
+        self._allowed_scopes = allowed_scopes
+
+    async def take_request(self, message: IncomingMessage) -> None:
+        """Takes a message from the requests queue, whatever is in it.
+
+        Raises:
+            PublishError: Service Bus takes nothing; the message has to come again.
+        """
+        match parse_request(message, self._allowed_scopes):
+            case Rejection() as rejection:
+                await self._reject(rejection)
+            case (request,):
+                await self.take_on(Progress(request, accepted_at=self._clock.now()))
+            case requests:
+                await self._bus.send(
+                    self._entities.requests_queue, [_single(request) for request in requests]
+                )
+                _LOG.info("request %s names %d VMs", requests[0].request_id, len(requests))
+
+    async def take_on(self, progress: Progress) -> None:
+        """Takes a request one step further, and sees that what is left of it goes on.
+
+        Raises:
+            PublishError: Service Bus takes nothing; the message has to come again.
+        """
+        operation = progress.operation
+        if operation is not None and progress.handed_over_at is not None:
+            self._telemetry.assessment(operation.activity_id, operation.root_span_id).waited(
+                progress.handed_over_at, self._clock.now()
+            )
+        step = await self._steps.next(progress)
+        wait = await self._conclude(step) if isinstance(step, Done) else step
+        if wait is not None:
+            await self._hand_over(wait)
+
+    async def _reject(self, rejection: Rejection) -> None:
+        outcome = reject(rejection, self._clock.now())
+        await self._bus.send(
+            self._entities.results_topic, [outcome_message(outcome, current_traceparent())]
+        )
+        _LOG.warning(
+            "message %s is rejected: %s (%s)",
+            rejection.message.message_id,
+            rejection.reason,
+            ", ".join(error.field for error in rejection.errors),
+        )
+
+    async def _conclude(self, done: Done) -> Wait | None:
+        """Publishes the outcome and what it changes; returns a wait where that did not succeed.
+
+        The outcome goes first, then the alerts, then the posture is remembered: a crash in between
+        repeats what was done, under the same IDs.
+        """
+        progress = done.progress
+        outcome = conclude(progress.request, progress.vm, done.conclusion)
+        traceparent = self._traceparent(progress)
+        try:
+            await self._bus.send(
+                self._entities.results_topic, [outcome_message(outcome, traceparent)]
+            )
+            await self._alerts.tell(outcome, traceparent)
+        except (PublishError, PostureError) as error:
+            return self._again(progress, error)
+        self._finish(progress, outcome)
+        return None
+
+    def _again(self, progress: Progress, error: Exception) -> Wait:
+        """Returns the wait after which the request is concluded again; it is never given up."""
+        delay = backoff.delay(progress.attempt, None, self._random)
+        now = self._clock.now()
+        waiting = progress.waiting(
+            attempt=progress.attempt + 1, not_before=None, handed_over_at=now
+        )
+        return Wait(waiting, delay, str(error))
+
+    async def _hand_over(self, wait: Wait) -> None:
+        progress = wait.progress
+        enqueue_at = self._clock.now() + timedelta(seconds=wait.delay)
+        await self._bus.send(self._entities.in_progress_queue, [to_message(progress, enqueue_at)])
+        _LOG.info(
+            "request %s for %s goes on in %.0f s: %s",
+            progress.request.request_id,
+            progress.request.vm,
+            wait.delay,
+            wait.why,
+            extra=_activity(progress),
+        )
+
+    def _finish(self, progress: Progress, outcome: Outcome) -> None:
+        operation = progress.operation
+        if operation is not None:
+            failed = outcome.type is OutcomeType.FAILED
+            self._telemetry.assessment(operation.activity_id, operation.root_span_id).finish(
+                operation.begun_at,
+                self._clock.now(),
+                {
+                    "assessment.outcome": outcome.type.value,
+                    "assessment.request_id": outcome.request_id,
+                    "azure.vm.id": str(progress.request.vm),
+                },
+                failure=str(outcome.data.get("status")) if failed else None,
+            )
+        _LOG.info(
+            "request %s for %s: %s",
+            outcome.request_id,
+            progress.request.vm,
+            outcome.type.value,
+            extra=_activity(progress),
+        )
+
+    def _traceparent(self, progress: Progress) -> str | None:
+        operation = progress.operation
+        if operation is None:
+            return current_traceparent()
+        return self._telemetry.assessment(operation.activity_id, operation.root_span_id).traceparent
+
+
+def _single(request: AssessmentRequest) -> OutgoingMessage:
+    """Returns the message that asks for one VM of a request for several."""
+    fields = {
+        "vmId": str(request.vm),
+        "requestId": request.request_id,
+        "requestedBy": request.requested_by,
+        "reason": request.reason,
+    }
+    return OutgoingMessage(
+        body=json.dumps(fields).encode(),
+        message_id=name_based_id("request", request.request_id, request.vm.key),
+        correlation_id=request.request_id,
+        content_type="application/json",
+        application_properties={"traceparent": request.traceparent} if request.traceparent else {},
+        subject=str(request.vm),
+    )
+
+
+def _activity(progress: Progress) -> dict[str, str]:
+    return {ACTIVITY_ID: progress.operation.activity_id} if progress.operation else {}

@@ -1,0 +1,40 @@
+"""Time, as the domain asks for it."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time; passed in, so that a test can say what time it is."""
+
+    def now(self) -> datetime:
+        """Returns the time now, in UTC."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Returns the time now, in UTC."""
+        return datetime.now(UTC)
+
+
+def to_text(moment: datetime) -> str:
+    """Returns `moment` as RFC 3339 in UTC with a `Z`, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_text(text: object) -> datetime | None:
+    """Returns the moment that an RFC 3339 `text` names, or None where it names none.
+
+    ARM writes up to 7 fraction digits and any offset; what goes beyond microseconds is cut. A time
+    without an offset is taken as UTC, as ARM means it.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,109 @@
+"""CloudEvents 1.0 over AMQP, in and out, through the CloudEvents project's own SDK.
+
+Source: CloudEvents 1.0.2, its JSON format and its AMQP protocol binding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from cloudevents.core.bindings.amqp import (
+    CE_PREFIX_COLON,
+    CE_PREFIX_UNDERSCORE,
+    CONTENT_TYPE_PROPERTY,
+    AMQPMessage,
+    from_binary_event,
+    from_structured_event,
+)
+from cloudevents.core.exceptions import CloudEventValidationError
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from pydantic_core import from_json
+
+CONTENT_TYPE: Final = "application/cloudevents+json"
+SOURCE: Final = "urn:patch-assessor"
+"""`source` of every event that this app makes."""
+
+
+class CloudEventError(ValueError):
+    """A message that says it is a CloudEvent and is none.
+
+    Attributes:
+        problems: for each attribute that is wrong its name and what is wrong with it.
+    """
+
+    def __init__(self, problems: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("; ".join(f"{name}: {problem}" for name, problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingEvent:
+    """What of a CloudEvent matters to a request: its data and its trace."""
+
+    data: object
+    traceparent: object
+
+
+def find(
+    body: bytes, content_type: str | None, properties: Mapping[str, Any]
+) -> IncomingEvent | None:
+    """Returns the event that a message holds, or None where the message is no CloudEvent.
+
+    Binary mode is told by the attributes among the application properties, structured mode by the
+    content type, or by `specversion` in a JSON body whose sender set no content type.
+
+    Raises:
+        CloudEventError: the message says that it is a CloudEvent, and is not a valid one.
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind.startswith("application/cloudevents-batch"):
+        raise CloudEventError((("body", "must be one event, not a batch of them"),))
+    message = AMQPMessage(
+        properties={CONTENT_TYPE_PROPERTY: content_type} if content_type else {},
+        application_properties=dict(properties),
+        application_data=body,
+    )
+    try:
+        if any(
+            f"{prefix}specversion" in properties
+            for prefix in (CE_PREFIX_UNDERSCORE, CE_PREFIX_COLON)
+        ):
+            event = from_binary_event(message)
+        elif kind.startswith("application/cloudevents") or _has_specversion(body):
+            event = from_structured_event(message)
+        else:
+            return None
+    except CloudEventValidationError as error:
+        raise CloudEventError(
+            tuple((name, str(found[0])) for name, found in error.errors.items())
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        # What the SDK raises for a body that is not JSON, not an object, or a time that is none.
+        raise CloudEventError((("body", f"must be a CloudEvent 1.0: {error}"),)) from error
+    return IncomingEvent(event.get_data(), event.get_extension("traceparent"))
+
+
+def _has_specversion(body: bytes) -> bool:
+    try:
+        fields = from_json(body)
+    except ValueError:
+        return False  # no JSON at all: not a CloudEvent, and whoever reads it next says so
+    return isinstance(fields, dict) and "specversion" in fields
+
+
+def structured(
+    *, event_type: str, event_id: str, subject: str | None, time: datetime, data: dict[str, Any]
+) -> bytes:
+    """Returns the event in structured JSON mode, in UTF-8; its content type is CONTENT_TYPE."""
+    attributes: dict[str, Any] = {
+        "type": event_type,
+        "id": event_id,
+        "source": SOURCE,
+        "time": time,
+        "datacontenttype": "application/json",
+    }
+    if subject is not None:
+        attributes["subject"] = subject
+    return JSONFormat().write(CloudEvent(attributes, data))

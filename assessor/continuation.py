@@ -1,0 +1,201 @@
+"""Continuation tokens: checked before they are used, and made for operations known by name only.
+
+A token is a URL that the SDK calls with the app's ARM token. Whoever can put a message on the
+in-progress queue could name any URL in it. So a token is taken apart, everything in it that the
+SDK would act on is checked, and what was checked, not what was sent, is put together again.
+
+The format is azure-core's own (`_decode_continuation_token`, version 1, since azure-core 1.41);
+tests hold this module against what the pinned SDK writes and reads.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from assessor.resource_id import VirtualMachineId
+
+_HTTPS_PORT: Final = 443
+_URL_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+"""What RFC 3986 allows: no white space, no backslash, no control character."""
+_MAX_CHARACTERS: Final = 32 * 1024
+_URL_HEADERS: Final = frozenset({"location", "azure-asyncoperation", "operation-location"})
+_HEADERS: Final = _URL_HEADERS | {"content-type", "retry-after"}
+
+
+class TokenRefusedError(ValueError):
+    """A continuation token that will not be used.
+
+    Attributes:
+        problem: what is wrong with it, without the token's own text.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the continuation token is refused: {problem}")
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where tokens may lead: ARM's endpoint, and one subscription beneath it."""
+
+    endpoint: str
+    subscription_id: str
+
+    def problem_with(self, url: str) -> str | None:
+        """Returns why `url` must not be called; None if it may."""
+        try:
+            parts = urlsplit(url)
+            authority = _authority(parts)
+        except ValueError:
+            return "a URL can't be read"
+        path = unquote(parts.path).lower()
+        problems = {
+            "a URL has characters that no URL has": not _URL_CHARACTERS.fullmatch(url),
+            "a URL is not https": parts.scheme != "https",
+            "a URL leads away from the configured ARM endpoint": (
+                "@" in parts.netloc or authority != _authority(urlsplit(self.endpoint))
+            ),
+            "a URL is not in the subscription of its request": (
+                not path.startswith(f"/subscriptions/{self.subscription_id.lower()}/")
+            ),
+            "a URL's path leads out of its subscription": (
+                not {"", ".", ".."}.isdisjoint(path.split("/")[1:])
+            ),
+        }
+        return next((problem for problem, is_so in problems.items() if is_so), None)
+
+
+def _authority(parts: SplitResult) -> tuple[str | None, int]:
+    return parts.hostname, parts.port or _HTTPS_PORT
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Request(_Strict):
+    method: Literal["POST"]
+    url: str
+    headers: dict[str, str]
+
+
+class _Response(_Strict):
+    status_code: Literal[200, 202]
+    headers: dict[str, str]
+    content: str
+
+
+class _Context(_Strict):
+    deserialized_data: Any = None
+
+
+class _State(_Strict):
+    request: _Request
+    response: _Response
+    context: _Context
+
+
+class _Token(_Strict):
+    version: Literal[1]
+    data: _State
+
+
+def check(token: str, origin: Origin) -> str:
+    """Returns a token that is safe to use and means the same as `token`.
+
+    Raises:
+        TokenRefusedError: something in it leads anywhere but to `origin`, or it is no token.
+    """
+    state = _parse(token)
+    for url in _urls(state):
+        problem = origin.problem_with(url)
+        if problem is not None:
+            raise TokenRefusedError(problem)
+    return _encode(state)
+
+
+def for_operation(
+    endpoint: str, vm_id: VirtualMachineId, location: str, activity_id: str, api_version: str
+) -> str:
+    """Returns a token for an assessment that is known by its activity ID only.
+
+    The operation's name is the activity ID, and its URLs lie under the VM's region: so a worker
+    that was not there at the 202 can follow it all the same.
+    """
+    operation = (
+        f"{endpoint}/subscriptions/{vm_id.subscription_id}/providers/Microsoft.Compute"
+        f"/locations/{location}/operations/{activity_id}"
+    )
+    return _encode(
+        _State(
+            request=_Request(
+                method="POST",
+                url=f"{endpoint}{quote(str(vm_id))}/assessPatches?api-version={api_version}",
+                headers={"x-ms-client-request-id": activity_id},
+            ),
+            response=_Response(
+                status_code=202,
+                headers={
+                    "Location": f"{operation}?monitor=true&api-version={api_version}",
+                    "Azure-AsyncOperation": f"{operation}?api-version={api_version}",
+                },
+                content="",
+            ),
+            context=_Context(),
+        )
+    )
+
+
+def _parse(token: str) -> _State:
+    if len(token) > _MAX_CHARACTERS:
+        raise TokenRefusedError("it is longer than any token of the SDK")
+    try:
+        return _Token.model_validate(json.loads(base64.b64decode(token, validate=True))).data
+    except ValidationError as error:
+        fields = sorted({".".join(map(str, each["loc"])) for each in error.errors()})
+        raise TokenRefusedError(f"it is not one of this SDK's ({', '.join(fields)})") from error
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise TokenRefusedError("it can't be decoded") from error
+
+
+def _urls(state: _State) -> Iterator[str]:
+    """Yields every URL that the SDK would call, and any other that stands in the token."""
+    yield state.request.url
+    for name, value in state.response.headers.items():
+        if name.lower() not in _HEADERS:
+            raise TokenRefusedError("it holds a header that the SDK does not keep")
+        if name.lower() in _URL_HEADERS:
+            yield value
+    if state.response.content:
+        try:
+            content = json.loads(base64.b64decode(state.response.content, validate=True))
+        except (binascii.Error, ValueError, RecursionError) as error:
+            raise TokenRefusedError("the response in it can't be decoded") from error
+        yield from _urls_in(content)
+    yield from _urls_in(state.context.deserialized_data)
+
+
+def _urls_in(value: object) -> Iterator[str]:
+    match value:
+        case str() if "//" in value:
+            yield value
+        case dict():
+            for each in value.values():
+                yield from _urls_in(each)
+        case list():
+            for each in value:
+                yield from _urls_in(each)
+        case _:
+            return
+
+
+def _encode(state: _State) -> str:
+    text = _Token(version=1, data=state).model_dump_json()
+    return base64.b64encode(text.encode()).decode("ascii")

@@ -1,0 +1,294 @@
+"""What may be asked: the forms of a request, and what is wrong with a message that has none.
+
+The contract is the "Request" section of docs/integrate.md: one VM by `vmId` or by its three names,
+many by `vmIds`, each as plain JSON or as the data of a CloudEvents 1.0 message.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails, PydanticCustomError, from_json
+
+from assessor import cloud_event
+from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId, check_name, is_allowed
+
+_FORMS: Final = {
+    "vmId": ("vmId",),
+    "names": ("subscriptionId", "resourceGroupName", "vmName"),
+    "vmIds": ("vmIds",),
+}
+_SCOPE_FIELDS: Final = ("scope", "tags", "runningOnly")
+_SHOWN_CHARACTERS: Final = 256
+"""How much of a wrong value an error repeats: enough to find it in the sender's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """A message as it came from the requests queue.
+
+    Attributes:
+        body: the bytes, untouched.
+        message_id: Service Bus's message ID, or a stand-in that is as stable.
+        content_type: the AMQP content type, if the sender set one.
+        application_properties: what the sender put beside the body.
+        enqueued_at: when Service Bus took the message, in UTC.
+    """
+
+    body: bytes
+    message_id: str
+    content_type: str | None
+    application_properties: Mapping[str, Any]
+    enqueued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AssessmentRequest:
+    """One VM that somebody wants assessed.
+
+    Attributes:
+        vm: the VM.
+        request_id: the requester's own ID, else the message's; every answer carries it.
+        enqueued_at: when the request was taken, in UTC. An assessment that began later answers it.
+        requested_by: who asks, in the requester's words.
+        reason: why, in the requester's words.
+        traceparent: the W3C trace context that the request came with, unchecked.
+    """
+
+    vm: VirtualMachineId
+    request_id: str
+    enqueued_at: datetime
+    requested_by: str | None = None
+    reason: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with a message.
+
+    Attributes:
+        field: the field's name, with an index in a list: `vmIds[3]`; `body` for the whole.
+        message: what it must be.
+        value: what it is, cut to 256 characters of JSON; None where it is missing.
+    """
+
+    field: str
+    message: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A message that asks for nothing that this app can do, with all that is wrong with it."""
+
+    request_id: str
+    reason: str
+    errors: tuple[FieldError, ...]
+    message: IncomingMessage
+
+
+def parse_request(
+    message: IncomingMessage, allowed: Sequence[Scope]
+) -> tuple[AssessmentRequest, ...] | Rejection:
+    """Returns the requests that `message` holds, one for each VM, or why it holds none.
+
+    Args:
+        message: what came from the queue.
+        allowed: the scopes that a request may name; none of them: every VM may be named.
+    """
+    try:
+        payload, traceparent = _payload(message)
+    except _NotUnderstoodError as not_understood:
+        return Rejection(message.message_id, "NotUnderstood", not_understood.errors, message)
+    errors = [*_form_errors(payload)]
+    try:
+        body = _Body.model_validate({k: v for k, v in payload.items() if v is not None})
+    except ValidationError as invalid:
+        errors += [_field_error(detail) for detail in invalid.errors(include_url=False)]
+        return Rejection(_request_id(payload, message), "Invalid", tuple(errors), message)
+    if errors:
+        return Rejection(_request_id(payload, message), "Invalid", tuple(errors), message)
+    request_id = body.request_id or message.message_id
+    forbidden = tuple(
+        FieldError(field, "must lie in one of the scopes that this app may assess", str(vm))
+        for field, vm in body.vms()
+        if not is_allowed(vm, allowed)
+    )
+    if forbidden:
+        return Rejection(request_id, "OutOfScope", forbidden, message)
+    return tuple(
+        AssessmentRequest(
+            vm=vm,
+            request_id=request_id,
+            enqueued_at=message.enqueued_at,
+            requested_by=body.requested_by,
+            reason=body.reason,
+            traceparent=traceparent,
+        )
+        for vm in dict.fromkeys(vm for _, vm in body.vms())
+    )
+
+
+class _NotUnderstoodError(Exception):
+    """The message is not JSON, or not a CloudEvent although it says so."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+def _vm_id(value: object) -> VirtualMachineId:
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "must be a string")
+    try:
+        return VirtualMachineId.parse(value)
+    except ResourceIdError as error:
+        raise _custom_error(error) from error
+
+
+def _legal_name(field: str) -> AfterValidator:
+    def check(text: str) -> str:
+        try:
+            return check_name(field, text)
+        except ResourceIdError as error:
+            raise _custom_error(error) from error
+
+    return AfterValidator(check)
+
+
+def _custom_error(error: ResourceIdError) -> PydanticCustomError:
+    return PydanticCustomError("resource_id", "must be {expected}", {"expected": error.expected})
+
+
+_VmId = Annotated[VirtualMachineId, BeforeValidator(_vm_id)]
+_RequestId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""At most what Service Bus allows for a correlation ID."""
+
+
+class _Body(BaseModel):
+    """The fields of a request, by the contract's names; unknown ones are left out."""
+
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, strict=True, alias_generator=to_camel, validate_by_alias=True
+    )
+
+    vm_id: _VmId | None = None
+    subscription_id: Annotated[str, _legal_name("subscriptionId")] | None = None
+    resource_group_name: Annotated[str, _legal_name("resourceGroupName")] | None = None
+    vm_name: Annotated[str, _legal_name("vmName")] | None = None
+    vm_ids: Annotated[list[_VmId], Field(min_length=1)] | None = None
+    request_id: _RequestId | None = None
+    requested_by: Annotated[str, StringConstraints(max_length=256)] | None = None
+    reason: Annotated[str, StringConstraints(max_length=1024)] | None = None
+
+    def vms(self) -> Iterator[tuple[str, VirtualMachineId]]:
+        """Yields each VM that is named, with the name of the field that names it."""
+        if self.vm_id is not None:
+            yield "vmId", self.vm_id
+        elif self.vm_ids is not None:
+            for index, vm_id in enumerate(self.vm_ids):
+                yield f"vmIds[{index}]", vm_id
+        elif self.subscription_id and self.resource_group_name and self.vm_name:
+            yield (
+                "vmName",
+                VirtualMachineId(self.subscription_id, self.resource_group_name, self.vm_name),
+            )
+
+
+_REQUEST_ID: Final = TypeAdapter[str](_RequestId)
+
+
+def _request_id(payload: Mapping[str, Any], message: IncomingMessage) -> str:
+    """Returns the requester's ID even where other fields are wrong, so that it finds its answer."""
+    try:
+        return _REQUEST_ID.validate_python(payload.get("requestId"), strict=True)
+    except ValidationError:
+        return message.message_id
+
+
+def _payload(message: IncomingMessage) -> tuple[Mapping[str, Any], str | None]:
+    """Returns the request's JSON object, out of its envelope, and the trace it came with."""
+    properties = message.application_properties
+    traceparent = properties.get("traceparent") or properties.get("Diagnostic-Id")
+    payload: object
+    try:
+        event = cloud_event.find(message.body, message.content_type, properties)
+        if event is None:
+            payload = _json(message.body)
+        else:
+            payload = _json(event.data) if isinstance(event.data, bytes | str) else event.data
+            traceparent = traceparent or event.traceparent
+    except cloud_event.CloudEventError as error:
+        raise _NotUnderstoodError(
+            *(FieldError(name, problem) for name, problem in error.problems)
+        ) from error
+    if not isinstance(payload, Mapping):
+        raise _NotUnderstoodError(FieldError("body", "must be a JSON object", _shown(payload)))
+    return payload, traceparent if isinstance(traceparent, str) else None
+
+
+def _json(data: bytes | str) -> object:
+    try:
+        return from_json(data.removeprefix(b"\xef\xbb\xbf") if isinstance(data, bytes) else data)
+    except ValueError as error:
+        raise _NotUnderstoodError(FieldError("body", f"must be JSON in UTF-8: {error}")) from error
+
+
+def _form_errors(payload: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Yields what is wrong with the choice of fields, whatever their values are."""
+    for field in _SCOPE_FIELDS:
+        if payload.get(field) is not None:
+            yield FieldError(
+                field, "names a fleet; this version takes single VMs only", _shown(payload[field])
+            )
+    begun = [
+        fields
+        for fields in _FORMS.values()
+        if any(payload.get(field) is not None for field in fields)
+    ]
+    if not begun and payload.get("scope") is None:
+        yield FieldError(
+            "vmId",
+            "is missing: name the VM by vmId, by subscriptionId, resourceGroupName and vmName, "
+            "or several by vmIds",
+        )
+    for fields in begun[1:]:
+        yield FieldError(
+            fields[0],
+            f"must not stand beside {begun[0][0]}: a request names its VMs in one way",
+            _shown(payload.get(fields[0])),
+        )
+    for fields in begun:
+        for field in fields:
+            if payload.get(field) is None:
+                yield FieldError(field, f"is missing: it goes with {_others(field, fields)}")
+
+
+def _others(field: str, fields: Sequence[str]) -> str:
+    return " and ".join(other for other in fields if other != field)
+
+
+def _field_error(detail: ErrorDetails) -> FieldError:
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
+    return FieldError(name.removeprefix("."), detail["msg"], _shown(detail["input"]))
+
+
+def _shown(value: object) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

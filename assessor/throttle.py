@@ -1,0 +1,85 @@
+"""Holding back what ARM would refuse anyway.
+
+ARM's buckets for guest patch operations belong to one subscription and region. When one assessment
+is told to wait, the others of that subscription and region in this worker wait too, one after
+another at the pace at which ARM refills, instead of finding out one by one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+_LOW_WATER: Final = 0
+_REFILL: Final = timedelta(seconds=60)
+"""An empty bucket is refilled by the minute ("Compute throttling limits")."""
+_POLICY = re.compile(r"\s*(?P<policy>[^;,\s]+)\s*;\s*(?P<remaining>\d+)\s*")
+
+
+def remaining_calls(headers: Iterable[str]) -> Mapping[str, int]:
+    """Returns what is left of each policy, from `x-ms-ratelimit-remaining-resource`.
+
+    Args:
+        headers: the header's values; ARM sends it once with commas, or several times. A part that
+            is not `policy;number` says nothing.
+    """
+    matches = (_POLICY.fullmatch(part) for value in headers for part in value.split(","))
+    return {match["policy"]: int(match["remaining"]) for match in matches if match}
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """What one of ARM's buckets for guest patch operations belongs to."""
+
+    subscription_id: str
+    location: str
+
+    @classmethod
+    def of(cls, subscription_id: str, location: str | None) -> "Region":
+        """Returns the region by names in any case; an unknown location is one of its own."""
+        return cls(subscription_id.lower(), (location or "").lower().replace(" ", ""))
+
+
+@dataclass(slots=True)
+class _Closed:
+    until: datetime
+    next_turn: datetime
+
+
+class ThrottleGate:
+    """Which regions are held back, in this worker, and until when."""
+
+    def __init__(self, per_minute: int) -> None:
+        """Starts with every region open.
+
+        Args:
+            per_minute: how many a minute are let through when a region opens again.
+        """
+        self._step = timedelta(minutes=1) / per_minute
+        self._closed: dict[Region, _Closed] = {}
+
+    def close(self, region: Region, until: datetime) -> None:
+        """Holds the region back until then; a later time that is already set stays."""
+        closed = self._closed.get(region)
+        if closed is None or closed.until < until:
+            self._closed[region] = _Closed(until, until)
+
+    def note(self, region: Region, remaining: Mapping[str, int], now: datetime) -> None:
+        """Holds the region back for a minute if a policy has nothing left, before ARM says 429."""
+        if remaining and min(remaining.values()) <= _LOW_WATER:
+            self.close(region, now + _REFILL)
+
+    def turn(self, region: Region, now: datetime) -> float:
+        """Returns the seconds until the caller's turn: 0.0 where the region is open.
+
+        Each call takes a turn: whoever is told to wait asks again when its turn has come.
+        """
+        closed = self._closed.get(region)
+        if closed is None:
+            return 0.0
+        if closed.until <= now:
+            del self._closed[region]
+            return 0.0
+        closed.next_turn += self._step
+        return (closed.next_turn - now).total_seconds()

@@ -1,0 +1,133 @@
+"""What ARM tells about a virtual machine, and whether its patches can be assessed now.
+
+Read from the JSON of `GET virtualMachines/{name}?$expand=instanceView`; whatever is missing or of
+another shape than expected is unknown, never an error.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from assessor.resource_id import VirtualMachineId
+
+Json = Mapping[str, Any]
+"""A JSON object, by its REST names."""
+
+_RUNNING: Final = "running"
+
+
+class SkipReason(StrEnum):
+    """Why a VM can't be assessed now, although nothing is wrong with the request."""
+
+    NOT_RUNNING = "VmNotRunning"
+    BEING_DELETED = "VmBeingDeleted"
+    AGENT_NOT_READY = "VmAgentNotReady"
+
+
+@dataclass(frozen=True, slots=True)
+class PatchSummary:
+    """What the instance view still knows of the last assessment: everything but the patches.
+
+    Attributes:
+        fields: the summary as ARM sent it (AvailablePatchSummary of the REST reference).
+    """
+
+    fields: Json
+
+    @property
+    def activity_id(self) -> str | None:
+        """The assessment's activity ID, which is also its operation's name."""
+        return _text(self.fields.get("assessmentActivityId"))
+
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether that assessment still runs."""
+        return _text(self.fields.get("status")) == "InProgress"
+
+    @property
+    def start_time(self) -> str | None:
+        """When that assessment began, as ARM wrote it."""
+        return _text(self.fields.get("startTime"))
+
+    def as_result(self) -> Json:
+        """Returns the summary under the names of VirtualMachineAssessPatchesResult, listless."""
+        renamed = {"startTime": "startDateTime"}
+        return {renamed.get(name, name): value for name, value in self.fields.items()} | {
+            "availablePatches": None
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualMachine:
+    """A VM as ARM described it at one moment. What ARM did not tell is None."""
+
+    id: VirtualMachineId
+    location: str | None = None
+    os_type: str | None = None
+    os_name: str | None = None
+    power_state: str | None = None
+    provisioning_state: str | None = None
+    agent_state: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    last_assessment: PatchSummary | None = None
+
+    def skip_reason(self) -> SkipReason | None:
+        """Returns why this VM can't be assessed now; None where nothing speaks against it."""
+        if self.provisioning_state is not None and self.provisioning_state.lower() == "deleting":
+            return SkipReason.BEING_DELETED
+        if self.power_state is not None and self.power_state.lower() != _RUNNING:
+            return SkipReason.NOT_RUNNING
+        if self.agent_state is not None and self.agent_state.lower() != "ready":
+            return SkipReason.AGENT_NOT_READY
+        return None
+
+
+def read_virtual_machine(vm_id: VirtualMachineId, resource: Json) -> VirtualMachine:
+    """Returns what `resource`, the VM's JSON with its instance view, says of the VM."""
+    properties = _object(resource.get("properties"))
+    view = _object(properties.get("instanceView"))
+    summary = _object(_object(view.get("patchStatus")).get("availablePatchSummary"))
+    os_disk = _object(_object(properties.get("storageProfile")).get("osDisk"))
+    return VirtualMachine(
+        id=vm_id,
+        location=_text(resource.get("location")),
+        os_type=_text(os_disk.get("osType")),
+        os_name=_text(view.get("osName")),
+        power_state=_status(view, "PowerState/"),
+        provisioning_state=_text(properties.get("provisioningState")),
+        agent_state=_agent_state(view) if view else None,
+        tags={str(k): str(v) for k, v in _object(resource.get("tags")).items()},
+        last_assessment=PatchSummary(summary) if summary else None,
+    )
+
+
+def _agent_state(view: Json) -> str:
+    """Returns the agent's own word; `Missing` where a running VM has never heard of one."""
+    for status in _objects(_object(view.get("vmAgent")).get("statuses")):
+        shown = _text(status.get("displayStatus"))
+        if shown is not None:
+            return shown
+    return "Missing"
+
+
+def _status(view: Json, prefix: str) -> str | None:
+    for status in _objects(view.get("statuses")):
+        code = _text(status.get("code")) or ""
+        if code.lower().startswith(prefix.lower()):
+            return code[len(prefix) :]
+    return None
+
+
+def _object(value: object) -> Json:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: object) -> Iterator[Json]:
+    return (
+        each for each in (value if isinstance(value, list) else ()) if isinstance(each, Mapping)
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,174 @@
+"""The one place where the app is put together: what a worker opens once, uses, and closes.
+
+The clients belong to the event loop that uses them, so they are opened by the first invocation,
+not when the module is imported; each is opened once for each worker
+(https://github.com/Azure/azure-sdk-for-python/issues/44384 tells what happens otherwise).
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+import aiohttp
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.identity.aio import ManagedIdentityCredential
+from azure.servicebus.aio import ServiceBusClient
+from opentelemetry import trace
+
+from assessor.alerting import Alerting
+from assessor.arm_sdk import ComputeArm
+from assessor.assessor import Assessor, Entities
+from assessor.bus_servicebus import ServiceBus
+from assessor.clock import SystemClock
+from assessor.hold import Hold
+from assessor.posture import MemoryPosture
+from assessor.settings import Settings
+from assessor.steps import Steps
+from assessor.telemetry import AssessmentIdGenerator, Telemetry
+from assessor.throttle import ThrottleGate
+
+_LOG: Final = logging.getLogger(__name__)
+_CONNECTIONS: Final = 100
+"""Connections to ARM at the most: each takes about 320 KiB with TLS."""
+_CONNECT_SECONDS: Final = 10.0
+_READ_SECONDS: Final = 30.0
+
+
+class Worker:
+    """What lives as long as the worker process does."""
+
+    def __init__(self, settings: Settings, ids: AssessmentIdGenerator) -> None:
+        """Keeps the settings; opens nothing yet.
+
+        Args:
+            settings: the app's.
+            ids: the ID generator that the tracer provider was made with.
+        """
+        self._settings = settings
+        self._ids = ids
+        self._opening = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._in_flight = 0
+        self._open = AsyncExitStack()
+        self._assessor: Assessor | None = None
+        self._stop_task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def invocation(self) -> AsyncIterator[Assessor]:
+        """Gives one invocation the app, and keeps the worker from closing under it."""
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            yield await self._get()
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    async def aclose(self) -> None:
+        """Ends the holds, waits for what is in flight, and closes every client."""
+        self._stopping.set()
+        if self._in_flight:
+            await self._idle.wait()
+        await self._open.aclose()
+        self._assessor = None
+
+    async def _get(self) -> Assessor:
+        async with self._opening:
+            if self._assessor is None:
+                self._assessor = await self._put_together()
+                self._close_on_sigterm()
+            return self._assessor
+
+    async def _put_together(self) -> Assessor:
+        settings = self._settings
+        clock, random = SystemClock(), Random()  # noqa: S311 - jitter, not a secret
+        telemetry = Telemetry(trace.get_tracer("patch-assessor"), self._ids)
+        credential = await self._open.enter_async_context(_credential(settings.azure_client_id))
+        bus = ServiceBus(
+            await self._open.enter_async_context(await self._service_bus_client()),
+            topics=(settings.results_topic, settings.alerts_topic),
+        )
+        steps = Steps(
+            arm=ComputeArm(credential, settings.arm_cloud, await self._arm_transport()),
+            gate=ThrottleGate(settings.pace_per_minute),
+            telemetry=telemetry,
+            clock=clock,
+            random=random,
+            new_hold=lambda: Hold(settings.hold_seconds, time.monotonic, self._stopping),
+            deadline=timedelta(minutes=settings.deadline_minutes),
+        )
+        alerts = Alerting(
+            store=MemoryPosture(),
+            bus=bus,
+            alerts_topic=settings.alerts_topic,
+            clock=clock,
+            reminder=timedelta(hours=settings.reminder_hours),
+        )
+        return Assessor(
+            steps=steps,
+            bus=bus,
+            alerts=alerts,
+            telemetry=telemetry,
+            clock=clock,
+            random=random,
+            entities=Entities(
+                requests_queue=settings.requests_queue,
+                in_progress_queue=settings.in_progress_queue,
+                results_topic=settings.results_topic,
+            ),
+            allowed_scopes=settings.allowed_scopes,
+        )
+
+    async def _service_bus_client(self) -> ServiceBusClient:
+        settings = self._settings
+        if settings.service_bus_connection_string is not None:
+            return ServiceBusClient.from_connection_string(settings.service_bus_connection_string)
+        credential = await self._open.enter_async_context(
+            _credential(settings.service_bus_client_id)
+        )
+        return ServiceBusClient(settings.service_bus_namespace or "", credential)
+
+    async def _arm_transport(self) -> AioHttpTransport:
+        # trust_env as azure-core has it; the cap is on all subscriptions together.
+        session = await self._open.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+                trust_env=True,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+        )
+        return AioHttpTransport(
+            session=session,
+            session_owner=False,
+            connection_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+        )
+
+    def _close_on_sigterm(self) -> None:
+        """Lets SIGTERM end the holds at once, then the worker as soon as nothing is in flight."""
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.remove_signal_handler(signal.SIGTERM)
+            self._stop_task = loop.create_task(self._stop())
+
+        loop.add_signal_handler(signal.SIGTERM, stop)
+
+    async def _stop(self) -> None:
+        _LOG.info("the worker is told to go; %d invocations hand over", self._in_flight)
+        await self.aclose()
+        signal.raise_signal(signal.SIGTERM)  # and now as if nobody had asked to wait
+
+
+def _credential(client_id: str | None) -> ManagedIdentityCredential:
+    """Returns the managed identity: the user-assigned one of `client_id`, else the system's."""
+    return ManagedIdentityCredential(client_id=client_id)

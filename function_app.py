@@ -1,0 +1,17 @@
+"""The function app: reads the settings, puts the worker together, registers the triggers."""
+
+import os
+
+import azure.functions as func
+
+from assessor.settings import read_settings
+from assessor.telemetry_setup import configure_telemetry
+from assessor.worker import Worker
+from handlers import in_progress, requests
+
+_settings = read_settings(os.environ)
+_worker = Worker(_settings, configure_telemetry(os.environ))
+
+app = func.FunctionApp()
+app.register_functions(requests.blueprint(_worker, _settings))
+app.register_functions(in_progress.blueprint(_worker, _settings))

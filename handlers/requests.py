@@ -1,0 +1,54 @@
+"""The trigger of the requests queue."""
+
+from datetime import UTC, datetime
+
+import azure.functions as func
+
+from assessor.request import IncomingMessage
+from assessor.settings import Settings
+from assessor.worker import Worker
+
+
+def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
+    """Returns the function that takes requests.
+
+    Args:
+        worker: what the function works with.
+        settings: name the queue.
+    """
+    functions = func.Blueprint()
+
+    @functions.function_name("start_assessment")
+    @functions.service_bus_queue_trigger(
+        arg_name="message",
+        queue_name=settings.requests_queue,
+        connection="ServiceBus",
+        data_type=func.DataType.BINARY,  # as text, bytes that are not UTF-8 would be lost
+    )
+    async def start_assessment(message: func.ServiceBusMessage) -> None:
+        """Takes one message from the requests queue."""
+        async with worker.invocation() as assessor:
+            await assessor.take_request(incoming(message))
+
+    return functions
+
+
+def incoming(message: func.ServiceBusMessage) -> IncomingMessage:
+    """Returns the message without the Functions worker's types.
+
+    A sender may leave the message ID out; the sequence number then stands for it, for it is as
+    stable and as unique within the queue.
+    """
+    return IncomingMessage(
+        body=message.get_body(),
+        message_id=message.message_id or f"sequence-number-{message.sequence_number}",
+        content_type=message.content_type,
+        application_properties=message.application_properties or {},
+        enqueued_at=_utc(message.enqueued_time_utc),
+    )
+
+
+def _utc(moment: datetime | None) -> datetime:
+    if moment is None:  # every Service Bus sets it; without it, now is what is known
+        return datetime.now(UTC)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
