@@ -110,26 +110,28 @@ class TokenSigner:
         """Returns the claims of a token meant for one of ``audiences``.
 
         Raises:
-            TokenError: when shape, signature, expiry or audience are wrong, in this order.
+            TokenError: when shape, signature, expiry or audience are wrong, in this order. What
+                the token says is not read before its signature is found good.
         """
-        signed, dot, signature = token.rpartition(".")
+        signed, _, signature = token.rpartition(".")
         try:
-            claims = json.loads(_decode(signed.partition(".")[2]))
             given = _decode(signature)
-            audience, expires_on = str(claims["aud"]), int(claims["exp"])
-            client_id, principal_id = str(claims["appid"]), str(claims["oid"])
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             raise TokenError(TokenError.MALFORMED) from error
-        if not dot or not hmac.compare_digest(given, self._sign(signed)):
+        if not hmac.compare_digest(given, self._sign(signed)):
             raise TokenError(TokenError.SIGNATURE)
+        claims = json.loads(_decode(signed.partition(".")[2]))
+        audience, expires_on = claims["aud"], claims["exp"]
         if expires_on <= now:
             raise TokenError(TokenError.EXPIRED, audience=audience, expires_on=expires_on)
         if audience.rstrip("/") not in audiences:
             raise TokenError(TokenError.AUDIENCE, audience=audience, expires_on=expires_on)
-        return Claims(audience, client_id, principal_id, expires_on)
+        return Claims(audience, claims["appid"], claims["oid"], expires_on)
 
     def _sign(self, signed: str) -> bytes:
-        return hmac.new(self._secret, signed.encode(), hashlib.sha256).digest()
+        return hmac.new(
+            self._secret, signed.encode(errors="surrogateescape"), hashlib.sha256
+        ).digest()
 
 
 @dataclass(frozen=True)

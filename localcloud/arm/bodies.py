@@ -1,6 +1,8 @@
 """The JSON documents that ARM answers with: VMs, instance views, operations, results.
 
-Documents of operations are indented and end their lines in CRLF, as recorded. Left out of a VM:
+Compute indents what it writes itself, with CRLF, and passes on compactly what an assessment put
+out. The recording shows all bodies indented, but its Content-Length tells how they were sent:
+compact from Location, and compact inside the indented document of an operation. Left out of a VM:
 disks beyond the OS disk, network profile, extensions, zones, identity, availability set.
 """
 
@@ -25,11 +27,11 @@ _DISPLAY = {
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """Returns a document as Compute writes it."""
-    return json.dumps(document, indent=2, ensure_ascii=False).replace("\n", "\r\n").encode()
+    """Returns a document as Compute writes its own."""
+    return _indented(document).encode()
 
 
-def operation_body(operation: Operation, now: Ticks) -> Json:
+def operation_bytes(operation: Operation, now: Ticks) -> bytes:
     """Returns what Azure-AsyncOperation answers at a point in time."""
     state = operation.state(now)
     offset = operation.vm.region.offset_minutes
@@ -41,11 +43,19 @@ def operation_body(operation: Operation, now: Ticks) -> Json:
         body["endTime"] = verbatim.end_time if verbatim else timestamp(operation.ends, offset)
     body["status"] = state.value
     if state is State.SUCCEEDED:
-        body["properties"] = {"output": result_body(operation)}
+        body["properties"] = {"output": None}
     elif state is not State.IN_PROGRESS:
         body["error"] = operation.error().as_json()
     body["name"] = operation.name
-    return body
+    text = _indented(body)
+    if state is State.SUCCEEDED:
+        text = text.replace('"output": null', f'"output": {_compact(result_body(operation))}', 1)
+    return text.encode()
+
+
+def result_bytes(operation: Operation) -> bytes:
+    """Returns what Location answers for an operation that Succeeded."""
+    return _compact(result_body(operation)).encode()
 
 
 def result_body(operation: Operation) -> Json:
@@ -146,6 +156,14 @@ def instance_view_body(vm: Vm, last: Operation | None, now: Ticks) -> Json:
         },
     ]
     return view
+
+
+def _indented(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False).replace("\n", "\r\n")
+
+
+def _compact(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 
 class _Times:

@@ -224,6 +224,10 @@ _PARTS: Final = [
     "common",
     "python",
     "cpp",
+    "demos",
+    "description",
+    "simulation",
+    "testutils",
 ]
 
 
@@ -293,7 +297,7 @@ PATCHES: Final[dict[Image, tuple[Patch, ...]]] = {
 
 
 def robotics_patches(image: Image) -> tuple[Patch, ...]:
-    """Returns 640 packages of a robotics workstation: more than one message can hold."""
+    """Returns 768 packages of a robotics workstation: more than one message can hold."""
     return tuple(
         linux_patch(
             image,

@@ -4,6 +4,7 @@
 ``DELETE /vms{resourceId}``. Plain HTTP on its own port, without authentication, on 127.0.0.1 only.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from json import JSONDecodeError
@@ -77,7 +78,8 @@ class Control:
     def _vm(self, request: web.Request) -> Vm:
         vm = self.cloud.vms.get(request.match_info["id"].lower())
         if vm is None:
-            raise web.HTTPNotFound(text="no such VM")
+            body = json.dumps({"field": "id", "error": "no such VM"})
+            raise web.HTTPNotFound(text=body, content_type="application/json")
         return vm
 
     def _entry(self, vm: Vm) -> Json:

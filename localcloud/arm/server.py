@@ -9,8 +9,7 @@ only way to tell an unchanged client so. Left out: ARM's redirection between reg
 
 import asyncio
 import math
-import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from aiohttp import web
@@ -25,33 +24,11 @@ from localcloud.arm.cloud import Cloud
 from localcloud.arm.faults import Answer, FaultPlan, Reset, Slow
 from localcloud.arm.model import Vm
 from localcloud.arm.operations import Operation, State
+from localcloud.arm.replies import Exchange, Reply, finish
 from localcloud.arm.routing import Kind, Route, resolve
 
 _POLL_SECONDS = 30
 _PAGE_SIZE = 50
-_READS_AN_HOUR = 12000
-_WRITES_AN_HOUR = 1200
-
-
-@dataclass
-class Exchange:
-    """What becomes known of a request while it is answered."""
-
-    kind: Kind = Kind.OTHER
-    vm_key: str = ""
-    vm_id: str = ""
-    activity_id: str = ""
-    subject: Subject = field(default_factory=lambda: Subject("", "", ""))
-
-
-@dataclass
-class Reply:
-    """An answer before the headers that all answers share."""
-
-    status: int
-    body: bytes = b""
-    headers: CIMultiDict[str] = field(default_factory=CIMultiDict)
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass(frozen=True)
@@ -92,7 +69,13 @@ class ArmServer:
         self._note(request, exchange, 0 if reset else reply.status)
         if reset:
             _break(request)
-        return self._finish(request, exchange, reply)
+        return finish(
+            request,
+            reply,
+            remaining=self.buckets.remaining(exchange.kind, exchange.subject),
+            calls=self.calls,
+            routing_id=f"{exchange.subject.region.upper()}:{compact(self.clock())}",
+        )
 
     async def _answer(self, request: web.Request, exchange: Exchange) -> tuple[Reply, Reset | None]:
         caller = self.access.authenticate(
@@ -158,7 +141,7 @@ class ArmServer:
 
     def _poll(self, operation: Operation) -> Reply:
         now = self.clock()
-        reply = Reply(HTTPStatus.OK, bodies.encode(bodies.operation_body(operation, now)))
+        reply = Reply(HTTPStatus.OK, bodies.operation_bytes(operation, now))
         if operation.state(now) is State.IN_PROGRESS:
             self._pace(reply)
         return reply
@@ -174,7 +157,7 @@ class ArmServer:
         if state is not State.SUCCEEDED:
             body = {"error": operation.error().as_json()}
             return Reply(HTTPStatus.CONFLICT, bodies.encode(body))
-        return Reply(HTTPStatus.OK, bodies.encode(bodies.result_body(operation)))
+        return Reply(HTTPStatus.OK, bodies.result_bytes(operation))
 
     def _read(self, vm: Vm, kind: Kind, request: web.Request) -> Reply:
         last, now = self.cloud.last_operation(vm), self.clock()
@@ -259,37 +242,6 @@ class ArmServer:
                 request.headers.get("x-ms-client-request-id", ""),
             )
         )
-
-    def _finish(self, request: web.Request, exchange: Exchange, reply: Reply) -> web.Response:
-        headers = reply.headers
-        correlation_id = str(uuid.uuid4())
-        region = exchange.subject.region or "eastus"
-        headers["Cache-Control"] = "no-cache"
-        headers["Pragma"] = "no-cache"
-        headers["Expires"] = "-1"
-        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["x-ms-request-id"] = reply.request_id
-        headers["x-ms-correlation-request-id"] = correlation_id
-        routing_id = f"{region.upper()}:{compact(self.clock())}:{correlation_id}"
-        headers["x-ms-routing-request-id"] = routing_id
-        headers.extend([("Server", "Microsoft-HTTPAPI/2.0"), ("Server", "Microsoft-HTTPAPI/2.0")])
-        remaining = self.buckets.remaining(exchange.kind, exchange.subject)
-        if remaining and reply.status < HTTPStatus.BAD_REQUEST:
-            headers["x-ms-ratelimit-remaining-resource"] = remaining
-        name, left = self._subscription_quota(request.method)
-        headers[f"x-ms-ratelimit-remaining-subscription-{name}"] = str(left)
-        if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
-            headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
-        if reply.body:
-            headers["Content-Type"] = "application/json; charset=utf-8"
-        return web.Response(status=reply.status, body=reply.body, headers=headers)
-
-    def _subscription_quota(self, method: str) -> tuple[str, int]:
-        """ARM's own hourly counters, which here count the whole run."""
-        if method == "GET":
-            return "reads", max(0, _READS_AN_HOUR - self.calls.count(write=False))
-        return "writes", max(0, _WRITES_AN_HOUR - self.calls.count(write=True))
 
 
 def _break(request: web.Request) -> None:

@@ -1,0 +1,81 @@
+"""Answers on their way out: the headers that every answer of ARM has, as they were recorded.
+
+The counters of ARM's own hourly limits count the whole run, not one caller's hour, and never
+refuse. Left out: ``Retry-After`` on the recorded answers, which had none.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from localcloud.arm.buckets import Subject
+from localcloud.arm.calls import CallLog
+from localcloud.arm.routing import Kind
+
+_READS_AN_HOUR: Final = 12000
+_WRITES_AN_HOUR: Final = 1200
+_SERVER: Final = "Microsoft-HTTPAPI/2.0"
+_ALWAYS: Final = {
+    "Cache-Control": "no-cache",
+    "Pragma": "no-cache",
+    "Expires": "-1",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass
+class Exchange:
+    """What becomes known of a request while it is answered."""
+
+    kind: Kind = Kind.OTHER
+    vm_key: str = ""
+    vm_id: str = ""
+    activity_id: str = ""
+    subject: Subject = field(default_factory=lambda: Subject("", "", ""))
+
+
+@dataclass
+class Reply:
+    """An answer before the headers that all answers share."""
+
+    status: int
+    body: bytes = b""
+    headers: CIMultiDict[str] = field(default_factory=CIMultiDict)
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+def finish(
+    request: web.Request, reply: Reply, *, remaining: str, calls: CallLog, routing_id: str
+) -> web.Response:
+    """Returns the HTTP response of a reply.
+
+    Args:
+        request: what is answered.
+        reply: the answer.
+        remaining: what is left of Compute's limits, empty to leave the header out.
+        calls: the calls so far, this one included.
+        routing_id: region and time of ``x-ms-routing-request-id``.
+    """
+    correlation_id = str(uuid.uuid4())
+    headers = reply.headers
+    headers.update(_ALWAYS)
+    headers["x-ms-request-id"] = reply.request_id
+    headers["x-ms-correlation-request-id"] = correlation_id
+    headers["x-ms-routing-request-id"] = f"{routing_id}:{correlation_id}"
+    headers.extend([("Server", _SERVER), ("Server", _SERVER)])  # twice, as recorded
+    if remaining and reply.status < HTTPStatus.BAD_REQUEST:
+        headers["x-ms-ratelimit-remaining-resource"] = remaining
+    write = request.method != "GET"
+    left = (_WRITES_AN_HOUR if write else _READS_AN_HOUR) - calls.count(write=write)
+    kind = "writes" if write else "reads"
+    headers[f"x-ms-ratelimit-remaining-subscription-{kind}"] = str(max(0, left))
+    if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
+        headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
+    if reply.body:
+        headers["Content-Type"] = "application/json; charset=utf-8"
+    return web.Response(status=reply.status, body=reply.body, headers=headers)
