@@ -1,0 +1,191 @@
+"""The app's ARM adapter, through the real SDK, against the local ARM."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.pipeline.transport import AioHttpTransport
+
+from assessor.arm_answer import ArmError, Phase, Verdict, judge
+from assessor.arm_sdk import ComputeArm
+from assessor.hold import Hold, HoldOver
+from assessor.resource_id import VirtualMachineId
+from assessor.settings import ArmCloud
+from localcloud.arm.access import RoleAssignment
+from localcloud.arm.faults import parse_rules
+from localcloud.arm.fleet import Fleet, make_fleet
+from localcloud.arm.recorded import RECORDED_SUBSCRIPTION
+from localcloud.arm.running import ArmOptions, LocalArm, run_arm
+from tests.integration.arm_client import VM_ID, ManualClock, managed_identity, session_for, vm
+
+pytestmark = pytest.mark.integration
+
+RECORDING = Path(__file__, "../../recorded/arm-recording-assess-patches.json").resolve()
+TARGET = VirtualMachineId.parse(VM_ID)
+FINISHED_SECONDS = 3600
+
+
+@asynccontextmanager
+async def compute_arm(arm: LocalArm) -> AsyncIterator[ComputeArm]:
+    """Gives the adapter as a worker has it."""
+    async with managed_identity(arm) as credential, session_for(arm) as session:
+        transport = AioHttpTransport(session=session, session_owner=False)
+        cloud = ArmCloud(arm.endpoint, "https://management.azure.com/.default")
+        yield ComputeArm(credential, cloud, transport)
+
+
+def no_hold() -> Hold:
+    """Returns a hold that waits for nothing."""
+    return Hold(0, asyncio.get_running_loop().time, asyncio.Event())
+
+
+async def test_a_vm_is_read_with_its_instance_view() -> None:
+    """Power, agent, system and tags come from one GET."""
+    async with (
+        run_arm(Fleet((vm(osType="Windows", tags={"a": "b"}),))) as arm,
+        compute_arm(arm) as adapter,
+    ):
+        found = await adapter.read(TARGET)
+
+    assert (found.power_state, found.agent_state, found.os_type) == ("running", "Ready", "Windows")
+    assert found.tags == {"a": "b"}
+    assert found.skip_reason() is None
+
+
+async def test_the_recorded_assessment_comes_out_as_it_was_recorded() -> None:
+    """The result keeps every field, text and digit of the recorded body; times are ARM's own."""
+    entries = json.loads(RECORDING.read_text("utf-8"))["Entries"]
+    recorded: Any = json.loads(entries[-1]["ResponseBody"])
+    clock = ManualClock()
+    target = VirtualMachineId(RECORDED_SUBSCRIPTION, "crptestps418", "vmcrptestps418")
+    async with run_arm(make_fleet(seed=1, vms=0), clock=clock) as arm, compute_arm(arm) as adapter:
+        operation = await adapter.begin(target, "client-request")
+        with pytest.raises(HoldOver) as over:
+            await operation.follow(no_hold())
+        clock.advance(FINISHED_SECONDS)
+        resumed = await adapter.resume(target, operation.activity_id, operation.token)
+        end = await resumed.follow(no_hold())
+
+    assert operation.activity_id == recorded["assessmentActivityId"]
+    assert operation.remaining["Microsoft.Compute/UpdateVM3Min"] == 239
+    assert over.value.delay == 30
+    assert end.result == recorded
+    assert end.started_at is not None
+    assert end.ended_at is not None
+    assert 600 < (end.ended_at - end.started_at).total_seconds() < 700
+
+
+async def test_no_poll_is_spent_right_after_the_begin() -> None:
+    """The SDK would look at once; an assessment takes minutes."""
+    async with run_arm(Fleet((vm(),))) as arm, compute_arm(arm) as adapter:
+        operation = await adapter.begin(TARGET, "client-request")
+        with pytest.raises(HoldOver):
+            await operation.follow(no_hold())
+
+        assert arm.calls.as_json()["byOperation"] == {"assess": 1}
+
+
+async def test_an_adopted_operation_gives_what_the_begun_one_gives() -> None:
+    """The activity ID and the VM's region are enough to follow an operation to its result."""
+    clock = ManualClock()
+    async with run_arm(Fleet((vm(),)), clock=clock) as arm, compute_arm(arm) as adapter:
+        begun = await adapter.begin(TARGET, "client-request")
+        found = await adapter.read(TARGET)
+        assert found.last_assessment is not None
+        assert found.last_assessment.is_in_progress
+        assert found.last_assessment.activity_id == begun.activity_id
+        clock.advance(FINISHED_SECONDS)
+        adopted = await adapter.adopt(found, begun.activity_id)
+        theirs = await adopted.follow(no_hold())
+        resumed = await adapter.resume(TARGET, begun.activity_id, begun.token)
+        ours = await resumed.follow(no_hold())
+
+    assert theirs == ours
+    assert theirs.result["assessmentActivityId"] == begun.activity_id
+
+
+REFUSALS = [
+    ({"status": 429, "retryAfter": 1200}, 429, "OperationNotAllowed", 1200, Verdict.WAIT),
+    (500, 500, "InternalServerError", None, Verdict.WAIT),
+    (503, 503, "ServiceUnavailable", None, Verdict.WAIT),
+    ({"status": 409, "code": "Conflict"}, 409, "Conflict", None, Verdict.WAIT),
+    ({"status": 409, "code": "OperationNotAllowed"}, 409, "OperationNotAllowed", None, "recheck"),
+    ({"status": 400, "code": "InvalidParameter"}, 400, "InvalidParameter", None, Verdict.FINAL),
+    ("reset", None, None, None, Verdict.WAIT),
+]
+
+
+@pytest.mark.parametrize(("answer", "status", "code", "retry_after", "verdict"), REFUSALS)
+async def test_a_refused_begin_is_one_post_and_one_error(
+    answer: object, status: int | None, code: str | None, retry_after: float | None, verdict: str
+) -> None:
+    """The SDK's own retries are off: nothing is posted twice, nothing sleeps in the worker."""
+    async with run_arm(Fleet((vm(),))) as arm, compute_arm(arm) as adapter:
+        arm.faults.add(parse_rules([{"match": {"operation": "assess"}, "answer": answer}]))
+        with pytest.raises(ArmError) as caught:
+            await adapter.begin(TARGET, "client-request")
+        posts = arm.calls.assessments
+
+    assert len(posts) == 1
+    assert posts[0].client_request_id == "client-request"
+    error = caught.value
+    assert (error.phase, error.status, error.retry_after) == (Phase.BEGIN, status, retry_after)
+    assert code is None or error.error.code == code
+    assert judge(error).verdict == verdict
+
+
+async def test_a_failed_operation_keeps_arms_error() -> None:
+    """Code, message, details and inner error of a failed operation reach the outcome."""
+    fault = {
+        "code": "VMExtensionFailure",
+        "message": "no",
+        "details": [{"code": "D", "message": "d"}],
+    }
+    clock = ManualClock()
+    fleet = Fleet((vm(operationStatus="Failed", error=fault),))
+    async with run_arm(fleet, clock=clock) as arm, compute_arm(arm) as adapter:
+        operation = await adapter.begin(TARGET, "client-request")
+        clock.advance(FINISHED_SECONDS)
+        resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
+        with pytest.raises(ArmError) as caught:
+            await resumed.follow(no_hold())
+
+    assert caught.value.status == 200
+    assert caught.value.error.code == "VMExtensionFailure"
+    assert caught.value.error.details[0]["code"] == "D"
+    assert judge(caught.value).verdict is Verdict.FINAL
+
+
+async def test_polling_without_the_right_to_read_operations_is_a_lost_operation() -> None:
+    """The begin succeeds, every poll is refused, and the instance view takes over."""
+    rights = RoleAssignment(
+        "/",
+        (
+            "Microsoft.Compute/virtualMachines/read",
+            "Microsoft.Compute/virtualMachines/instanceView/read",
+            "Microsoft.Compute/virtualMachines/assessPatches/action",
+        ),
+    )
+    options = ArmOptions(assignments=(rights,))
+    async with run_arm(Fleet((vm(),)), options) as arm, compute_arm(arm) as adapter:
+        operation = await adapter.begin(TARGET, "client-request")
+        resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
+        with pytest.raises(ArmError) as caught:
+            await resumed.follow(no_hold())
+
+    assert (caught.value.status, caught.value.error.code) == (403, "AuthorizationFailed")
+    assert judge(caught.value).verdict is Verdict.LOST
+
+
+async def test_a_missing_vm_is_refused_for_good() -> None:
+    """ARM's ResourceNotFound is final."""
+    async with run_arm(Fleet((vm(),))) as arm, compute_arm(arm) as adapter:
+        with pytest.raises(ArmError) as caught:
+            await adapter.read(VirtualMachineId(TARGET.subscription_id, "rg-Test", "no-such-vm"))
+
+    assert (caught.value.status, caught.value.error.code) == (404, "ResourceNotFound")
+    assert judge(caught.value).verdict is Verdict.FINAL
