@@ -7,7 +7,7 @@ only. Left out: the limits of single requests that cost more than one, ARM's own
 beyond their counters, and limits that follow load.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -159,11 +159,6 @@ class Buckets:
     def policies(self, kind: Kind) -> tuple[str, ...]:
         """Returns the names of the policies that a kind of request counts against."""
         return tuple(policy.name for policy in self._policies.get(kind, ()))
-
-    def levels(self) -> Iterable[tuple[str, str, int]]:
-        """Yields each bucket in use: its policy, what it is kept for, and its tokens."""
-        for (name, key), bucket in sorted(self._buckets.items()):
-            yield name, key, int(bucket.level)
 
     def _fill(self, policy: Policy, subject: Subject, now: Ticks) -> _Bucket:
         key = (policy.name, subject.key(policy.per))

@@ -24,10 +24,9 @@ class Cloud:
         new_id: returns a fresh operation name, a UUID.
         time_scale: how many times faster than real an assessment runs.
         expiry_seconds: how long after its end an operation is remembered; not scaled.
-        extra_groups: lower-case resource group IDs that exist without VMs.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one independent property of the cloud
+    def __init__(
         self,
         vms: Iterable[Vm],
         *,
@@ -35,7 +34,6 @@ class Cloud:
         new_id: Callable[[], str],
         time_scale: float = 1,
         expiry_seconds: float = DEFAULT_EXPIRY_SECONDS,
-        extra_groups: Iterable[str] = (),
     ) -> None:
         self._clock = clock
         self._new_id = new_id
@@ -45,7 +43,6 @@ class Cloud:
         self._groups = {
             _group_key(vm.subscription_id, vm.resource_group) for vm in self._vms.values()
         }
-        self._groups.update(extra_groups)
         self._subscriptions = {group.split("/")[2] for group in self._groups}
         self._operations: dict[str, Operation] = {}
         self._issued: dict[str, list[str]] = {}

@@ -76,7 +76,11 @@ class LocalArm:
     authority: LocalAuthority = field(repr=False)
 
     def settings(self) -> dict[str, str]:
-        """Returns the app settings and environment variables that lead an app here."""
+        """Returns the app settings and environment variables that lead an app here.
+
+        They are for another process: aiohttp reads ``SSL_CERT_FILE`` once, when it is imported.
+        In this process, trust ``authority.client_context()`` instead.
+        """
         return {
             "ARM_ENDPOINT": self.endpoint,
             "IDENTITY_ENDPOINT": self.identity_endpoint,
