@@ -39,6 +39,10 @@ def _print_line(line: str) -> None:
     sys.stderr.flush()
 
 
+ListenerFactory = Callable[[Function, OtherTrigger, AppSettings, Invocations], Listener]
+"""Makes the listener of a function whose trigger the host doesn't serve by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostOptions:
     """How to run the host.
@@ -51,6 +55,7 @@ class HostOptions:
         control_port: Where the control endpoint listens; 0 chooses a free port.
         restart: When the worker is started again.
         worker_output: Gets the worker's output, line by line.
+        listeners: Makes the listeners of further triggers, by binding type.
         seed: Seeds invocation and span IDs and jitter; None takes the system's randomness.
     """
 
@@ -61,6 +66,7 @@ class HostOptions:
     control_port: int = 0
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     worker_output: Callable[[str], None] = _print_line
+    listeners: Mapping[str, ListenerFactory] = field(default_factory=dict)
     seed: int | None = None
 
 
@@ -91,6 +97,7 @@ class FunctionsHost:
         try:
             await self._start()
         except BaseException:
+            await self.drain()
             await self._stack.aclose()
             raise
         return self
@@ -179,7 +186,7 @@ class FunctionsHost:
             self._source,
         )
         self._invocations = invocations
-        await self._attach(config, invocations)
+        await self._attach(config, settings, invocations)
         self._state = "Running"
 
     def _supervise(self, app: Path, config: HostConfig, settings: AppSettings) -> Supervisor:
@@ -201,7 +208,22 @@ class FunctionsHost:
 
         return Supervisor(start, self._options.restart, time.monotonic)
 
-    async def _attach(self, config: HostConfig, invocations: Invocations) -> None:
+    def _attach_other(
+        self,
+        function: Function,
+        trigger: OtherTrigger,
+        settings: AppSettings,
+        invocations: Invocations,
+    ) -> None:
+        factory = self._options.listeners.get(trigger.kind)
+        if factory is None:
+            _LOG.warning("function %s: %s is not served yet", function.name, trigger.kind)
+        else:
+            self._listeners.append(factory(function, trigger, settings, invocations))
+
+    async def _attach(
+        self, config: HostConfig, settings: AppSettings, invocations: Invocations
+    ) -> None:
         clients = await self._stack.enter_async_context(BusClients())
         surroundings = Surroundings(lambda: datetime.now(UTC), self._source)
         for function in self.functions:
@@ -215,8 +237,8 @@ class FunctionsHost:
                         surroundings,
                     )
                     self._listeners.append(listener)
-                case OtherTrigger(kind=kind):
-                    _LOG.warning("function %s: %s is not served yet", function.name, kind)
+                case OtherTrigger() as other:
+                    self._attach_other(function, other, settings, invocations)
         await asyncio.gather(*(listener.start() for listener in self._listeners))
 
 

@@ -7,14 +7,15 @@ debug level. Neither bodies nor properties are logged.
 import logging
 import random
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from localcloud.host.bindings import Function, ServiceBusTrigger
+from localcloud.host.datum import Datum
 from localcloud.host.errors import HostError
 from localcloud.host.messages import BusMessage
-from localcloud.host.tracecontext import TraceContext, continue_trace
+from localcloud.host.tracecontext import continue_trace
 from localcloud.host.triggerdata import input_datum, trigger_metadata
 from localcloud.host.wire import Invoke, Invoked
 
@@ -69,16 +70,41 @@ class Invocations:
             Whether it succeeded.
         """
         body = input_datum(message, binary=trigger.binary)
-        trace = continue_trace(message.application_properties, self._source)
-        request = Invoke(
-            invocation_id=self._new_id(),
+        request = self.request(
+            function,
+            {trigger.parameter: body},
+            trigger_metadata(message, body),
+            message.application_properties,
+        )
+        return await self.run(function, request, f"message on '{trigger.entity.path}'")
+
+    def request(
+        self,
+        function: Function,
+        inputs: Mapping[str, Datum],
+        metadata: Mapping[str, Datum],
+        trace_properties: Mapping[str, object],
+    ) -> Invoke:
+        """Prepare an invocation.
+
+        Args:
+            function: What to run.
+            inputs: The trigger parameter's value, by its name.
+            metadata: The trigger metadata.
+            trace_properties: What may hold a `traceparent` to continue; empty begins a trace.
+
+        Returns:
+            The request, with a new invocation ID and the host's span.
+        """
+        trace = continue_trace(trace_properties, self._source)
+        return Invoke(
+            invocation_id=str(uuid.UUID(int=self._source.getrandbits(128), version=4)),
             function_id=function.function_id,
-            inputs={trigger.parameter: body},
-            trigger_metadata=trigger_metadata(message, body),
+            inputs=inputs,
+            trigger_metadata=metadata,
             trace_parent=trace.parent,
             trace_state=trace.state,
         )
-        return await self.run(function, request, f"message on '{trigger.entity.path}'")
 
     async def run(self, function: Function, request: Invoke, reason: str) -> bool:
         """Run a prepared invocation; what any listener calls in the end.
@@ -122,10 +148,3 @@ class Invocations:
             seconds * 1000,
         )
         return True
-
-    def new_trace(self) -> TraceContext:
-        """Begin a trace, for triggers that bring none."""
-        return continue_trace({}, self._source)
-
-    def _new_id(self) -> str:
-        return str(uuid.UUID(int=self._source.getrandbits(128), version=4))

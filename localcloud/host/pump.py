@@ -96,7 +96,7 @@ class Slot:
             except BusUnavailableError as error:
                 self._context.outage.begin(error)
                 await self._pause()
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged, and pulling must survive anything
                 _LOG.exception("receiving failed in an unforeseen way")
                 await self._pause()
 

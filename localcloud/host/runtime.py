@@ -89,7 +89,9 @@ def index(app_directory: Path) -> tuple[IndexedFunction, ...]:
     handle_event.load_function_metadata(str(app_directory), caller_info="worker_init_request")
     indexed: list[_FunctionMetadata] | None = handle_event._metadata_result  # noqa: SLF001 - where the runtime leaves it
     if indexed is None:
-        script = constants.PYTHON_SCRIPT_FILE_NAME_DEFAULT
+        script: str = app_setting_manager.get_app_setting(
+            constants.PYTHON_SCRIPT_FILE_NAME, constants.PYTHON_SCRIPT_FILE_NAME_DEFAULT
+        )
         if not (app_directory / script).exists():
             raise FileNotFoundError(f"no {script} in {app_directory.name}")
         return ()

@@ -138,7 +138,8 @@ class Supervisor:
             async with asyncio.timeout(limit):
                 return await worker.invoke(request)
         except TimeoutError as error:
-            self._restarting.add(worker)
+            if not worker.lost.done():
+                self._restarting.add(worker)
             await worker.kill(f"restarted, as {function} exceeded its timeout")
             raise InvocationTimeoutError(function, limit or 0.0) from error
 
@@ -147,6 +148,8 @@ class Supervisor:
         self._stopping = True
         if self._worker is not None:
             self._worker.terminate()
+        else:
+            self._ready.set()  # nothing to wait for: what waits for a worker fails
 
     async def stop(self) -> None:
         """End the worker; whatever is still in flight fails."""
@@ -180,8 +183,16 @@ class Supervisor:
             current = await self._replace()
 
     async def _replace(self) -> Worker | None:
-        """Start workers until one is usable; None when the limit is reached."""
+        """Start workers until one is usable.
+
+        At the limit invocations are left waiting until the host stops, so that their messages
+        are given back once and not pulled and failed until none of their deliveries is left.
+        """
+        self._worker = None
         while len(self._failures) < self._policy.failure_limit:
+            if self._stopping:
+                self._ready.set()
+                return None
             if self._failures:
                 await asyncio.sleep(self._policy.pause)
             try:
@@ -194,8 +205,6 @@ class Supervisor:
             self._ready.set()
             _LOG.info("language worker %d started", self._worker.pid)
             return self._worker
-        self._worker = None
-        self._ready.set()
         self.gave_up.set_exception(WorkerFailureLimitError(len(self._failures)))
         return None
 
