@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _GUID: Final = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-_GROUP: Final = r"[\w().-]{0,89}[\w()-]"
+_GROUP: Final = r"(?u:[\w().-]{0,89}[\w()-])"
+"""Letters of any script; all else is ASCII, or a long s (U+017F) would pass for an S."""
 _VM: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?"
 
 _SUBSCRIPTION_ID = re.compile(_GUID)
@@ -23,13 +24,13 @@ _VM_ID = re.compile(
     rf"/subscriptions/(?P<subscription>{_GUID})"
     rf"/resourceGroups/(?P<group>{_GROUP})"
     rf"/providers/Microsoft\.Compute/virtualMachines/(?P<vm>{_VM})",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _SCOPE = re.compile(
     rf"/subscriptions/(?P<subscription>{_GUID})"
     rf"(?:/resourceGroups/(?P<group>{_GROUP})"
     rf"(?:/providers/Microsoft\.Compute/virtualMachines/(?P<vm>{_VM}))?)?/?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 
 
