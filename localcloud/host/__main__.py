@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from localcloud.host.errors import HostError
-from localcloud.host.host import FunctionsHost, HostOptions
+from localcloud.host.host import FunctionsHost
+from localcloud.host.options import HostOptions
 from localcloud.host.supervisor import RestartPolicy
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

@@ -1,7 +1,8 @@
 """The ports of the trigger loop on the real client, azure-servicebus.
 
 One client per connection; every receiver has an AMQP connection of its own (the SDK's way). Left
-out: WebSockets, proxies, retry options of host.json's `clientRetryOptions`.
+out: WebSockets, proxies, host.json's `clientRetryOptions`, and credentials other than a managed
+identity for an identity-based connection (which needs TLS, so a real namespace).
 """
 
 import asyncio

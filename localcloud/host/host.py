@@ -8,11 +8,8 @@ and is abandoned.
 import asyncio
 import logging
 import random
-import sys
 import time
-from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -25,49 +22,14 @@ from localcloud.host.hostjson import HostConfig, parse_host_json
 from localcloud.host.invocations import Invocations
 from localcloud.host.listeners import ServiceBusListener, Surroundings
 from localcloud.host.messages import BusMessage
+from localcloud.host.options import HostOptions
 from localcloud.host.ports import HandleMessage, Listener
 from localcloud.host.process import WorkerOptions, WorkerProcess, start_worker
 from localcloud.host.settings import AppSettings, merge_settings
-from localcloud.host.supervisor import RestartPolicy, Supervisor
+from localcloud.host.supervisor import Supervisor
 
 _LOG = logging.getLogger(__name__)
 _SETTLE_SECONDS = 15.0
-
-
-def _print_line(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
-ListenerFactory = Callable[[Function, OtherTrigger, AppSettings, Invocations], Listener]
-"""Makes the listener of a function whose trigger the host doesn't serve by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostOptions:
-    """How to run the host.
-
-    Attributes:
-        app: The function app's directory.
-        environment: The environment, which holds the app settings.
-        local_settings: A local.settings.json; None means there is none.
-        drain_seconds: How long invocations in flight may take after a stop.
-        control_port: Where the control endpoint listens; 0 chooses a free port.
-        restart: When the worker is started again.
-        worker_output: Gets the worker's output, line by line.
-        listeners: Makes the listeners of further triggers, by binding type.
-        seed: Seeds invocation and span IDs and jitter; None takes the system's randomness.
-    """
-
-    app: Path
-    environment: Mapping[str, str]
-    local_settings: Path | None = None
-    drain_seconds: float = 60.0
-    control_port: int = 0
-    restart: RestartPolicy = field(default_factory=RestartPolicy)
-    worker_output: Callable[[str], None] = _print_line
-    listeners: Mapping[str, ListenerFactory] = field(default_factory=dict)
-    seed: int | None = None
 
 
 class FunctionsHost:

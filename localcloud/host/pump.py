@@ -105,6 +105,7 @@ class Slot:
             inbox = await self._context.open_inbox()
         finally:
             self.tried.set()
+        self._context.outage.end()
         try:
             await self._serve(inbox)
         finally:
@@ -120,7 +121,6 @@ class Slot:
         while not self._stopping.is_set():
             delivery = await self._receive(inbox)
             self._failures = 0
-            self._context.outage.end()
             if delivery is not None:
                 await self._process(delivery)
 

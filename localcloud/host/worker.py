@@ -23,6 +23,7 @@ from pathlib import Path
 from localcloud.host.wire import Indexed, IndexingFailed, Invoke, Message, encode, read_message
 
 _GRACE_SECONDS = 5.0
+_HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # POLLRDHUP is Linux; others say POLLHUP
 _LEVELS = {
     "trace": logging.DEBUG,
     "debug": logging.DEBUG,
@@ -64,7 +65,7 @@ def _leave_with_host(link: socket.socket) -> None:
 
     def watch() -> None:
         poller = select.poll()
-        poller.register(link.fileno(), select.POLLRDHUP)
+        poller.register(link.fileno(), _HUNG_UP)
         poller.poll()
         time.sleep(_GRACE_SECONDS)  # the loop notices as well and normally is done by then
         os._exit(1)

@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
-from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
-from localcloud.host.host import FunctionsHost, HostOptions
+from localcloud.host.host import FunctionsHost
+from localcloud.host.options import HostOptions
 from localcloud.host.supervisor import RestartPolicy
 from localcloud.servicebus.entities import Entities, parse_entities
 from localcloud.servicebus.server import ServiceBus
@@ -117,11 +118,13 @@ class Rig:
     host: FunctionsHost
     reports: Reports
     client: ServiceBusClient
+    senders: dict[str, ServiceBusSender] = field(default_factory=dict)
 
     async def send(self, *messages: ServiceBusMessage, queue: str = "work") -> None:
         """Send messages to a queue."""
-        async with self.client.get_queue_sender(queue) as sender:
-            await sender.send_messages(list(messages))
+        if queue not in self.senders:  # kept open: the client takes half a second each way
+            self.senders[queue] = await self.client.get_queue_sender(queue).__aenter__()
+        await self.senders[queue].send_messages(list(messages))
 
     async def order(self, message_id: str, **order: object) -> None:
         """Tell the `work` function what to do."""
@@ -169,5 +172,9 @@ async def rig(
             worker_output=reports.take,
             restart=restart or RestartPolicy(pause=0.1),
         )
-        host = await stack.enter_async_context(FunctionsHost(options))
-        yield Rig(bus, host, reports, client)
+        # Opened while the host starts: the client takes half a second for it.
+        host, sender = await asyncio.gather(
+            stack.enter_async_context(FunctionsHost(options)),
+            client.get_queue_sender("work").__aenter__(),
+        )
+        yield Rig(bus, host, reports, client, {"work": sender})

@@ -17,8 +17,9 @@ from azure.servicebus.aio import ServiceBusClient
 from localcloud.host.bindings import Function, OtherTrigger
 from localcloud.host.datum import Datum
 from localcloud.host.errors import ConfigurationError, WorkerFailureLimitError
-from localcloud.host.host import FunctionsHost, HostOptions
+from localcloud.host.host import FunctionsHost
 from localcloud.host.invocations import Invocations
+from localcloud.host.options import HostOptions
 from localcloud.host.ports import Listener
 from localcloud.host.settings import AppSettings
 from localcloud.host.supervisor import RestartPolicy
