@@ -1,0 +1,60 @@
+"""The options of the commands that start a local cloud."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.local import DIRECTORY
+from localcloud.cloud import CloudOptions
+
+Vms = Annotated[
+    int, typer.Option(min=0, help="VMs in the fleet, besides two recorded ones and missing ones.")
+]
+Seed = Annotated[int, typer.Option(help="Makes the same fleet again.")]
+TimeScale = Annotated[
+    float,
+    typer.Option(
+        min=1, help="How many times faster than real assessments run; a real one takes minutes."
+    ),
+]
+Workers = Annotated[int, typer.Option(min=1, help="Hosts that run the app, each with one worker.")]
+Logs = Annotated[
+    Path, typer.Option(file_okay=False, help="The directory for the parts' log files.")
+]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--setting", metavar="NAME=VALUE", help="An app setting; may be given several times."
+    ),
+]
+DEFAULT_LOGS = DIRECTORY / "logs"
+
+
+def make_options(  # noqa: PLR0913 - one for each command line option
+    *,
+    vms: int,
+    seed: int,
+    time_scale: float,
+    workers: int,
+    logs: Path,
+    settings: Sequence[str] | None,
+) -> CloudOptions:
+    """Returns what the command line asks for.
+
+    Raises:
+        typer.BadParameter: A setting is not NAME=VALUE.
+    """
+    pairs = [text.partition("=") for text in settings or ()]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise typer.BadParameter(f"{name!r} is not NAME=VALUE.", param_hint="--setting")
+    return CloudOptions(
+        logs=logs.absolute(),
+        vms=vms,
+        seed=seed,
+        time_scale=time_scale,
+        hosts=workers,
+        settings={name: value for name, _, value in pairs},
+    )

@@ -1,0 +1,136 @@
+"""What the demo tells when it is over: tables of outcomes and alerts, and what is missing."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from commands.arrivals import AlertSummary, OutcomeSummary, RejectionSummary, is_rejection
+from commands.fleet_requests import Expected
+from commands.ledger import Ledger
+
+SHOWN_ROWS = 40
+_SHOWN_MISSING = 20
+_STYLES = {"Completed": "green", "Failed": "red", "Skipped": "yellow", "Fired": "red"}
+
+
+def print_report(console: Console, ledger: Ledger, seconds: float) -> None:
+    """Prints what came, and in one last line whether it is all that had to come."""
+    _print_outcomes(
+        console,
+        [OutcomeSummary.of(each) for each in ledger.outcomes if not is_rejection(each)],
+    )
+    _print_alerts(console, [AlertSummary.of(each) for each in ledger.alerts])
+    for rejected in filter(is_rejection, ledger.outcomes):
+        _print_rejection(console, RejectionSummary.of(rejected))
+    _print_end(console, ledger, seconds)
+
+
+def _print_outcomes(console: Console, outcomes: Sequence[OutcomeSummary]) -> None:
+    table = _table(
+        console,
+        "Outcomes",
+        ("VM", "OS", "outcome", "status", "critical+security", "other", "reboot", "seconds"),
+        right=("critical+security", "other", "seconds"),
+    )
+    table.add_column("trace ID = assessmentActivityId", no_wrap=True)
+    for each in sorted(outcomes, key=lambda each: each.vm)[:SHOWN_ROWS]:
+        table.add_row(
+            each.vm,
+            each.os,
+            _styled(each.outcome),
+            each.status,
+            _number(each.grave),
+            _number(each.other),
+            "pending" if each.reboot else "",
+            _number(each.seconds, 1),
+            each.trace_id,
+        )
+    _print_table(console, table, len(outcomes))
+    by_type = Counter((each.outcome, each.status) for each in outcomes)
+    for (outcome, status), count in sorted(by_type.items()):
+        console.print(f"{count:5}  {outcome}: {status}", markup=False)
+
+
+def _print_alerts(console: Console, alerts: Sequence[AlertSummary]) -> None:
+    table = _table(console, "Alerts", ("VM", "condition", "severity", "rule", "change"))
+    table.add_column("trace ID", no_wrap=True)
+    for each in sorted(alerts, key=lambda each: (each.severity, each.vm))[:SHOWN_ROWS]:
+        table.add_row(
+            each.vm,
+            _styled(each.condition),
+            each.severity,
+            each.rule,
+            each.change,
+            each.trace_id,
+        )
+    _print_table(console, table, len(alerts))
+    by_rule = Counter((each.rule, each.condition) for each in alerts)
+    for (rule, condition), count in sorted(by_rule.items()):
+        console.print(f"{count:5}  {rule}: {condition}", markup=False)
+
+
+def _print_rejection(console: Console, rejection: RejectionSummary) -> None:
+    console.print()
+    console.print(f"Rejected message {rejection.message_id}: {rejection.reason}", markup=False)
+    for error in rejection.errors:
+        console.print(f"       {error}", markup=False, soft_wrap=True)
+
+
+def _print_end(console: Console, ledger: Ledger, seconds: float) -> None:
+    console.print()
+    for what, several in (
+        ("No outcome came", ledger.missing),
+        ("More than one outcome came", ledger.repeated),
+        ("An outcome came that nobody asked for", ledger.unasked),
+    ):
+        for each in several[:_SHOWN_MISSING]:
+            console.print(f"{what}: {_named(each)}", markup=False, soft_wrap=True)
+        if len(several) > _SHOWN_MISSING:
+            console.print(f"… and {len(several) - _SHOWN_MISSING} more.")
+    asked, came = len(ledger.expected), len(ledger.outcomes)
+    verdict = "each request has its one outcome" if ledger.is_right else "this is not right"
+    console.print(
+        f"{asked} requests, {came} outcomes, {len(ledger.alerts)} alerts in {seconds:.1f} s: "
+        f"{verdict}.",
+        markup=False,
+    )
+
+
+def _named(expected: Expected) -> str:
+    return f"request {expected.request_id} for {expected.vm_id or 'no VM'}"
+
+
+def _table(
+    console: Console, title: str, columns: Sequence[str], right: Sequence[str] = ()
+) -> Table:
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD if console.is_terminal else None,
+        padding=(0, 2, 0, 0),
+    )
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left")
+    return table
+
+
+def _print_table(console: Console, table: Table, count: int) -> None:
+    console.print()
+    if count:
+        console.print(table)
+    else:
+        console.print(f"{table.title}: none.")
+    if count > SHOWN_ROWS:
+        console.print(f"… and {count - SHOWN_ROWS} more; --out FILE writes them all.")
+
+
+def _styled(text: str) -> Text:
+    return Text(text, style=_STYLES.get(text, ""))
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

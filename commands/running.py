@@ -1,0 +1,50 @@
+"""Runs a command's coroutine: signals end it in order, errors become sentences and exit codes."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any, NoReturn
+
+import typer
+from azure.core.exceptions import AzureError
+
+from commands.errors import CommandError, ExitCode
+from localcloud.processes import PartError
+
+
+def run(main: Coroutine[Any, Any, ExitCode]) -> NoReturn:
+    """Runs `main` to its end and leaves the command.
+
+    SIGINT and SIGTERM cancel it, so that what it opened is closed. Bugs pass through.
+
+    Raises:
+        typer.Exit: Always, with the exit code.
+    """
+    raise typer.Exit(_exit_code(main))
+
+
+def _exit_code(main: Coroutine[Any, Any, ExitCode]) -> ExitCode:
+    try:
+        return asyncio.run(_until_sigterm(main))
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except asyncio.CancelledError:
+        return ExitCode.TERMINATED
+    except CommandError as error:
+        sys.stderr.write(f"{error.sentence}\n")
+        return error.exit_code
+    except PartError as error:
+        sys.stderr.write(f"{error}\n")
+    except AzureError as error:
+        sys.stderr.write(f"Azure's SDK gave up with {type(error).__name__}: {error.message}\n")
+    return ExitCode.FAILED
+
+
+async def _until_sigterm(main: Coroutine[Any, Any, ExitCode]) -> ExitCode:
+    task = asyncio.create_task(main)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
