@@ -3,6 +3,7 @@
 Source: CloudEvents 1.0.2, its JSON format and its AMQP protocol binding.
 """
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,6 +44,7 @@ class IncomingEvent:
     """What of a CloudEvent matters to a request: its data and its trace."""
 
     data: object
+    """As JSON, or as the bytes or text of JSON that is still to be read."""
     traceparent: object
 
 
@@ -57,6 +59,7 @@ def find(
     Raises:
         CloudEventError: the message says that it is a CloudEvent, and is not a valid one.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     kind = (content_type or "").partition(";")[0].strip().lower()
     if kind.startswith("application/cloudevents-batch"):
         raise CloudEventError((("body", "must be one event, not a batch of them"),))
@@ -71,18 +74,26 @@ def find(
             for prefix in (CE_PREFIX_UNDERSCORE, CE_PREFIX_COLON)
         ):
             event = from_binary_event(message)
-        elif kind.startswith("application/cloudevents") or _has_specversion(body):
+            return IncomingEvent(body, event.get_extension("traceparent"))
+        if kind.startswith("application/cloudevents") or _has_specversion(body):
+            from_json(body)  # unlike the SDK's reader it refuses halves of surrogate pairs
             event = from_structured_event(message)
-        else:
-            return None
+            return IncomingEvent(event.get_data(), event.get_extension("traceparent"))
     except CloudEventValidationError as error:
         raise CloudEventError(
             tuple((name, str(found[0])) for name, found in error.errors.items())
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         # What the SDK raises for a body that is not JSON, not an object, or a time that is none.
         raise CloudEventError((("body", f"must be a CloudEvent 1.0: {error}"),)) from error
-    return IncomingEvent(event.get_data(), event.get_extension("traceparent"))
+    return None
 
 
 def _has_specversion(body: bytes) -> bool:
