@@ -1,0 +1,342 @@
+"""Requests: every form of the contract is read, and no message at all breaks the reader."""
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from cloudevents.core.bindings.amqp import to_binary_event, to_structured_event
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from assessor.request import (
+    AssessmentRequest,
+    IncomingMessage,
+    Rejection,
+    parse_request,
+)
+from assessor.resource_id import Scope, VirtualMachineId
+from tests.support.builders import (
+    NOW,
+    OTHER_SUBSCRIPTION,
+    SUBSCRIPTION,
+    TRACEPARENT,
+    VM_ID,
+    incoming,
+    json_values,
+    vm_ids,
+)
+
+_NAMES = {
+    "subscriptionId": VM_ID.subscription_id,
+    "resourceGroupName": VM_ID.resource_group,
+    "vmName": VM_ID.name,
+}
+_FIELDS = (
+    "vmId",
+    *_NAMES,
+    "vmIds",
+    "requestId",
+    "requestedBy",
+    "reason",
+    "scope",
+    "tags",
+    "runningOnly",
+    "traceparent",
+    "unknown",
+)
+_CLOUD_EVENTS = "application/cloudevents+json"
+
+
+def _accepted(
+    message: IncomingMessage, allowed: Sequence[Scope] = ()
+) -> tuple[AssessmentRequest, ...]:
+    parsed = parse_request(message, allowed)
+    assert not isinstance(parsed, Rejection), parsed.errors
+    return parsed
+
+
+def _rejected(message: IncomingMessage, allowed: Sequence[Scope] = ()) -> Rejection:
+    parsed = parse_request(message, allowed)
+    assert isinstance(parsed, Rejection)
+    assert parsed.message is message
+    return parsed
+
+
+def _fields(rejection: Rejection) -> list[str]:
+    return [error.field for error in rejection.errors]
+
+
+@pytest.mark.parametrize("body", [{"vmId": str(VM_ID)}, _NAMES, {"vmIds": [str(VM_ID)]}])
+def test_each_form_names_the_vm(body: dict[str, Any]) -> None:
+    """By its ID, by its three names, or in a list: it is the same request."""
+    assert _accepted(incoming(body)) == (AssessmentRequest(VM_ID, "message-1", NOW),)
+
+
+def test_what_the_requester_adds_is_kept() -> None:
+    """Its own ID, who it is and why; an unknown field is left out, and null is absent."""
+    body = {
+        "vmId": str(VM_ID),
+        "requestId": "mine",
+        "requestedBy": "ops",
+        "reason": "monthly",
+        "colour": "blue",
+        "vmIds": None,
+        "scope": None,
+    }
+    assert _accepted(incoming(body)) == (AssessmentRequest(VM_ID, "mine", NOW, "ops", "monthly"),)
+
+
+@given(st.lists(vm_ids(), min_size=1, max_size=8), st.randoms(use_true_random=False))
+def test_a_list_gives_one_request_a_vm_in_its_order(
+    ids: list[VirtualMachineId],
+    random: Any,  # noqa: ANN401 - hypothesis' own type
+) -> None:
+    """A VM that is named twice, in whatever case, is assessed once."""
+    texts = [random.choice([str(each), str(each).upper(), str(each).lower()]) for each in ids * 2]
+    requests = _accepted(incoming({"vmIds": texts}))
+    assert [each.vm for each in requests] == list(dict.fromkeys(ids))
+    assert {each.request_id for each in requests} == {"message-1"}
+
+
+@pytest.mark.parametrize("prefix", ["cloudEvents_", "cloudEvents:"])
+def test_a_cloud_event_in_binary_mode_is_the_same_request(prefix: str) -> None:
+    """As the CloudEvents SDK sends it, with either prefix of the AMQP binding."""
+    event = CloudEvent({"type": "t", "source": "/s"}, {"vmId": str(VM_ID)})
+    sent = to_binary_event(event)
+    properties = {
+        name.replace("cloudEvents_", prefix): value
+        for name, value in sent.application_properties.items()
+    }
+    message = incoming(sent.application_data, properties=properties)
+    assert _accepted(message) == (AssessmentRequest(VM_ID, "message-1", NOW),)
+
+
+@pytest.mark.parametrize("content_type", [_CLOUD_EVENTS, "application/json", None])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"vmId": str(VM_ID)},
+        json.dumps({"vmId": str(VM_ID)}),
+        json.dumps({"vmId": str(VM_ID)}).encode(),
+    ],
+    ids=["object", "text", "bytes"],
+)
+def test_a_cloud_event_in_structured_mode_is_the_same_request(
+    content_type: str | None,
+    data: Any,  # noqa: ANN401 - each kind that the SDK writes
+) -> None:
+    """As the CloudEvents SDK writes it: data as an object, as text, or in base64."""
+    sent = to_structured_event(CloudEvent({"type": "t", "source": "/s"}, data))
+    message = incoming(sent.application_data, content_type=content_type)
+    assert _accepted(message) == (AssessmentRequest(VM_ID, "message-1", NOW),)
+
+
+def test_a_batch_of_cloud_events_is_refused() -> None:
+    """One message, one request; the error says so."""
+    rejection = _rejected(incoming(b"[]", content_type="application/cloudevents-batch+json"))
+    assert (rejection.reason, _fields(rejection)) == ("NotUnderstood", ["body"])
+
+
+def test_a_cloud_event_without_its_attributes_is_refused_by_their_names() -> None:
+    """A message that says that it is an event is held to it."""
+    body = {"specversion": "1.0", "data": {"vmId": str(VM_ID)}}
+    rejection = _rejected(incoming(body))
+    assert rejection.reason == "NotUnderstood"
+    assert {"source", "type"} <= set(_fields(rejection))
+
+
+@pytest.mark.parametrize("name", ["traceparent", "Diagnostic-Id"])
+def test_the_trace_of_the_message_goes_along(name: str) -> None:
+    """W3C's own property, or the one that Azure's SDKs send."""
+    (request,) = _accepted(incoming({"vmId": str(VM_ID)}, properties={name: TRACEPARENT}))
+    assert request.traceparent == TRACEPARENT
+
+
+def test_the_messages_trace_goes_before_the_events() -> None:
+    """The event's extension may be older: it is what the event was made with."""
+    body = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "s",
+        "type": "t",
+        "traceparent": "00-1-1-00",
+        "data": {"vmId": str(VM_ID)},
+    }
+    assert _accepted(incoming(body))[0].traceparent == "00-1-1-00"
+    (request,) = _accepted(incoming(body, properties={"traceparent": TRACEPARENT}))
+    assert request.traceparent == TRACEPARENT
+
+
+@pytest.mark.parametrize("odd", [5, b"00-1", {"a": 1}, ""])
+def test_a_trace_that_is_no_text_is_left_out(odd: object) -> None:
+    """An odd property is no reason to refuse a request."""
+    (request,) = _accepted(incoming({"vmId": str(VM_ID)}, properties={"traceparent": odd}))
+    assert request.traceparent is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"vm", b"{", b"\xff\xfe{}", b'{"vmId": "\\ud800"}', b"[]", b"null", b'"text"', b"5"],
+)
+def test_what_is_no_json_object_is_not_understood(body: bytes) -> None:
+    """It is answered under the message's ID, for it has none of its own."""
+    rejection = _rejected(incoming(body))
+    assert (rejection.reason, _fields(rejection)) == ("NotUnderstood", ["body"])
+    assert rejection.request_id == "message-1"
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, {"vmId"}),
+        ({"vmId": "vm-1"}, {"vmId"}),
+        ({"vmId": 7}, {"vmId"}),
+        ({"vmId": ""}, {"vmId"}),
+        ({"vmIds": []}, {"vmIds"}),
+        ({"vmIds": str(VM_ID)}, {"vmIds"}),
+        ({"vmIds": [str(VM_ID), "x", None, {}]}, {"vmIds[1]", "vmIds[2]", "vmIds[3]"}),
+        ({"vmName": VM_ID.name}, {"subscriptionId", "resourceGroupName"}),
+        ({"subscriptionId": "x", "vmName": "-"}, {"subscriptionId", "resourceGroupName", "vmName"}),
+        ({"vmId": str(VM_ID), "vmIds": [str(VM_ID)]}, {"vmIds"}),
+        ({"vmId": str(VM_ID), **_NAMES}, {"subscriptionId"}),
+        ({"vmId": str(VM_ID), "requestId": ""}, {"requestId"}),
+        ({"vmId": str(VM_ID), "requestId": "r" * 129}, {"requestId"}),
+        ({"vmId": str(VM_ID), "requestId": 5}, {"requestId"}),
+        ({"vmId": str(VM_ID), "requestedBy": "r" * 257}, {"requestedBy"}),
+        ({"vmId": str(VM_ID), "reason": ["r"]}, {"reason"}),
+        (
+            {"vmId": "x", "requestId": 5, "requestedBy": 5, "reason": 5, "vmName": "*"},
+            {"vmId", "requestId", "requestedBy", "reason", "vmName", "subscriptionId"}
+            | {"resourceGroupName"},
+        ),
+    ],
+)
+def test_every_error_is_told_at_once_and_names_its_field(
+    body: dict[str, Any], fields: set[str]
+) -> None:
+    """Nothing that is right is named, and nothing that is wrong is kept back."""
+    rejection = _rejected(incoming(body))
+    assert rejection.reason == "Invalid"
+    assert set(_fields(rejection)) == fields
+    assert all(error.message for error in rejection.errors)
+
+
+def test_an_error_shows_what_was_sent_and_no_more_than_256_characters() -> None:
+    """Enough to find it in the sender's log, and no copy of the whole body."""
+    (short,) = _rejected(incoming({"vmId": "vm-1"})).errors
+    (long,) = _rejected(incoming({"vmId": "v" * 5000})).errors
+    (listed,) = _rejected(incoming({"vmIds": {"a": 1}})).errors
+    (missing,) = _rejected(incoming({})).errors
+    assert (short.value, listed.value, missing.value) == ("vm-1", '{"a": 1}', None)
+    assert long.value is not None
+    assert len(long.value) == 256
+    assert long.value.startswith("vvvv")
+
+
+def test_the_requesters_id_is_found_in_an_invalid_body() -> None:
+    """Else its answer would come under an ID that it never saw."""
+    assert _rejected(incoming({"vmId": "x", "requestId": "mine"})).request_id == "mine"
+    assert _rejected(incoming({"vmId": "x", "requestId": 5})).request_id == "message-1"
+    assert _rejected(incoming({"vmId": "x", "requestId": ""})).request_id == "message-1"
+
+
+def test_a_vm_outside_of_the_allowed_scopes_is_refused() -> None:
+    """Each one that lies outside is named; one is enough to refuse all."""
+    outside = VirtualMachineId(OTHER_SUBSCRIPTION, "rg", "vm")
+    body = {"vmIds": [str(VM_ID), str(outside)], "requestId": "mine"}
+    allowed = (Scope(SUBSCRIPTION),)
+    rejection = _rejected(incoming(body), allowed)
+    assert (rejection.reason, rejection.request_id) == ("OutOfScope", "mine")
+    assert [(each.field, each.value) for each in rejection.errors] == [("vmIds[1]", str(outside))]
+    assert len(_accepted(incoming({"vmIds": [str(VM_ID)]}), allowed)) == 1
+    assert len(_accepted(incoming(body))) == 2
+
+
+@pytest.mark.parametrize("form", ["vmId", "names"])
+def test_each_form_is_held_to_the_allowed_scopes(form: str) -> None:
+    """There is no way round the scopes by another way to name the VM."""
+    body = {"vmId": str(VM_ID)} if form == "vmId" else _NAMES
+    assert _rejected(incoming(body), (Scope(OTHER_SUBSCRIPTION),)).reason == "OutOfScope"
+
+
+_PROPERTY_VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.binary(max_size=20)
+    | st.just(TRACEPARENT)
+)
+_PROPERTIES = st.dictionaries(
+    st.sampled_from(
+        [
+            f"{prefix}{name}"
+            for prefix in ("cloudEvents:", "cloudEvents_")
+            for name in ("specversion", "id", "source", "type", "time", "datacontenttype", "x")
+        ]
+        + ["traceparent", "Diagnostic-Id"]
+    )
+    | st.text(max_size=10),
+    _PROPERTY_VALUES | st.just("1.0"),
+    max_size=8,
+)
+_CONTENT_TYPES = (
+    st.none()
+    | st.sampled_from(
+        ["application/json", _CLOUD_EVENTS, "application/cloudevents-batch+json", "text/plain", ""]
+    )
+    | st.text(max_size=20)
+)
+_VALUES = json_values(8) | st.just(str(VM_ID)) | st.sampled_from(list(_NAMES.values()))
+_REQUESTS = st.dictionaries(st.sampled_from(_FIELDS), _VALUES, max_size=6)
+_EVENTS = st.fixed_dictionaries(
+    {"specversion": st.just("1.0")},
+    optional={
+        "id": _VALUES,
+        "source": _VALUES,
+        "type": _VALUES,
+        "time": _VALUES | st.datetimes().map(str),
+        "traceparent": _VALUES,
+        "datacontenttype": _VALUES,
+        "data": _REQUESTS | _VALUES,
+        "data_base64": _VALUES | st.binary().map(lambda each: base64.b64encode(each).decode()),
+    },
+)
+_JSON_BODIES = (_REQUESTS | _EVENTS | json_values()).map(lambda each: json.dumps(each).encode())
+_EVENT_START = b'{"specversion":"1.0","id":"1","source":"s","type":"t",'
+
+
+@given(_JSON_BODIES | st.binary(), _CONTENT_TYPES, _PROPERTIES)
+@example(_EVENT_START + b'"time":"9999-12-31T24:00:00Z","data":{}}', None, {})
+@example(_EVENT_START + b'"data":"\\ud800"}', _CLOUD_EVENTS, {})
+@example(_EVENT_START + b'"data":{"vmId":"\\ud800","requestId":"\\ud800"}}', _CLOUD_EVENTS, {})
+@example(b'"\\ud800"', None, {f"cloudEvents:{n}": "1.0" for n in ("specversion", "type", "source")})
+@example(b"{}", None, {"cloudEvents:specversion": "1.0", "cloudEvents:time": 10**400})
+@example(b'{"vmId":' + b"1" * 4299 + b"}", None, {})
+@example(b'{"vmId":' + b"1" * 5000 + b"}", _CLOUD_EVENTS, {})
+@example(b'{"vmId":' + b"[" * 100_000, _CLOUD_EVENTS, {})
+@example(_EVENT_START + b'"data":{"vmId":' + b"[" * 190 + b"]" * 190 + b"}}", None, {})
+@example(b'{"vmId":NaN,"vmIds":[1e999]}', None, {})
+def test_no_message_breaks_the_reader(
+    body: bytes, content_type: str | None, properties: dict[str, Any]
+) -> None:
+    """Any bytes, any properties: requests, or a rejection with its errors and the message.
+
+    What would be raised here instead would come back to the queue until it is dead-lettered, and
+    nobody would be told why.
+    """
+    message = incoming(body, content_type=content_type, properties=properties)
+    parsed = parse_request(message, ())
+    if isinstance(parsed, Rejection):
+        assert parsed.errors
+        assert parsed.message is message
+        assert 1 <= len(parsed.request_id) <= 128
+        for error in parsed.errors:  # whatever is told can be written as UTF-8
+            f"{error.field}{error.message}{error.value}{parsed.request_id}".encode()
+    else:
+        assert parsed
+        assert all(isinstance(each, AssessmentRequest) for each in parsed)
