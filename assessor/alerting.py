@@ -1,0 +1,139 @@
+"""Alerts told: what an outcome changes is decided, published, and remembered.
+
+The way of an alert is decided → published → known to be told, and each arrow is one write. An
+alert that is decided is saved with the posture, under the posture's ETag, before it is published:
+of two outcomes that come at once, one decides and the other looks again at what was decided.
+Publishing first would let both decide, and the one that came too late would have opened an alert
+that nobody closes. Whatever dies after the decision, the next invocation for the VM finds the
+alert untold and publishes it under the same ID, so that duplicate detection sees a repeat.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from assessor.alert import Alert, Posture
+from assessor.alert_message import alert_message
+from assessor.alerts import Transition, transition
+from assessor.bus import Bus
+from assessor.clock import Clock
+from assessor.finding import finding_of
+from assessor.outcome import Outcome
+from assessor.posture import PostureConflictError, PostureError, PostureStore
+from assessor.removal import attempt_of, attempted, retired
+from assessor.resource_id import VirtualMachineId
+
+_TRIES: Final = 8
+"""Each lost round means that another invocation got its decision through, so few are needed."""
+
+Decision = Callable[[Posture | None], Transition | None]
+"""What follows from a posture; None if nothing does."""
+
+
+class Alerting:
+    """Tells alerts once."""
+
+    def __init__(
+        self,
+        *,
+        store: PostureStore,
+        bus: Bus,
+        alerts_topic: str,
+        clock: Clock,
+        reminder: timedelta,
+    ) -> None:
+        """Keeps what it works with.
+
+        Args:
+            store: remembers each VM's posture.
+            bus: where alerts go out.
+            alerts_topic: the topic that they go to.
+            clock: what a time that others tell is held against.
+            reminder: after how long an alert that lasts speaks again; zero for never.
+        """
+        self._store = store
+        self._bus = bus
+        self._topic = alerts_topic
+        self._clock = clock
+        self._reminder = reminder
+
+    async def tell(self, outcome: Outcome, traceparent: str | None) -> tuple[Alert, ...]:
+        """Publishes what the outcome changes, and returns it.
+
+        It may be called again with the same outcome at any time: what was told is not told again,
+        or under the same ID.
+
+        Raises:
+            PublishError: an alert could not be published. It stays decided.
+            PostureError: the posture could not be read or saved.
+        """
+        if outcome.vm_id is None:
+            return ()
+        return await self._apply(
+            outcome.vm_id, lambda before: self._decide(outcome, before), traceparent
+        )
+
+    async def retire(
+        self, vm_id: VirtualMachineId, at: datetime, request_id: str, traceparent: str | None = None
+    ) -> tuple[Alert, ...]:
+        """Resolves the alerts of a VM that was deleted, and returns what was published.
+
+        Args:
+            vm_id: the VM.
+            at: when it was deleted.
+            request_id: what told of it: the event's ID.
+            traceparent: the trace context of that.
+
+        Raises:
+            PublishError: an alert could not be published. It stays decided.
+            PostureError: the posture could not be read or saved.
+        """
+        # A time ahead of ours would keep the VM silent until then if it came back.
+        gone_at = min(at, self._clock.now())
+
+        def decide(before: Posture | None) -> Transition | None:
+            # Even of a VM that nothing was known of: its first assessment may be under way.
+            known = before or Posture(vm_id)
+            is_back = known.assessment is not None and known.assessment.started_at > gone_at
+            return None if is_back or known.retired_at else retired(known, gone_at, request_id)
+
+        return await self._apply(vm_id, decide, traceparent)
+
+    def _decide(self, outcome: Outcome, before: Posture | None) -> Transition | None:
+        finding = finding_of(outcome)
+        if finding is not None:
+            return transition(before, finding, self._reminder)
+        attempt = attempt_of(outcome)
+        return None if attempt is None else attempted(before, outcome, attempt)
+
+    async def _apply(
+        self, vm_id: VirtualMachineId, decide: Decision, traceparent: str | None
+    ) -> tuple[Alert, ...]:
+        decided, etag = await self._decided(vm_id, decide, traceparent)
+        if decided is None or not decided.untold:
+            return ()
+        await self._bus.send(self._topic, [alert_message(each) for each in decided.untold])
+        # In a conflict, whoever saved since has read these alerts as untold, and tells them again.
+        with suppress(PostureConflictError):
+            await self._store.save(replace(decided, untold=()), etag)
+        return decided.untold
+
+    async def _decided(
+        self, vm_id: VirtualMachineId, decide: Decision, traceparent: str | None
+    ) -> tuple[Posture | None, str | None]:
+        """Returns the posture after the decision, saved, and its etag."""
+        for _ in range(_TRIES):
+            remembered = await self._store.load(vm_id)
+            before, etag = (remembered.posture, remembered.etag) if remembered else (None, None)
+            step = decide(before)
+            if step is None or step.posture == before:
+                return before, etag
+            alerts = tuple(replace(each, traceparent=traceparent) for each in step.alerts)
+            after = replace(step.posture, untold=step.posture.untold + alerts)
+            try:
+                return after, await self._store.save(after, etag)
+            except PostureConflictError:
+                continue
+        raise PostureError(vm_id, f"was saved by others {_TRIES} times while it was read")
