@@ -2,7 +2,11 @@
 
 import typer
 
+from commands.dead_letters import app as dead_letters
 from commands.run import run
+from commands.send import send
+from commands.up import up
+from commands.watch import watch
 
 app = typer.Typer(
     name="patch-assessor",
@@ -13,6 +17,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(up)
+app.command()(send)
+app.command()(watch)
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def main() -> None:

@@ -1,0 +1,105 @@
+"""`up`: leaves the local cloud and the app running, and says how to reach them."""
+
+import os
+import sys
+from typing import Any
+
+import aiohttp
+
+from commands import cloud_options
+from commands.control import read_fleet
+from commands.errors import CommandError, ExitCode
+from commands.local import UP_FILE, RunningCloud, find_local_cloud, write_local_cloud
+from commands.running import run as run_to_end
+from localcloud.cloud import CloudOptions, LocalCloud
+
+_SHOWN_VMS = 3
+
+
+def up(  # noqa: PLR0913 - one for each command line option
+    *,
+    vms: cloud_options.Vms = 25,
+    seed: cloud_options.Seed = 1,
+    time_scale: cloud_options.TimeScale = 60.0,
+    workers: cloud_options.Workers = 1,
+    logs: cloud_options.Logs = cloud_options.DEFAULT_LOGS,
+    setting: cloud_options.Setting = None,
+) -> None:
+    """Leave the local cloud and the app running until Ctrl-C.
+
+    Prints how to reach each part, and writes it to .localcloud/up.json, where `send`, `watch` and
+    `dead-letters` look. Nothing outlives this command.
+
+    Exit code 130 after Ctrl-C, 1 when a part ends by itself.
+    """
+    options = cloud_options.make_options(
+        vms=vms, seed=seed, time_scale=time_scale, workers=workers, logs=logs, settings=setting
+    )
+    run_to_end(_up(options))
+
+
+async def _up(options: CloudOptions) -> ExitCode:
+    other = find_local_cloud()
+    if other is not None:
+        raise CommandError(
+            f"A local cloud runs here already, as process {other.pid}. Stop it first, with Ctrl-C "
+            f"where it was started or with `kill {other.pid}`."
+        )
+    async with LocalCloud(options) as cloud:
+        running = describe(cloud)
+        async with aiohttp.ClientSession() as session:
+            vm_ids = await read_fleet(session, running.arm_control_url)
+        write_local_cloud(running)
+        try:
+            sys.stdout.write(welcome(running, vm_ids))
+            sys.stdout.flush()
+            await cloud.failed()
+        finally:
+            UP_FILE.unlink(missing_ok=True)
+
+
+def describe(cloud: LocalCloud) -> RunningCloud:
+    """Returns where the parts of a local cloud are."""
+    bus, arm = cloud.bus.ready, cloud.arm.ready
+    return RunningCloud(
+        pid=os.getpid(),
+        connection_string=cloud.connection_string,
+        bus_control_url=str(bus["controlUrl"]),
+        arm_endpoint=str(arm["armEndpoint"]),
+        arm_control_url=str(arm["controlUrl"]),
+        ca_file=str(arm["caFile"]),
+        identity_endpoint=str(arm["identityEndpoint"]),
+        identity_header=str(arm["identityHeader"]),
+        host_control_urls=tuple(str(host.ready["controlUrl"]) for host in cloud.hosts),
+        logs=str(cloud.options.logs),
+    )
+
+
+def welcome(cloud: RunningCloud, vm_ids: list[str]) -> str:
+    """Returns what `up` prints: how to reach each part, and what to try."""
+    hosts = [(f"host {number}", url) for number, url in enumerate(cloud.host_control_urls, 1)]
+    parts: list[tuple[str, Any]] = [
+        ("Service Bus", cloud.connection_string),
+        ("  counts, faults", f"{cloud.bus_control_url}/entities"),
+        ("ARM", cloud.arm_endpoint),
+        ("  its authority", cloud.ca_file),
+        ("  fleet, calls, faults", f"{cloud.arm_control_url}/fleet"),
+        ("managed identity", cloud.identity_endpoint),
+        ("  its header", cloud.identity_header),
+        *((name, f"{url}/admin/host/status") for name, url in hosts),
+        ("logs", cloud.logs),
+    ]
+    lines = [
+        "The local cloud and the app are running; Ctrl-C stops them.",
+        "",
+        *(f"{name:24}{value}" for name, value in parts),
+        "",
+        "Some of the VMs:",
+        *(f"  {vm_id}" for vm_id in vm_ids[:_SHOWN_VMS]),
+        "",
+        "To try, in other terminals:",
+        "  make watch",
+    ]
+    if vm_ids:
+        lines.append(f"  make send ARGS='{vm_ids[0]}'")
+    return "\n".join([*lines, "  make dead-letters ARGS=list", "", ""])
