@@ -1,15 +1,13 @@
-"""Alerts told: what an outcome changes is decided, published, and remembered.
+"""Alerts told: what an outcome changes is decided, published, and remembered as told.
 
-The way of an alert is decided → published → known to be told, and each arrow is one write. An
-alert that is decided is saved with the posture, under the posture's ETag, before it is published:
-of two outcomes that come at once, one decides and the other looks again at what was decided.
-Publishing first would let both decide, and the one that came too late would have opened an alert
-that nobody closes. Whatever dies after the decision, the next invocation for the VM finds the
-alert untold and publishes it under the same ID, so that duplicate detection sees a repeat.
+An alert that is decided is saved with the posture, under the posture's ETag, before it goes out:
+of two outcomes that come at once one decides, and the other looks at what was decided. If both
+published first, the one that lost could have opened an alert that nobody closes. Whatever dies
+after the decision, the next invocation for the VM finds the alert untold and publishes it, under
+the same ID, so that duplicate detection sees a repeat.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,12 +19,12 @@ from assessor.bus import Bus
 from assessor.clock import Clock
 from assessor.finding import finding_of
 from assessor.outcome import Outcome
-from assessor.posture import PostureConflictError, PostureError, PostureStore
+from assessor.posture import PostureConflictError, PostureError, PostureStore, Remembered
 from assessor.removal import attempt_of, attempted, retired
 from assessor.resource_id import VirtualMachineId
 
-_TRIES: Final = 8
-"""Each lost round means that another invocation got its decision through, so few are needed."""
+_MAX_STEPS: Final = 16
+"""Four do without conflicts; each conflict means that another invocation got on with it."""
 
 Decision = Callable[[Posture | None], Transition | None]
 """What follows from a posture; None if nothing does."""
@@ -111,29 +109,23 @@ class Alerting:
     async def _apply(
         self, vm_id: VirtualMachineId, decide: Decision, traceparent: str | None
     ) -> tuple[Alert, ...]:
-        decided, etag = await self._decided(vm_id, decide, traceparent)
-        if decided is None or not decided.untold:
-            return ()
-        await self._bus.send(self._topic, [alert_message(each) for each in decided.untold])
-        # In a conflict, whoever saved since has read these alerts as untold, and tells them again.
-        with suppress(PostureConflictError):
-            await self._store.save(replace(decided, untold=()), etag)
-        return decided.untold
-
-    async def _decided(
-        self, vm_id: VirtualMachineId, decide: Decision, traceparent: str | None
-    ) -> tuple[Posture | None, str | None]:
-        """Returns the posture after the decision, saved, and its etag."""
-        for _ in range(_TRIES):
-            remembered = await self._store.load(vm_id)
+        """Publishes what is untold, decides, publishes, until nothing is left to do."""
+        told: tuple[Alert, ...] = ()
+        remembered = await self._store.load(vm_id)
+        for _ in range(_MAX_STEPS):
             before, etag = (remembered.posture, remembered.etag) if remembered else (None, None)
-            step = decide(before)
-            if step is None or step.posture == before:
-                return before, etag
-            alerts = tuple(replace(each, traceparent=traceparent) for each in step.alerts)
-            after = replace(step.posture, untold=step.posture.untold + alerts)
+            if before is not None and before.untold:
+                await self._bus.send(self._topic, [alert_message(each) for each in before.untold])
+                told += before.untold
+                after = replace(before, untold=())
+            else:
+                step = decide(before)
+                if step is None or step.posture == before:
+                    return told
+                alerts = tuple(replace(each, traceparent=traceparent) for each in step.alerts)
+                after = replace(step.posture, untold=alerts)
             try:
-                return after, await self._store.save(after, etag)
+                remembered = Remembered(after, await self._store.save(after, etag))
             except PostureConflictError:
-                continue
-        raise PostureError(vm_id, f"was saved by others {_TRIES} times while it was read")
+                remembered = await self._store.load(vm_id)
+        raise PostureError(vm_id, f"was saved by others in each of {_MAX_STEPS} tries")

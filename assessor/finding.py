@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Final
 
 from assessor.clock import from_text
 from assessor.outcome import Outcome, OutcomeType, patches_of
@@ -104,10 +104,11 @@ def finding_of(outcome: Outcome) -> Finding | None:
 def _started_at(outcome: Outcome) -> datetime:
     """Returns when the assessment began: as ARM told, else from how long it took.
 
-    A begin after the end would make every later assessment look older than this one.
+    A begin after the end would make every later assessment look older than this one; one in the
+    first year of all is how .NET writes none.
     """
     told = from_text(outcome.data.get("startDateTime"))
-    if told is not None:
+    if told is not None and told.year >= _FIRST_YEAR:
         return min(told, outcome.time)
     seconds = outcome.data.get("operationSeconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
@@ -115,16 +116,21 @@ def _started_at(outcome: Outcome) -> datetime:
     return outcome.time - timedelta(seconds=seconds)
 
 
-_MAX_TEXT = 128
+_FIRST_YEAR: Final = 2000
+_MAX_TEXT: Final = 128
 """Longer than any ID, status or region; what is longer must not make an alert too large."""
+_MAX_COUNT: Final = 2**31 - 1
+"""The reference's integers are of 32 bits."""
 
 
 def _text(value: object) -> str | None:
     return value[:_MAX_TEXT] if isinstance(value, str) and value else None
 
 
-def _count(value: Any) -> int | None:  # noqa: ANN401 - any JSON
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _count(value: object) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= _MAX_COUNT else None
 
 
 def _flag(value: object) -> bool | None:
