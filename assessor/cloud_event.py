@@ -6,7 +6,7 @@ Source: CloudEvents 1.0.2, its JSON format and its AMQP protocol binding.
 import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from cloudevents.core.bindings.amqp import (
@@ -112,7 +112,7 @@ def structured(
         "type": event_type,
         "id": event_id,
         "source": SOURCE,
-        "time": time,
+        "time": time.astimezone(UTC),
         "datacontenttype": "application/json",
     }
     if subject is not None:
