@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from assessor import cloud_event
@@ -25,8 +26,11 @@ _DATA_PROPERTIES: Final = (
     "rebootPending",
     "assessmentActivityId",
 )
-_MAX_ERROR_DETAILS: Final = 10
-_MAX_ERROR_CHARACTERS: Final = 2048
+_MAX_ERRORS: Final = 10
+_LONG_TEXT: Final = 2048
+_SHORT_TEXT: Final = 256
+_AMQP_INTS: Final = range(-(2**31), 2**31)
+"""What the Service Bus SDK can send: it writes every int as AMQP's 32-bit one."""
 
 Property = str | int | float | bool
 
@@ -113,7 +117,9 @@ def properties_of(data: Mapping[str, Any]) -> dict[str, Property]:
     if isinstance(vm, Mapping):
         values |= {name: vm.get(name) for name in _VM_PROPERTIES}
     return {
-        name: value for name, value in values.items() if isinstance(value, str | int | float | bool)
+        name: value
+        for name, value in values.items()
+        if isinstance(value, str | float) or (isinstance(value, int) and value in _AMQP_INTS)
     }
 
 
@@ -121,16 +127,21 @@ def fit(data: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     """Returns `data` in at most `max_bytes` of JSON, giving up the least important first.
 
     First go patches, from the least important on (`availablePatchesOmitted` says how many), then
-    the error's many words, then the tags, then the end of a rejected message's body
-    (`bodyOmittedCharacters`). What fits is returned as it is.
+    the errors' many words, and all errors but ten (`errorsOmitted`), then the tags, then the end of
+    a rejected message's body (`bodyOmittedCharacters`). What fits is returned as it is.
     """
     if _size(data) <= max_bytes:
         return data
     cut = _fewer_patches(data, max_bytes)
-    for shorter in (_shorter_error, _without_tags):
+    for shorter in (
+        partial(_shorter_errors, characters=_LONG_TEXT),
+        _without_tags,
+        partial(_shorter_errors, characters=_SHORT_TEXT),
+        partial(_shorter_body, max_bytes=max_bytes),
+    ):
         if _size(cut) > max_bytes:
             cut = shorter(cut)
-    return _shorter_body(cut, max_bytes) if _size(cut) > max_bytes else cut
+    return cut
 
 
 def _fewer_patches(data: dict[str, Any], max_bytes: int) -> dict[str, Any]:
@@ -152,19 +163,26 @@ def _fewer_patches(data: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     }
 
 
-def _shorter_error(data: dict[str, Any]) -> dict[str, Any]:
-    error = data.get("error")
-    return data | {"error": _shortened(error)} if error is not None else data
+def _shorter_errors(data: dict[str, Any], characters: int) -> dict[str, Any]:
+    cut = {
+        name: _shortened(data[name], characters)
+        for name in ("error", "errors")
+        if data.get(name) is not None
+    }
+    errors = data.get("errors")
+    if isinstance(errors, list) and len(errors) > _MAX_ERRORS:
+        cut["errorsOmitted"] = len(errors) - _MAX_ERRORS
+    return data | cut
 
 
-def _shortened(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def _shortened(value: Any, characters: int) -> Any:  # noqa: ANN401 - any JSON
     match value:
         case str():
-            return value[:_MAX_ERROR_CHARACTERS]
+            return value[:characters]
         case list():
-            return [_shortened(each) for each in value[:_MAX_ERROR_DETAILS]]
+            return [_shortened(each, characters) for each in value[:_MAX_ERRORS]]
         case dict():
-            return {name: _shortened(each) for name, each in value.items()}
+            return {name: _shortened(each, characters) for name, each in value.items()}
         case _:
             return value
 
