@@ -139,7 +139,7 @@ def test_what_is_not_known_is_no_property() -> None:
 def test_whatever_arm_sends_its_properties_can_be_sent(data: dict[str, Any]) -> None:
     """The Service Bus SDK itself encodes them: it takes 32-bit ints only, and no list or map."""
     properties = properties_of(data)
-    message = ServiceBusMessage(b"", application_properties=dict(properties))
+    message = ServiceBusMessage(b"", application_properties={**properties})
     amqp = PyamqpTransport.to_outgoing_amqp_message(message.raw_amqp_message)
     assert encode_payload(bytearray(), amqp)
     for name, value in data.items():
@@ -275,7 +275,7 @@ def test_the_largest_message_leaves_room_for_properties_and_framing() -> None:
     message = outcome_message(_outcome(finished(availablePatches=patches)), TRACEPARENT)
     sent = ServiceBusMessage(
         message.body,
-        application_properties=dict(message.application_properties),
+        application_properties={**message.application_properties},
         message_id=message.message_id,
         correlation_id=message.correlation_id,
         content_type=message.content_type,
