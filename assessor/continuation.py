@@ -2,7 +2,9 @@
 
 A token is a URL that the SDK calls with the app's ARM token. Whoever can put a message on the
 in-progress queue could name any URL in it. So a token is taken apart, everything in it that the
-SDK would act on is checked, and what was checked, not what was sent, is put together again.
+SDK would act on is checked, and what was checked, not what was sent, is put together again: the
+operation's URLs and the request's ID. The body of the 202 is left out. The SDK would take a status,
+a result and a further URL (`resourceLocation`) from it, in whatever charset it says it is in.
 
 The format is azure-core's own (`_decode_continuation_token`, version 1, since azure-core 1.41);
 tests hold this module against what the pinned SDK writes and reads.
@@ -14,10 +16,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from assessor.resource_id import VirtualMachineId
 
@@ -55,7 +57,7 @@ class Origin:
             authority = _authority(parts)
         except ValueError:
             return "a URL can't be read"
-        path = unquote(parts.path).lower()
+        path = unquote(parts.path)
         problems = {
             "a URL has characters that no URL has": not _URL_CHARACTERS.fullmatch(url),
             "a URL is not https": parts.scheme != "https",
@@ -63,17 +65,22 @@ class Origin:
                 "@" in parts.netloc or authority != _authority(urlsplit(self.endpoint))
             ),
             "a URL is not in the subscription of its request": (
-                not path.startswith(f"/subscriptions/{self.subscription_id.lower()}/")
+                not parts.path.lower().startswith(f"/subscriptions/{self.subscription_id.lower()}/")
             ),
             "a URL's path leads out of its subscription": (
                 not {"", ".", ".."}.isdisjoint(path.split("/")[1:])
+                or not {"\\", "%"}.isdisjoint(path)  # a server might decode or turn them once more
+                or not path.isprintable()
             ),
         }
         return next((problem for problem, is_so in problems.items() if is_so), None)
 
 
 def _authority(parts: SplitResult) -> tuple[str | None, int]:
-    return parts.hostname, parts.port or _HTTPS_PORT
+    return parts.hostname, _HTTPS_PORT if parts.port is None else parts.port
+
+
+_HeaderText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,256}$")]
 
 
 class _Strict(BaseModel):
@@ -83,7 +90,8 @@ class _Strict(BaseModel):
 class _Request(_Strict):
     method: Literal["POST"]
     url: str
-    headers: dict[str, str]
+    headers: Annotated[dict[Literal["x-ms-client-request-id"], _HeaderText], Field(min_length=1)]
+    """The SDK sends this one with every poll; it keeps no other, and fails without it."""
 
 
 class _Response(_Strict):
@@ -114,11 +122,23 @@ def check(token: str, origin: Origin) -> str:
         TokenRefusedError: something in it leads anywhere but to `origin`, or it is no token.
     """
     state = _parse(token)
-    for url in _urls(state):
+    try:
+        urls = tuple(_urls(state))
+    except RecursionError as error:
+        raise TokenRefusedError("the data in it is nested too deep") from error
+    for url in urls:
         problem = origin.problem_with(url)
         if problem is not None:
             raise TokenRefusedError(problem)
-    return _encode(state)
+    links = {
+        name: value
+        for name, value in state.response.headers.items()
+        if name.lower() in _URL_HEADERS
+    }
+    if not links:  # the SDK would take the answer in the token for the operation's result
+        raise TokenRefusedError("it names no operation")
+    answer = _Response(status_code=state.response.status_code, headers=links, content="")
+    return _encode(_State(request=state.request, response=answer, context=_Context()))
 
 
 def for_operation(
@@ -166,7 +186,7 @@ def _parse(token: str) -> _State:
 
 
 def _urls(state: _State) -> Iterator[str]:
-    """Yields every URL that the SDK would call, and any other that stands in the token."""
+    """Yields every URL that the SDK would call, and any other that is seen in the token."""
     yield state.request.url
     for name, value in state.response.headers.items():
         if name.lower() not in _HEADERS:
