@@ -1,7 +1,7 @@
 """The entities of a namespace, read from the official Service Bus emulator's config format.
 
 Names, defaults and limits are those of the emulator's JSON schema. Refused with an error that
-names the place: sessions, SQL filters, rule actions and auto-forwarding, which this bus hasn't.
+names the place: sessions, rule actions and auto-forwarding, which this bus hasn't.
 """
 
 import json
@@ -12,23 +12,19 @@ from datetime import timedelta
 from pathlib import Path
 
 from localcloud.servicebus.clock import Milliseconds
-from localcloud.servicebus.filters import CorrelationFilter, Filter, TrueFilter
+from localcloud.servicebus.filters import (
+    SYSTEM_PROPERTIES,
+    CorrelationFilter,
+    Filter,
+    TrueFilter,
+)
+from localcloud.servicebus.sql import SqlFilter, SqlFilterError
 
 _DURATION = re.compile(
     r"P(?!$)(?:(?P<days>\d+)D)?"
     r"(?:T(?!$)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
 )
 _NAME = re.compile(r"[A-Za-z0-9](?:[\w\-./]*[A-Za-z0-9])?")
-_SYSTEM_PROPERTIES = {
-    "ContentType": "content_type",
-    "CorrelationId": "correlation_id",
-    "Label": "subject",
-    "MessageId": "message_id",
-    "ReplyTo": "reply_to",
-    "ReplyToSessionId": "reply_to_group_id",
-    "SessionId": "group_id",
-    "To": "to",
-}
 
 
 class EntityConfigError(ValueError):
@@ -202,22 +198,32 @@ def _rule(node: _Node) -> Filter:
     properties.refuse("Action", "rule actions are not supported by the local bus")
     kind = properties.values.get("FilterType")
     if kind == "Sql":
-        raise properties.error("FilterType", "SQL filters are not supported by the local bus")
+        return _sql_filter(properties.child("SqlFilter"))
     if kind != "Correlation":
         raise properties.error("FilterType", f"must be 'Correlation' or 'Sql', not {kind!r}")
     correlation = properties.child("CorrelationFilter")
-    unknown = correlation.values.keys() - _SYSTEM_PROPERTIES.keys() - {"Properties"}
+    unknown = correlation.values.keys() - SYSTEM_PROPERTIES.keys() - {"Properties"}
     if unknown:
         raise correlation.error(min(unknown), "is not a property that a filter can name")
     system = {
-        _SYSTEM_PROPERTIES[key]: str(value)
+        SYSTEM_PROPERTIES[key]: str(value)
         for key, value in correlation.values.items()
-        if key in _SYSTEM_PROPERTIES
+        if key in SYSTEM_PROPERTIES
     }
     application = dict(correlation.child("Properties").values)
     if not system and not application:
         raise properties.error("CorrelationFilter", "must name at least one property")
     return CorrelationFilter(system, application)
+
+
+def _sql_filter(node: _Node) -> SqlFilter:
+    expression = node.values.get("SqlExpression")
+    if not isinstance(expression, str):
+        raise node.error("SqlExpression", "must be a text")
+    try:
+        return SqlFilter.parse(expression)
+    except SqlFilterError as error:
+        raise node.error("SqlExpression", str(error)) from error
 
 
 def _subscription(node: _Node) -> SubscriptionConfig:

@@ -1,15 +1,27 @@
 """Rules that decide which messages of a topic a subscription gets.
 
 Correlation filters, as the service has them: every named property must be equal, strings compared
-case-sensitively. A rule is anything with `matches`, so that another kind of filter is one more
-class here and one more case in `entities`. Left out: SQL filters, and rule actions.
+case-sensitively. SQL filters are in `sql`. A rule is anything with `matches`. Left out: rule
+actions.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from localcloud.servicebus.message import Message
+
+SYSTEM_PROPERTIES: Final = {
+    "ContentType": "content_type",
+    "CorrelationId": "correlation_id",
+    "Label": "subject",
+    "MessageId": "message_id",
+    "ReplyTo": "reply_to",
+    "ReplyToSessionId": "reply_to_group_id",
+    "SessionId": "group_id",
+    "To": "to",
+}
+"""The standard properties that a filter can name, and AMQP's names of them."""
 
 
 class Filter(Protocol):

@@ -1,0 +1,339 @@
+"""The local bus under the unmodified asynchronous SDK."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from azure.servicebus import (
+    ServiceBusMessage,
+    ServiceBusMessageState,
+    ServiceBusReceiveMode,
+    ServiceBusSubQueue,
+)
+from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.exceptions import (
+    MessageLockLostError,
+    MessageSizeExceededError,
+    MessagingEntityNotFoundError,
+    ServiceBusError,
+)
+
+from localcloud.servicebus import ServiceBus
+from tests.integration.servicebus_clients import SOON, Lane, entities, open_lanes, receive, until
+from tests.integration.servicebus_clients import client as client_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+_QUEUES = [f"queue-{i}" for i in range(15)]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def bus() -> AsyncIterator[ServiceBus]:
+    """A running bus."""
+    async with ServiceBus.start(entities(*_QUEUES)) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def client(bus: ServiceBus) -> AsyncIterator[ServiceBusClient]:
+    """A client of it."""
+    async with client_of(bus) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def lanes(client: ServiceBusClient) -> AsyncIterator[list[Lane]]:
+    """Open links to queues that no test has used."""
+    async with open_lanes(client, *_QUEUES) as opened:
+        yield list(opened)
+
+
+@pytest.fixture
+def lane(lanes: list[Lane]) -> Lane:
+    """A queue of the test's own, empty, with open links."""
+    return lanes.pop()
+
+
+async def test_a_message_arrives_as_it_was_sent(bus: ServiceBus, lane: Lane) -> None:
+    """Body, properties and annotations; then it is completed and gone."""
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    sent = ServiceBusMessage(
+        b"\x00\xffbody",
+        message_id="m-1",
+        correlation_id="c-1",
+        subject="label",
+        content_type="application/json",
+        reply_to="r",
+        time_to_live=timedelta(minutes=10),
+        application_properties={"text": "t", "flag": True, "count": 3, "ratio": 0.5},
+    )
+    await lane.sender.send_messages(sent)
+    (got,) = await lane.receive()
+    assert b"".join(got.body) == b"\x00\xffbody"
+    assert (got.message_id, got.correlation_id, got.subject) == ("m-1", "c-1", "label")
+    assert (got.content_type, got.reply_to) == ("application/json", "r")
+    assert got.time_to_live == timedelta(minutes=10)
+    assert got.application_properties == {
+        b"text": b"t",
+        b"flag": True,
+        b"count": 3,
+        b"ratio": 0.5,
+    }
+    assert (got.delivery_count, got.sequence_number) == (0, 1)
+    assert got.state is ServiceBusMessageState.ACTIVE
+    assert got.enqueued_time_utc is not None
+    assert before <= got.enqueued_time_utc <= datetime.now(UTC)
+    assert got.locked_until_utc is not None
+    assert got.locked_until_utc > datetime.now(UTC) + timedelta(seconds=30)
+    await lane.receiver.complete_message(got)
+    counts = bus.counts()[lane.queue]
+    assert (counts.active, counts.locked, counts.total) == (0, 0, 1)
+
+
+async def test_an_entitys_name_has_no_case(bus: ServiceBus, client: ServiceBusClient) -> None:
+    """As in the service."""
+    async with client.get_queue_sender("ONCE") as sender:
+        await sender.send_messages(ServiceBusMessage("x"))
+    assert bus.counts()["once"].total >= 1
+
+
+async def test_a_batch_arrives_as_its_messages(bus: ServiceBus, lane: Lane) -> None:
+    """A list and an explicit batch; a batch may hold what fits the limit and no more."""
+    await lane.sender.send_messages([ServiceBusMessage(str(i)) for i in range(50)])
+    batch = await lane.sender.create_message_batch()
+    assert batch.max_size_in_bytes == 256 * 1024
+    for _ in range(26):
+        batch.add_message(ServiceBusMessage("x" * 10_000))
+    with pytest.raises(MessageSizeExceededError):
+        batch.add_message(ServiceBusMessage("x" * 10_000))
+    await lane.sender.send_messages(batch)
+    assert bus.counts()[lane.queue].active == 50 + 26
+    assert [str(each) for each in await lane.receive(50)] == [str(i) for i in range(50)]
+
+
+async def test_abandoned_messages_come_back_until_they_are_dead(
+    bus: ServiceBus, client: ServiceBusClient, lane: Lane
+) -> None:
+    """At once, with the count one higher; after the last delivery in the dead-letter queue."""
+    await lane.send("stubborn")
+    for delivery in range(3):
+        (got,) = await lane.receive()
+        assert got.delivery_count == delivery
+        await lane.receiver.abandon_message(got)
+    assert bus.counts()[lane.queue].dead_letter == 1
+    async with client.get_queue_receiver(lane.queue, sub_queue="deadletter") as receiver:
+        (dead,) = await receive(receiver)
+        assert dead.dead_letter_reason == "MaxDeliveryCountExceeded"
+        await receiver.complete_message(dead)
+    assert bus.counts()[lane.queue].dead_letter == 0
+
+
+async def test_dead_letters_say_why(client: ServiceBusClient, lane: Lane) -> None:
+    """Reason and description come back with the message, as its sender left it."""
+    await lane.send("bad", application_properties={"mine": 1})
+    (got,) = await lane.receive()
+    await lane.receiver.dead_letter_message(got, reason="Bad", error_description="Because")
+    sub_queue = ServiceBusSubQueue.DEAD_LETTER
+    async with client.get_queue_receiver(lane.queue, sub_queue=sub_queue) as receiver:
+        (dead,) = await receive(receiver)
+        assert (dead.dead_letter_reason, dead.dead_letter_error_description) == ("Bad", "Because")
+        assert dead.application_properties is not None
+        assert dead.application_properties[b"mine"] == 1
+        assert str(dead) == "bad"
+        await receiver.complete_message(dead)
+
+
+async def test_a_lost_lock_is_lost_for_every_purpose(bus: ServiceBus, lane: Lane) -> None:
+    """Completing and renewing fail, and the message is delivered again."""
+    await lane.send("contested")
+    (got,) = await lane.receive()
+    assert bus.expire_locks(lane.queue) == 1
+    with pytest.raises(MessageLockLostError):
+        await lane.receiver.renew_message_lock(got)
+    with pytest.raises(MessageLockLostError):
+        await lane.receiver.complete_message(got)
+    (again,) = await lane.receive()
+    assert again.delivery_count == 1
+    await lane.receiver.complete_message(again)
+
+
+async def test_a_renewed_lock_lasts_longer(lane: Lane) -> None:
+    """The SDK learns the new end from the reply."""
+    await lane.send("slow")
+    (got,) = await lane.receive()
+    first_end = got.locked_until_utc
+    new_end = await lane.receiver.renew_message_lock(got)
+    assert first_end is not None
+    assert new_end > first_end
+    await lane.receiver.complete_message(got)
+
+
+async def test_deferred_messages_are_received_by_number(bus: ServiceBus, lane: Lane) -> None:
+    """And settled like others, over the management link; an unknown one is not found."""
+    await lane.send("later", "dead")
+    numbers = []
+    for got in await lane.receive(2):
+        await lane.receiver.defer_message(got)
+        assert got.sequence_number is not None
+        numbers.append(got.sequence_number)
+    assert bus.counts()[lane.queue].deferred == 2
+    later, dead = await lane.receiver.receive_deferred_messages(numbers)
+    assert str(later) == "later"
+    assert later.state is ServiceBusMessageState.DEFERRED
+    await lane.receiver.renew_message_lock(later)
+    await lane.receiver.complete_message(later)
+    await lane.receiver.dead_letter_message(dead, reason="Old", error_description="Too")
+    counts = bus.counts()[lane.queue]
+    assert (counts.deferred, counts.locked, counts.dead_letter) == (0, 0, 1)
+
+
+async def test_peeking_shows_active_and_scheduled_messages(lane: Lane) -> None:
+    """Without locking them, as often as one likes."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await lane.send("now")
+    await lane.sender.schedule_messages(ServiceBusMessage("later"), later)
+    for _ in range(2):
+        peeked = await lane.receiver.peek_messages(10, sequence_number=1)
+        assert [(str(each), each.state) for each in peeked] == [
+            ("now", ServiceBusMessageState.ACTIVE),
+            ("later", ServiceBusMessageState.SCHEDULED),
+        ]
+    assert await lane.receiver.peek_messages(10, sequence_number=99) == []
+
+
+async def test_scheduled_messages_come_at_their_time(bus: ServiceBus, lane: Lane) -> None:
+    """Sent with a time or scheduled through management; not before, and under a new number."""
+    due = datetime.now(UTC) + timedelta(seconds=1)
+    (number,) = await lane.sender.schedule_messages(ServiceBusMessage("scheduled"), due)
+    await lane.send("sent", scheduled_enqueue_time_utc=due)
+    assert bus.counts()[lane.queue].total == 0
+    got = await lane.receive(2)
+    assert {str(each) for each in got} == {"scheduled", "sent"}
+    for each in got:
+        assert each.sequence_number is not None
+        assert each.sequence_number > number
+        assert each.enqueued_time_utc is not None
+        assert each.enqueued_time_utc >= due - timedelta(milliseconds=1)  # sent in whole ones
+
+
+async def test_a_cancelled_message_is_not_there(
+    bus: ServiceBus, client: ServiceBusClient, lane: Lane
+) -> None:
+    """Cancelling works on queues and topics alike."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    messages = [ServiceBusMessage(each) for each in "ab"]
+    numbers = await lane.sender.schedule_messages(messages, later)
+    await lane.sender.cancel_scheduled_messages(numbers[0])
+    assert bus.counts()[lane.queue].scheduled == 1
+    async with client.get_topic_sender("events") as sender:
+        numbers = await sender.schedule_messages(ServiceBusMessage("c"), later)
+        await sender.cancel_scheduled_messages(numbers)
+
+
+async def test_expired_messages_are_dead_lettered(
+    bus: ServiceBus, client: ServiceBusClient, lane: Lane
+) -> None:
+    """By time alone, with nobody asking."""
+    await lane.send("brief", time_to_live=timedelta(seconds=1))
+    await until(lambda: bus.counts()[lane.queue].dead_letter == 1, "it was dead-lettered")
+    async with client.get_queue_receiver(lane.queue, sub_queue="deadletter") as receiver:
+        (dead,) = await receive(receiver)
+        assert dead.dead_letter_reason == "TTLExpiredException"
+
+
+async def test_duplicates_are_accepted_and_dropped(
+    bus: ServiceBus, client: ServiceBusClient
+) -> None:
+    """Alone, in one batch, and scheduled."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    before = bus.counts()["once"]
+    async with client.get_queue_sender("once") as sender:
+        for _ in range(2):
+            await sender.send_messages(ServiceBusMessage("1", message_id="1"))
+        batch = [ServiceBusMessage(each, message_id=each) for each in ("2", "1", "3", "2")]
+        await sender.send_messages(batch)
+        await sender.schedule_messages(ServiceBusMessage("3", message_id="3"), later)
+    after = bus.counts()["once"]
+    assert (after.active - before.active, after.scheduled) == (3, 0)
+
+
+async def test_subscriptions_get_what_their_rules_let_in(
+    bus: ServiceBus, client: ServiceBusClient
+) -> None:
+    """A copy each; settling one leaves the other."""
+    async with (
+        client.get_topic_sender("events") as sender,
+        client.get_subscription_receiver("events", "only-a") as receiver,
+    ):
+        for kind, label in (("A", "L"), ("B", "L"), ("A", "other")):
+            properties: dict[str | bytes, Any] = {"type": kind}
+            message = ServiceBusMessage(
+                kind + label, subject=label, application_properties=properties
+            )
+            await sender.send_messages(message)
+        (got,) = await receive(receiver)
+        assert str(got) == "AL"
+        await receiver.complete_message(got)
+    assert bus.counts()["events/Subscriptions/only-a"].total == 1
+    assert bus.counts()["events/Subscriptions/all"].active == 3
+
+
+async def test_receive_and_delete_needs_no_settling(
+    bus: ServiceBus, client: ServiceBusClient, lane: Lane
+) -> None:
+    """What is received is gone."""
+    await lane.send("a", "b")
+    mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
+    async with client.get_queue_receiver(lane.queue, receive_mode=mode) as receiver:
+        assert [str(each) for each in await receive(receiver, 2)] == ["a", "b"]
+    counts = bus.counts()[lane.queue]
+    assert (counts.active, counts.locked) == (0, 0)
+
+
+async def test_closing_a_receiver_gives_back_what_it_prefetched(
+    bus: ServiceBus, client: ServiceBusClient, lane: Lane
+) -> None:
+    """The SDK drains the link and releases; no delivery is counted."""
+    await lane.send(*"abcde")
+    async with client.get_queue_receiver(lane.queue, prefetch_count=10) as receiver:
+        (got,) = await receive(receiver)
+        await receiver.complete_message(got)
+        await until(lambda: bus.counts()[lane.queue].locked == 4, "the rest was prefetched")
+    await until(lambda: bus.counts()[lane.queue].active == 4, "the rest was released")
+    assert [each.delivery_count for each in await lane.receive(4)] == [0, 0, 0, 0]
+
+
+async def test_competing_receivers_share_the_work(client: ServiceBusClient, lane: Lane) -> None:
+    """Each asks for one message, and gets one that the other doesn't get."""
+    async with client.get_queue_receiver(lane.queue) as other:
+        first, second, _ = await asyncio.gather(lane.receive(), receive(other), lane.send("a", "b"))
+    assert {str(first[0]), str(second[0])} == {"a", "b"}
+
+
+async def test_what_an_address_cannot_do_is_refused(client: ServiceBusClient) -> None:
+    """Entities that aren't there are not found; a topic is only sent to."""
+    missing_sender = client.get_queue_sender("nothing")
+    missing_receiver = client.get_queue_receiver("nothing")
+    with pytest.raises(MessagingEntityNotFoundError):
+        await missing_sender.send_messages(ServiceBusMessage("x"))
+    with pytest.raises(MessagingEntityNotFoundError):
+        await missing_receiver.receive_messages(max_wait_time=SOON)
+    with pytest.raises(ServiceBusError, match="can't be received from the topic"):
+        await client.get_queue_receiver("events").receive_messages(max_wait_time=SOON)
+
+
+async def test_the_tiers_limit_on_size(bus: ServiceBus, lane: Lane) -> None:
+    """A message of just under 256 KiB passes, in several frames; one over it is refused."""
+    await lane.sender.send_messages(ServiceBusMessage(b"x" * 261_000))
+    too_large = ServiceBusMessage(b"x" * 262_200)
+    with pytest.raises(MessageSizeExceededError):
+        await lane.sender.send_messages(too_large)
+    with pytest.raises(MessageSizeExceededError):
+        await lane.sender.schedule_messages(too_large, datetime.now(UTC))
+    await lane.send("the link is still good")
+    assert bus.counts()[lane.queue].active == 2
+    got, _ = await lane.receive(2)
+    assert b"".join(got.body) == b"x" * 261_000
