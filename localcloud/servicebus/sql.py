@@ -102,7 +102,8 @@ def _tokens(text: str) -> list[_Token]:
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None or match.lastgroup is None:
-            raise SqlFilterError(at, "not part of the filter language")
+            start = len(text) - len(text[at:].lstrip())
+            raise SqlFilterError(start, "not part of the filter language")
         found.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
         at = match.end()
     return [*found, _Token("end", "", len(text))]

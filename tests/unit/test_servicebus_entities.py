@@ -102,8 +102,12 @@ def test_rules_become_filters_and_no_rules_let_everything_in() -> None:
             "UserConfig.Namespaces[0].Queues[0].Properties.RequiresDuplicateDetection",
         ),
         (
-            _with_rule({"FilterType": "Sql", "SqlFilter": {"SqlExpression": "1=1"}}),
-            f"{_RULE}.FilterType",
+            _with_rule({"FilterType": "Sql", "SqlFilter": {"SqlExpression": "a = = b"}}),
+            f"{_RULE}.SqlFilter.SqlExpression",
+        ),
+        (
+            _with_rule({"FilterType": "Sql"}),
+            f"{_RULE}.SqlFilter.SqlExpression",
         ),
         (
             _with_rule({"FilterType": "Correlation", "CorrelationFilter": {}}),
