@@ -1,0 +1,443 @@
+"""A local cloud to break: what fault tests do to it, and what they read off it afterwards.
+
+Everything is read where it can't be argued away: outcomes from the topic's own subscription, what
+was asked of ARM from ARM, what waits from the bus. Waiting is always for a condition with a
+description; the bound is there for a test that fails, and never decides one that passes.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import aiohttp
+from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+
+from assessor.message import OutgoingMessage
+from assessor.outcome import name_based_id
+from assessor.resource_id import VirtualMachineId
+from localcloud.cloud import CloudOptions, LocalCloud
+from localcloud.processes import Part
+
+REQUESTS: Final = "assessment-requests"
+IN_PROGRESS: Final = "assessments-in-progress"
+RESULTS: Final = "assessment-results"
+OUTCOMES: Final = f"{RESULTS}/Subscriptions/all"
+SUBSCRIPTIONS: Final = (
+    "11111111-2222-4333-8444-555555555555",
+    "66666666-7777-4888-8999-aaaaaaaaaaaa",
+)
+LOCK: Final = "PT5S"
+"""The shortest lock that the bus has: what a dead worker held comes back after it."""
+TIME_SCALE: Final = 60.0
+
+_ROOT: Final = Path(__file__).parents[2]
+_BOUND_SECONDS: Final = 180.0
+_LOOK_SECONDS: Final = 0.05
+_PEEKED: Final = 250
+_REGIONS: Final = ("eastus", "westeurope")
+_BEHAVIOURS: Final = (
+    *("patches",) * 8,
+    "clean",
+    "reboot-only",
+    "counts-only",
+    "warnings",
+    "unknown",
+    "odd",
+    "result-failed",
+    "operation-failed",
+    "deallocated",
+    "no-agent",
+)
+"""What the VMs of a fleet do: mostly what most VMs do, and each of the others now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request for one VM."""
+
+    request_id: str
+    vm_id: str
+
+    @property
+    def client_request_id(self) -> str:
+        """What each POST that is made for this request carries to ARM."""
+        key = VirtualMachineId.parse(self.vm_id).key
+        return name_based_id("client-request", self.request_id, key)
+
+    def message(self) -> ServiceBusMessage:
+        """Returns the message that asks."""
+        body = json.dumps({"vmId": self.vm_id, "requestId": self.request_id})
+        return ServiceBusMessage(body, message_id=self.request_id, content_type="application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One assessPatches call, as ARM saw it.
+
+    Attributes:
+        vm_id: the VM.
+        status: what was answered; 0 for a connection that was broken on purpose.
+        activity_id: the assessment that it began, even when the answer never left; else None.
+        client_request_id: tells the request that it was made for.
+    """
+
+    vm_id: str
+    status: int
+    activity_id: str | None
+    client_request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An outcome, as a subscriber gets it."""
+
+    message_id: str
+    request_id: str
+    vm_id: str
+    type: str
+    data: Mapping[str, Any]
+
+    @property
+    def error_code(self) -> str | None:
+        """The error's code, where there is an error."""
+        error = self.data.get("error")
+        return str(error["code"]) if error else None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many messages of a queue or subscription are where; `total` ever arrived."""
+
+    active: int
+    locked: int
+    scheduled: int
+    dead_letter: int
+    total: int
+
+    @property
+    def left(self) -> int:
+        """The messages that are still to be worked on."""
+        return self.active + self.locked + self.scheduled
+
+
+def vm_id(index: int) -> str:
+    """Returns the ID of a fleet's VM."""
+    return (
+        f"/subscriptions/{SUBSCRIPTIONS[index % len(SUBSCRIPTIONS)]}/resourceGroups/rg-fault"
+        f"/providers/Microsoft.Compute/virtualMachines/vm-{index:04d}"
+    )
+
+
+def vm(index: int, *, seconds: float = 4.0, **fields: object) -> dict[str, object]:
+    """Returns a VM of a scenario whose assessment takes so many seconds of the test's time."""
+    return {
+        "id": vm_id(index),
+        "location": _REGIONS[index // len(SUBSCRIPTIONS) % len(_REGIONS)],
+        "behaviour": "patches",
+        "durationSeconds": seconds * TIME_SCALE,
+        **fields,
+    }
+
+
+def fleet(vms: int, random: Random) -> list[dict[str, object]]:
+    """Returns VMs of all kinds, whose assessments take 2 to 6 seconds."""
+    return [
+        vm(index, seconds=random.uniform(2.0, 6.0), behaviour=random.choice(_BEHAVIOURS))
+        for index in range(vms)
+    ]
+
+
+class Harness:
+    """A running local cloud and all that a test does to it."""
+
+    def __init__(
+        self, cloud: LocalCloud, http: aiohttp.ClientSession, client: ServiceBusClient
+    ) -> None:
+        """Keeps what it talks to.
+
+        Args:
+            cloud: the local cloud.
+            http: for the control surfaces.
+            client: the SDK's client of the bus.
+        """
+        self.cloud = cloud
+        self._http = http
+        self._client = client
+
+    # What the test does to it.
+
+    async def ask(self, requests: Sequence[Request]) -> None:
+        """Sends the requests."""
+        await self.send(REQUESTS, [request.message() for request in requests])
+
+    async def send(self, queue: str, messages: Sequence[ServiceBusMessage]) -> None:
+        """Sends messages to a queue."""
+        async with self._client.get_queue_sender(queue) as sender:
+            for start in range(0, len(messages), 100):
+                await sender.send_messages(list(messages[start : start + 100]))
+
+    async def break_arm(self, *rules: Mapping[str, object]) -> None:
+        """Adds fault rules to ARM."""
+        await self._post(f"{self._arm_url}/faults", list(rules))
+
+    async def mend_arm(self) -> None:
+        """Ends ARM's faults."""
+        async with self._http.delete(f"{self._arm_url}/faults") as response:
+            response.raise_for_status()
+
+    async def break_bus(self, **fault: object) -> None:
+        """Lets operations on an entity of the bus fail."""
+        await self._post(f"{self._bus_url}/faults", fault)
+
+    async def bus_control(self, path: str, **body: object) -> Any:  # noqa: ANN401 - any JSON
+        """Uses another of the bus's controls."""
+        return await self._post(f"{self._bus_url}{path}", body)
+
+    async def change_vm(self, vm_id: str, **change: object) -> None:
+        """Changes a VM."""
+        await self._post(f"{self._arm_url}/vms{vm_id}/patches", change)
+
+    async def kill_worker(self, host: Part) -> bool:
+        """Ends a host's worker at once; the host starts another. Returns whether there was one."""
+        pid = (await self.host_status(host))["workerPid"]
+        return pid is not None and _kill(int(pid))
+
+    async def kill_host(self, host: Part) -> None:
+        """Ends a host and its worker at once, as a machine that loses power does."""
+        pid = (await self.host_status(host))["workerPid"]
+        if pid is not None:
+            _kill(int(pid))
+        await self.cloud.kill_host(host)
+
+    # What the test reads off it.
+
+    async def host_status(self, host: Part) -> Mapping[str, Any]:
+        """Returns what the host says of itself."""
+        status: Mapping[str, Any] = await self._get(f"{host.ready['controlUrl']}/admin/host/status")
+        return status
+
+    async def counts(self, entity: str) -> Counts:
+        """Returns how many messages of a queue or subscription are where."""
+        counts = (await self._get(f"{self._bus_url}/entities"))[entity]
+        return Counts(
+            active=counts["active"],
+            locked=counts["locked"],
+            scheduled=counts["scheduled"],
+            dead_letter=counts["deadLetter"],
+            total=counts["total"],
+        )
+
+    async def left(self) -> int:
+        """Returns how many messages the app has still to work on."""
+        return sum([(await self.counts(queue)).left for queue in (REQUESTS, IN_PROGRESS)])
+
+    async def calls(self) -> Mapping[str, Any]:
+        """Returns what ARM counted."""
+        calls: Mapping[str, Any] = await self._get(f"{self._arm_url}/calls")
+        return calls
+
+    async def posts(self) -> list[Post]:
+        """Returns every assessPatches call, in its order."""
+        return [
+            Post(each["vmId"], each["status"], each["activityId"], each["clientRequestId"])
+            for each in (await self.calls())["assessPosts"]
+        ]
+
+    async def faults_used(self) -> list[int]:
+        """Returns how often each of ARM's fault rules was used."""
+        used: list[int] = (await self._get(f"{self._arm_url}/faults"))["used"]
+        return used
+
+    async def vms(self) -> Mapping[str, Mapping[str, Any]]:
+        """Returns what ARM knows of its VMs, by resource ID."""
+        fleet = await self._get(f"{self._arm_url}/fleet")
+        return {each["id"]: each for each in fleet["vms"]}
+
+    async def outcomes(self) -> list[Published]:
+        """Returns the outcomes that have arrived, leaving them there."""
+        async with self._client.get_subscription_receiver(RESULTS, "all") as receiver:
+            return [_published(message) for message in await _peek_all(receiver)]
+
+    async def waiting(self) -> list[ServiceBusReceivedMessage]:
+        """Returns what waits in the in-progress queue, scheduled messages included."""
+        async with self._client.get_queue_receiver(IN_PROGRESS) as receiver:
+            return await _peek_all(receiver)
+
+    async def dead_letters(self, queue: str) -> list[ServiceBusReceivedMessage]:
+        """Returns a queue's dead letters, leaving them there."""
+        async with self._client.get_queue_receiver(
+            queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER
+        ) as receiver:
+            return await _peek_all(receiver)
+
+    # What the test waits for.
+
+    async def until(
+        self, condition: Callable[[], Awaitable[bool]], what: str, within: float = _BOUND_SECONDS
+    ) -> None:
+        """Waits until a condition holds; fails with its description where it never does."""
+
+        async def hold() -> None:
+            end = time.monotonic() + within
+            while not await condition():
+                assert time.monotonic() < end, f"not within {within:g} s: {what}"
+                await asyncio.sleep(_LOOK_SECONDS)
+
+        await self.cloud.guard(hold())
+
+    async def until_told(self, outcomes: int, within: float = _BOUND_SECONDS) -> None:
+        """Waits until so many outcomes have arrived and nothing is left to be worked on."""
+
+        async def told() -> bool:
+            return (await self.counts(OUTCOMES)).total >= outcomes and await self.left() == 0
+
+        await self.until(told, f"{outcomes} outcomes and nothing left in the queues", within)
+
+    async def until_calls(self, total: int, or_told: int) -> bool:
+        """Waits until ARM was called so often; returns whether there is still work to disturb."""
+        busy = True
+
+        async def reached() -> bool:
+            nonlocal busy
+            busy = (await self.counts(OUTCOMES)).total < or_told
+            return not busy or (await self.calls())["total"] >= total
+
+        await self.until(reached, f"{total} calls of ARM, or {or_told} outcomes")
+        return busy
+
+    # How it talks.
+
+    @property
+    def _arm_url(self) -> str:
+        return str(self.cloud.arm.ready["controlUrl"])
+
+    @property
+    def _bus_url(self) -> str:
+        return str(self.cloud.bus.ready["controlUrl"])
+
+    async def _get(self, url: str) -> Any:  # noqa: ANN401 - any JSON
+        async with self._http.get(url) as response:
+            response.raise_for_status()
+            return await response.json()
+
+    async def _post(self, url: str, body: object) -> Any:  # noqa: ANN401 - any JSON
+        async with self._http.post(url, json=body) as response:
+            assert response.ok, await response.text()
+            return await response.json()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run.
+
+    Attributes:
+        vms: the VMs, as a scenario states them.
+        recorded: whether the two recorded VMs are there besides.
+        hosts: how many hosts run the app.
+        calls: how many messages of each queue one host works on at the same time; few, so that a
+            small load spreads over all hosts.
+        lock: the bus's LockDuration.
+        max_deliveries: the bus's MaxDeliveryCount; None for what infra/servicebus.json says.
+        settings: more app settings.
+    """
+
+    vms: Sequence[Mapping[str, object]]
+    recorded: bool = False
+    hosts: int = 1
+    calls: int = 8
+    lock: str = LOCK
+    max_deliveries: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def running(directory: Path, plan: Plan) -> AsyncIterator[Harness]:
+    """Runs the app on a local cloud of its own; logs, entities and fleet go to `directory`."""
+    scenario = directory / "fleet.json"
+    recorded = {"fleet": {"vms": 0}} if plan.recorded else {}
+    scenario.write_text(json.dumps({"vms": list(plan.vms), **recorded}))
+    options = CloudOptions(
+        logs=directory / "logs",
+        app=_app(directory, plan),
+        entities=_entities(directory, plan),
+        scenario=scenario,
+        time_scale=TIME_SCALE,
+        hosts=plan.hosts,
+        settings=plan.settings,
+    )
+    async with (
+        LocalCloud(options) as cloud,
+        aiohttp.ClientSession() as http,
+        ServiceBusClient.from_connection_string(cloud.connection_string) as client,
+    ):
+        yield Harness(cloud, http, client)
+
+
+def to_sdk(message: OutgoingMessage) -> ServiceBusMessage:
+    """Returns a message of the app as the SDK sends it, to appear at once."""
+    return ServiceBusMessage(
+        message.body, message_id=message.message_id, content_type=message.content_type
+    )
+
+
+def _app(directory: Path, plan: Plan) -> Path:
+    """Copies the app, as it is now, with another concurrency in its host.json, and returns its directory."""
+    app = directory / "app"
+    app.mkdir()
+    shutil.copy(_ROOT / "function_app.py", app)
+    for part in ("assessor", "handlers"):
+        shutil.copytree(_ROOT / part, app / part, ignore=shutil.ignore_patterns("__pycache__"))
+    config = json.loads((_ROOT / "host.json").read_text())
+    config["extensions"]["serviceBus"]["maxConcurrentCalls"] = plan.calls
+    (app / "host.json").write_text(json.dumps(config))
+    return app
+
+
+def _entities(directory: Path, plan: Plan) -> Path:
+    """Writes the real list of entities, with other locks, and returns the file."""
+    config = json.loads((_ROOT / "infra" / "servicebus.json").read_text())
+    for namespace in config["UserConfig"]["Namespaces"]:
+        for queue in namespace["Queues"]:
+            queue["Properties"]["LockDuration"] = plan.lock
+            if plan.max_deliveries is not None:
+                queue["Properties"]["MaxDeliveryCount"] = plan.max_deliveries
+    path = directory / "servicebus.json"
+    path.write_text(json.dumps(config))
+    return path
+
+
+async def _peek_all(receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
+    found: list[ServiceBusReceivedMessage] = []
+    start = 0
+    while batch := await receiver.peek_messages(_PEEKED, sequence_number=start):
+        found += batch
+        start = (batch[-1].sequence_number or start) + 1
+    return found
+
+
+def _published(message: ServiceBusReceivedMessage) -> Published:
+    event = json.loads(b"".join(message.body))
+    return Published(
+        message_id=message.message_id or "",
+        request_id=message.correlation_id or "",
+        vm_id=event.get("subject", ""),
+        type=event["type"].removeprefix("PatchAssessor."),
+        data=event["data"],
+    )
+
+
+def _kill(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
