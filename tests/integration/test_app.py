@@ -1,0 +1,221 @@
+"""The app, whole and unchanged, on the local cloud: what goes in, and what comes out."""
+
+import base64
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+
+from localcloud.arm.recorded import RECORDED_SUBSCRIPTION
+from tests.support.cloud_harness import (
+    IN_PROGRESS,
+    REQUESTS,
+    Harness,
+    Plan,
+    Published,
+    Request,
+    running,
+    vm,
+    vm_id,
+)
+
+pytestmark = pytest.mark.integration
+
+RECORDING: Final = Path(__file__, "../../recorded/arm-recording-assess-patches.json").resolve()
+RECORDED_VM: Final = (
+    f"/subscriptions/{RECORDED_SUBSCRIPTION}/resourceGroups/crptestps418"
+    "/providers/Microsoft.Compute/virtualMachines/vmcrptestps418"
+)
+KINDS: Final = {
+    "patches": ("AssessmentCompleted", "Succeeded"),
+    "clean": ("AssessmentCompleted", "Succeeded"),
+    "reboot-only": ("AssessmentCompleted", "Succeeded"),
+    "counts-only": ("AssessmentCompleted", "Succeeded"),
+    "warnings": ("AssessmentCompleted", "CompletedWithWarnings"),
+    "unknown": ("AssessmentCompleted", "Unknown"),
+    "odd": ("AssessmentCompleted", None),
+    "huge": ("AssessmentCompleted", "Succeeded"),
+    "result-failed": ("AssessmentFailed", "Failed"),
+    "operation-failed": ("AssessmentFailed", "Failed"),
+    "deallocated": ("AssessmentSkipped", "VmNotRunning"),
+    "stopped": ("AssessmentSkipped", "VmNotRunning"),
+    "no-agent": ("AssessmentSkipped", "VmAgentNotReady"),
+    "deleting": ("AssessmentSkipped", "VmBeingDeleted"),
+}
+"""The outcome of each kind of VM: its type, and its status or reason."""
+
+
+@pytest.fixture
+async def kinds(tmp_path: Path) -> AsyncIterator[Harness]:
+    """A cloud with one VM of each kind."""
+    vms = [vm(index, seconds=1, behaviour=kind) for index, kind in enumerate(KINDS)]
+    async with running(tmp_path, Plan(vms)) as harness:
+        yield harness
+
+
+async def test_each_kind_of_vm_has_its_outcome_and_nothing_is_left(kinds: Harness) -> None:
+    """Every outcome type of the contract, with every value that ARM sent, and empty queues."""
+    requests = [Request(f"r-{kind}", vm_id(index)) for index, kind in enumerate(KINDS)]
+    missing = Request("r-missing", vm_id(999))
+
+    await kinds.ask([*requests, missing])
+    await kinds.until_told(len(requests) + 1)
+
+    told = {each.request_id: each for each in await kinds.outcomes()}
+    fleet = await kinds.vms()
+    for request, (kind, (event_type, status)) in zip(requests, KINDS.items(), strict=True):
+        outcome = told[request.request_id]
+        assert outcome.type == event_type, kind
+        assert status in {None, outcome.data.get("status"), outcome.data.get("reason")}, kind
+        assert outcome.data["vm"]["location"] == fleet[request.vm_id]["location"]
+    assert told["r-missing"].type == "AssessmentFailed"
+    assert told["r-missing"].error_code == "ResourceNotFound"
+    assert (await kinds.counts(REQUESTS)).dead_letter == 0
+    assert (await kinds.counts(IN_PROGRESS)).dead_letter == 0
+    huge = told["r-huge"].data
+    assert huge["availablePatchesOmitted"] > 0
+    assert huge["criticalAndSecurityPatchCount"] + huge["otherPatchCount"] == (
+        len(huge["availablePatches"]) + huge["availablePatchesOmitted"]
+    )
+
+
+async def test_the_recorded_assessment_arrives_field_by_field(tmp_path: Path) -> None:
+    """The outcome holds the recorded result verbatim, and the trace is its activity ID."""
+    entries = json.loads(RECORDING.read_text("utf-8"))["Entries"]
+    recorded: Mapping[str, Any] = json.loads(entries[-1]["ResponseBody"])
+    async with running(tmp_path, Plan([], recorded=True)) as harness:
+        await harness.ask([Request("r-1", RECORDED_VM)])
+        await harness.until_told(1)
+        (outcome,) = await harness.outcomes()
+
+    assert outcome.type == "AssessmentCompleted"
+    assert {name: outcome.data[name] for name in recorded} == recorded
+    assert outcome.data["operationSeconds"] == pytest.approx(665.514, abs=0.01)
+    assert outcome.data["completedDateTime"] == "2020-08-26T13:33:25.373Z"
+
+
+async def test_a_held_assessment_is_resumed_by_another_process(tmp_path: Path) -> None:
+    """The host that began it is gone before the operation ends; nobody begins it again."""
+    plan = Plan([vm(0, seconds=5)], settings={"ASSESS_HOLD_SECONDS": "0"})
+    async with running(tmp_path, plan) as harness:
+        await harness.ask([Request("r-1", vm_id(0))])
+
+        async def handed_over() -> bool:
+            return (await harness.counts(IN_PROGRESS)).scheduled == 1
+
+        await harness.until(handed_over, "the assessment waits on the bus")
+        (first,) = harness.cloud.hosts
+        await harness.cloud.stop_host(first)
+        second = await harness.cloud.add_host()
+        await harness.until_told(1)
+
+        (outcome,) = await harness.outcomes()
+        (post,) = await harness.posts()
+        status = await harness.host_status(second)
+
+    assert outcome.type == "AssessmentCompleted"
+    assert outcome.data["assessmentActivityId"] == post.activity_id
+    assert status["invocations"]["succeeded"] >= 1
+    assert max(status["longestInvocationSeconds"].values()) < outcome.data["operationSeconds"]
+
+
+async def test_every_form_of_a_request_is_understood(tmp_path: Path) -> None:
+    """By ID, by three names, by a list, and as a CloudEvent in both modes."""
+    vms = [vm(index, behaviour="deallocated") for index in range(7)]
+    _, _, subscription, _, group, *_, name = vm_id(1).split("/")
+    event = {"specversion": "1.0", "id": "e-1", "source": "/test", "type": "t"}
+    bodies: list[ServiceBusMessage] = [
+        _message({"vmId": vm_id(0), "requestId": "by-id"}),
+        _message(
+            {
+                "subscriptionId": subscription,
+                "resourceGroupName": group,
+                "vmName": name,
+                "requestId": "by-names",
+            }
+        ),
+        _message({"vmIds": [vm_id(2), vm_id(3)], "requestId": "by-list"}),
+        ServiceBusMessage(
+            json.dumps({**event, "data": {"vmId": vm_id(4), "requestId": "structured"}}),
+            content_type="application/cloudevents+json; charset=utf-8",
+        ),
+        ServiceBusMessage(
+            json.dumps({"vmId": vm_id(5), "requestId": "binary"}),
+            content_type="application/json",
+            application_properties={f"cloudEvents:{key}": value for key, value in event.items()},
+        ),
+        ServiceBusMessage(json.dumps({"vmId": vm_id(6)}), message_id="by-message-id"),
+    ]
+    async with running(tmp_path, Plan(vms)) as harness:
+        await harness.send(REQUESTS, bodies)
+        await harness.until_told(7)
+        told = await harness.outcomes()
+
+    assert {(each.request_id, each.vm_id) for each in told} == {
+        ("by-id", vm_id(0)),
+        ("by-names", vm_id(1)),
+        ("by-list", vm_id(2)),
+        ("by-list", vm_id(3)),
+        ("structured", vm_id(4)),
+        ("binary", vm_id(5)),
+        ("by-message-id", vm_id(6)),
+    }
+    assert {each.type for each in told} == {"AssessmentSkipped"}
+
+
+BAD: Final[Mapping[str, bytes]] = {
+    "not text": b"\xff\xfe\x00\x01",
+    "empty": b"",
+    "not JSON": b"{vmId: 1}",
+    "not an object": b"[1, 2]",
+    "deep": b"[" * 50_000,
+    "nobody": b"{}",
+    "wrong type": b'{"vmId": 7, "requestId": 7}',
+    "not a VM": b'{"vmId": "/subscriptions/x/providers/Microsoft.Storage/storageAccounts/y"}',
+    "two ways": json.dumps({"vmId": vm_id(0), "vmName": "x"}).encode(),
+    "out of scope": json.dumps({"vmId": vm_id(1)}).encode(),
+    "a half of a pair": b'{"vmId": "\\ud800"}',
+    "large": b'{"vmId": "' + b"x" * 250_000 + b'"}',
+}
+
+
+async def test_no_bad_message_is_lost_or_stops_the_queue(tmp_path: Path) -> None:
+    """Each is rejected with its reason and its own body; the good one behind them is served."""
+    settings = {"ALLOWED_SCOPES": vm_id(0).partition("/providers")[0]}
+    async with running(
+        tmp_path, Plan([vm(0, behaviour="deallocated")], settings=settings)
+    ) as harness:
+        for name, body in BAD.items():  # one by one: together they are more than a batch holds
+            await harness.send(REQUESTS, [ServiceBusMessage(body, message_id=name)])
+        await harness.ask([Request("good", vm_id(0))])
+        await harness.until_told(len(BAD) + 1)
+        told = {each.request_id: each for each in await harness.outcomes()}
+        dead = (await harness.counts(REQUESTS)).dead_letter
+
+    assert told.pop("good").type == "AssessmentSkipped"
+    assert set(told) == set(BAD)
+    assert {each.type for each in told.values()} == {"RequestRejected"}
+    assert all(each.data["errors"] for each in told.values())
+    large = told.pop("large")
+    assert {name: _body(each) for name, each in told.items()} == {
+        name: body for name, body in BAD.items() if name != "large"
+    }
+    assert BAD["large"].startswith(_body(large))
+    assert len(_body(large)) + large.data["bodyOmittedCharacters"] == len(BAD["large"])
+    assert large.data["bodySha256"] == hashlib.sha256(BAD["large"]).hexdigest()
+    assert dead == 0
+
+
+def _message(body: Mapping[str, object]) -> ServiceBusMessage:
+    return ServiceBusMessage(json.dumps(body), content_type="application/json")
+
+
+def _body(rejected: Published) -> bytes:
+    body: str = rejected.data["body"]
+    if rejected.data["bodyEncoding"] == "base64":
+        return base64.b64decode(body)
+    return body.encode()
