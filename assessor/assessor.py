@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
@@ -18,7 +18,15 @@ from assessor.progress import Progress, to_message
 from assessor.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
 from assessor.resource_id import Scope
 from assessor.steps import Done, Steps, Wait
-from assessor.telemetry import ACTIVITY_ID, Telemetry, current_traceparent
+from assessor.telemetry import (
+    ACTIVITY_ID,
+    AssessmentTrace,
+    Delivery,
+    Ending,
+    Telemetry,
+    current_traceparent,
+)
+from assessor.telemetry_attributes import ADOPTED, OUTCOME, REQUEST_ID, STATUS, VM_ID
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -82,16 +90,18 @@ class Assessor:
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
-        match parse_request(message, self._allowed_scopes):
-            case Rejection() as rejection:
-                await self._reject(rejection)
-            case (request,):
-                await self.take_on(Progress(request, accepted_at=self._clock.now()))
-            case requests:
-                await self._bus.send(
-                    self._entities.requests_queue, [_single(request) for request in requests]
-                )
-                _LOG.info("request %s names %d VMs", requests[0].request_id, len(requests))
+        delivery = Delivery(self._entities.requests_queue, message.message_id)
+        with self._telemetry.processing(delivery, self._clock.now()):
+            match parse_request(message, self._allowed_scopes):
+                case Rejection() as rejection:
+                    await self._reject(rejection)
+                case (request,):
+                    await self._go_on(Progress(request, accepted_at=self._clock.now()))
+                case requests:
+                    await self._bus.send(
+                        self._entities.requests_queue, [_single(request) for request in requests]
+                    )
+                    _LOG.info("request %s names %d VMs", requests[0].request_id, len(requests))
 
     async def take_on(self, progress: Progress) -> None:
         """Takes a request one step further, and sees that what is left of it goes on.
@@ -99,11 +109,17 @@ class Assessor:
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
-        operation = progress.operation
-        if operation is not None and progress.handed_over_at is not None:
-            self._telemetry.assessment(operation.activity_id, operation.root_span_id).waited(
-                progress.handed_over_at, self._clock.now()
-            )
+        delivery = Delivery(
+            self._entities.in_progress_queue,
+            request_id=progress.request.request_id,
+            hop=progress.hop,
+            waited_since=progress.handed_over_at,
+            assessment=self._trace(progress),
+        )
+        with self._telemetry.processing(delivery, self._clock.now()):
+            await self._go_on(progress)
+
+    async def _go_on(self, progress: Progress) -> None:
         step = await self._steps.next(progress)
         wait = await self._conclude(step) if isinstance(step, Done) else step
         if wait is not None:
@@ -114,6 +130,7 @@ class Assessor:
         await self._bus.send(
             self._entities.results_topic, [outcome_message(outcome, current_traceparent())]
         )
+        self._telemetry.metrics.concluded(outcome.type.value, rejection.reason, None)
         _LOG.warning(
             "message %s is rejected: %s (%s)",
             rejection.message.message_id,
@@ -153,6 +170,7 @@ class Assessor:
         progress = wait.progress
         enqueue_at = self._clock.now() + timedelta(seconds=wait.delay)
         await self._bus.send(self._entities.in_progress_queue, [to_message(progress, enqueue_at)])
+        self._telemetry.metrics.handed_over()
         _LOG.info(
             "request %s for %s goes on in %.0f s: %s",
             progress.request.request_id,
@@ -163,18 +181,25 @@ class Assessor:
         )
 
     def _finish(self, progress: Progress, outcome: Outcome) -> None:
-        operation = progress.operation
-        if operation is not None:
-            failed = outcome.type is OutcomeType.FAILED
-            self._telemetry.assessment(operation.activity_id, operation.root_span_id).finish(
+        data, operation, trace = outcome.data, progress.operation, self._trace(progress)
+        status = str(data.get("status") or data.get("reason") or "")
+        self._telemetry.metrics.concluded(outcome.type.value, status, data.get("operationSeconds"))
+        if operation is not None and trace is not None:
+            trace.finish(
                 operation.begun_at,
-                self._clock.now(),
-                {
-                    "assessment.outcome": outcome.type.value,
-                    "assessment.request_id": outcome.request_id,
-                    "azure.vm.id": str(progress.request.vm),
-                },
-                failure=str(outcome.data.get("status")) if failed else None,
+                Ending(
+                    at=self._clock.now(),
+                    failure=_failure(outcome),
+                    reported_activity_id=data.get("assessmentActivityId"),
+                    request_traceparent=progress.request.traceparent,
+                    attributes={
+                        OUTCOME: outcome.type.value,
+                        STATUS: status,
+                        REQUEST_ID: outcome.request_id,
+                        VM_ID: str(progress.request.vm),
+                        ADOPTED: operation.adopted,
+                    },
+                ),
             )
         _LOG.info(
             "request %s for %s: %s",
@@ -185,10 +210,23 @@ class Assessor:
         )
 
     def _traceparent(self, progress: Progress) -> str | None:
+        trace = self._trace(progress)
+        return trace.traceparent if trace else current_traceparent()
+
+    def _trace(self, progress: Progress) -> AssessmentTrace | None:
         operation = progress.operation
         if operation is None:
-            return current_traceparent()
-        return self._telemetry.assessment(operation.activity_id, operation.root_span_id).traceparent
+            return None
+        return self._telemetry.assessment(operation.activity_id, operation.root_span_id)
+
+
+def _failure(outcome: Outcome) -> str | None:
+    """Returns the code that an assessment failed with; None if it did not fail."""
+    if outcome.type is not OutcomeType.FAILED:
+        return None
+    error = outcome.data.get("error")
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return str(code or outcome.data.get("status"))
 
 
 def _single(request: AssessmentRequest) -> OutgoingMessage:

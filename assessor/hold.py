@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 
 class HoldOver(Exception):  # noqa: N818 - a signal to hand over, not an error
@@ -20,7 +21,11 @@ class Hold:
     """The time that one invocation has for waiting."""
 
     def __init__(
-        self, seconds: float, monotonic: Callable[[], float], stopping: asyncio.Event
+        self,
+        seconds: float,
+        monotonic: Callable[[], float],
+        stopping: asyncio.Event,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Starts the hold.
 
@@ -28,10 +33,12 @@ class Hold:
             seconds: how long it lasts.
             monotonic: tells the time in seconds, from any beginning.
             stopping: set when the worker is told to go: then nothing is waited for any more.
+            waiting: encloses each wait.
         """
         self._monotonic = monotonic
         self._end = monotonic() + seconds
         self._stopping = stopping
+        self._waiting = waiting
 
     async def wait(self, delay: float) -> None:
         """Waits `delay` seconds.
@@ -42,9 +49,10 @@ class Hold:
         due = self._monotonic() + delay
         if due > self._end or self._stopping.is_set():
             raise HoldOver(delay)
-        try:
-            async with asyncio.timeout(delay):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+        with self._waiting():
+            try:
+                async with asyncio.timeout(delay):
+                    await self._stopping.wait()
+            except TimeoutError:
+                return
         raise HoldOver(max(0.0, due - self._monotonic()))

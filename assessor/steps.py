@@ -29,7 +29,7 @@ from assessor.outcome import (
 )
 from assessor.progress import OperationRef, Progress
 from assessor.request import AssessmentRequest
-from assessor.telemetry import AssessmentTrace, Telemetry, root_span_id
+from assessor.telemetry import Telemetry, root_span_id
 from assessor.throttle import Region, ThrottleGate
 from assessor.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 
@@ -130,9 +130,9 @@ class Steps:
             return Done(progress, Skipped(skip, _SKIP_MESSAGES[skip], self._clock.now()))
         running = self._answer_of(vm, progress.request)
         if running is not None and running.activity_id is not None:
-            return await self._follow(
-                progress, await self._arm.adopt(vm, running.activity_id), running
-            )
+            operation = await self._arm.adopt(vm, running.activity_id)
+            begun_at = from_text(running.start_time) or self._clock.now()
+            return await self._follow(progress, operation, begun_at, adopted=True)
         return await self._begin(progress, vm)
 
     async def _begin(self, progress: Progress, vm: VirtualMachine) -> Step:
@@ -141,6 +141,7 @@ class Steps:
         if turn > 0:
             return self._wait(progress, turn, "its region is held back")
         request = progress.request
+        begun_at = self._clock.now()
         try:
             operation = await self._arm.begin(
                 vm.id, name_based_id("client-request", request.request_id, vm.id.key)
@@ -148,7 +149,7 @@ class Steps:
         except ArmError as error:
             return await self._refused(progress, error)
         self._gate.note(region, operation.remaining, self._clock.now())
-        return await self._follow(progress, operation)
+        return await self._follow(progress, operation, begun_at)
 
     def _answer_of(self, vm: VirtualMachine, request: AssessmentRequest) -> PatchSummary | None:
         """Returns the assessment that already answers `request`, if ARM knows of one.
@@ -181,26 +182,26 @@ class Steps:
         return await self._look(progress, operation, ref)
 
     async def _follow(
-        self, progress: Progress, operation: Operation, adopted: PatchSummary | None = None
+        self, progress: Progress, operation: Operation, begun_at: datetime, *, adopted: bool = False
     ) -> Step:
         """Follows an operation that this invocation has begun or found."""
         ref = OperationRef(
             activity_id=operation.activity_id,
             token=operation.token,
-            begun_at=(adopted and from_text(adopted.start_time)) or self._clock.now(),
+            begun_at=begun_at,
             root_span_id=root_span_id(operation.activity_id, progress.request.request_id),
-            adopted=adopted is not None,
+            adopted=adopted,
         )
+        self._telemetry.begun(ref.activity_id, ref.root_span_id, adopted=adopted)
         return await self._look(replace(progress, operation=ref, attempt=0), operation, ref)
 
     async def _look(self, progress: Progress, operation: Operation, ref: OperationRef) -> Step:
-        with self._trace(ref).span("follow", **{"assessment.hop": progress.hop}):
-            try:
-                end = await operation.follow(self._new_hold())
-            except HoldOver as over:
-                return self._wait(progress, over.delay, "the operation runs")
-            except ArmError as error:
-                return await self._refused(progress, error)
+        try:
+            end = await operation.follow(self._new_hold())
+        except HoldOver as over:
+            return self._wait(progress, over.delay, "the operation runs")
+        except ArmError as error:
+            return await self._refused(progress, error)
         ended_at = end.ended_at or self._clock.now()
         return Done(
             progress,
@@ -294,9 +295,6 @@ class Steps:
                 seconds=_seconds(ref.begun_at, now) if ref else None,
             ),
         )
-
-    def _trace(self, ref: OperationRef) -> AssessmentTrace:
-        return self._telemetry.assessment(ref.activity_id, ref.root_span_id)
 
 
 def _seconds(since: datetime, until: datetime) -> float:

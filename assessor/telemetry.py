@@ -1,190 +1,395 @@
 """One trace for each assessment, found by its activity ID.
 
+    assess_patches                        from the begin's call to the outcome's publication
+    ├─ follow                             what the invocation that began it did from there on
+    │  ├─ POST virtualMachines/assessPatches
+    │  ├─ wait                            within the worker, or …
+    │  └─ send assessments-in-progress
+    ├─ wait                               … in the queue
+    └─ process assessments-in-progress    each further invocation
+       ├─ GET locations/operations
+       └─ send assessment-results
+
 The trace's ID is the assessment's activity ID. Its root span covers the whole assessment, which no
 process outlives: the root's ID is fixed at the begin and travels, every process emits what it did
-as children of it, and whoever concludes emits the root itself.
+beneath it, and whoever concludes emits the root itself. What happens before ARM has told the
+activity ID belongs to the trace of the incoming message; the two traces link to each other.
 """
 
-import hashlib
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
     Span,
     SpanContext,
+    SpanKind,
     Status,
     StatusCode,
     TraceFlags,
     Tracer,
 )
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-ACTIVITY_ID: Final = "azure.vm.assessment_activity_id"
+from assessor.telemetry_attributes import (
+    ACTIVITY_ID,
+    ADOPTED,
+    ERROR_TYPE,
+    HOP,
+    MESSAGING_CONVERSATION_ID,
+    MESSAGING_DESTINATION,
+    MESSAGING_MESSAGE_ID,
+    MESSAGING_OPERATION,
+    MESSAGING_OPERATION_TYPE,
+    MESSAGING_SYSTEM,
+    REPORTED_ACTIVITY_ID,
+    REQUEST_ID,
+    SERVICE_BUS,
+    WAIT_PLACE,
+)
+from assessor.telemetry_ids import (
+    AssessmentIdGenerator,
+    is_random,
+    root_span_id,
+    trace_id_of,
+    traceparent_of,
+)
+from assessor.telemetry_metrics import Metrics, OtelMetrics
+from assessor.telemetry_work import Call, Work, current_work, working_on
+
+__all__ = [
+    "ACTIVITY_ID",
+    "AssessmentIdGenerator",
+    "AssessmentTrace",
+    "Delivery",
+    "Telemetry",
+    "current_traceparent",
+    "root_span_id",
+    "trace_id_of",
+]
+
+ROOT: Final = "assess_patches"
+WAIT: Final = "wait"
+FOLLOW: Final = "follow"
 
 _NANOSECONDS: Final = 1_000_000_000
 
 
-def trace_id_of(activity_id: str) -> int:
-    """Returns the trace ID of an assessment: its activity ID's 128 bits.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an assessment ended, for its root span.
 
-    ARM's activity IDs are UUIDs. An ID that is none gets the UUID that always belongs to it.
+    Attributes:
+        at: when its outcome was published.
+        failure: why it failed; None if it did not.
+        reported_activity_id: what the result calls itself.
+        request_traceparent: the trace context that the request came with.
+        attributes: more to say of it.
     """
-    try:
-        return uuid.UUID(activity_id).int or 1
-    except ValueError:
-        return uuid.uuid5(uuid.NAMESPACE_URL, activity_id).int
 
-
-def root_span_id(activity_id: str, request_id: str) -> str:
-    """Returns the ID, 16 hex digits, of the root span of one request's assessment.
-
-    It is made of both IDs: a worker that finds the operation running after a crash continues the
-    same tree, and a second request that shares the operation has a root of its own in the trace.
-    """
-    digest = hashlib.sha256(f"{activity_id.lower()}\n{request_id}".encode()).digest()
-    return f"{int.from_bytes(digest[:8]) or 1:016x}"
-
-
-class AssessmentIdGenerator(IdGenerator):
-    """Random IDs, but for the root span of an assessment, whose IDs are known beforehand."""
-
-    def __init__(self) -> None:
-        """Starts with random IDs."""
-        self._random = RandomIdGenerator()
-        self._chosen: ContextVar[SpanContext | None] = ContextVar("chosen", default=None)
-
-    @contextmanager
-    def choose(self, context: SpanContext) -> Iterator[None]:
-        """Gives the next span, in this context, the IDs of `context`."""
-        token = self._chosen.set(context)
-        try:
-            yield
-        finally:
-            self._chosen.reset(token)
-
-    def generate_trace_id(self) -> int:
-        """Returns the chosen trace ID, else a random one."""
-        chosen = self._chosen.get()
-        return chosen.trace_id if chosen else self._random.generate_trace_id()
-
-    def generate_span_id(self) -> int:
-        """Returns the chosen span ID, else a random one."""
-        chosen = self._chosen.get()
-        return chosen.span_id if chosen else self._random.generate_span_id()
+    at: datetime
+    failure: str | None = None
+    reported_activity_id: str | None = None
+    request_traceparent: str | None = None
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
 
 
 class AssessmentTrace:
     """The trace of one assessment, as one process adds to it."""
 
     def __init__(
-        self, tracer: Tracer, ids: AssessmentIdGenerator, activity_id: str, root_span_id: str
+        self,
+        tracer: Tracer,
+        ids: AssessmentIdGenerator,
+        sampler: Sampler,
+        activity_id: str,
+        root_span_id: str,
     ) -> None:
         """Joins the trace of that activity ID.
 
         Args:
             tracer: what makes spans.
             ids: the provider's ID generator.
+            sampler: the provider's sampler: whether the root is sampled has to be known before
+                there is one.
             activity_id: the assessment's.
             root_span_id: the span that all others lie under, 16 hex digits.
         """
         self._tracer = tracer
         self._ids = ids
-        self._activity_id = activity_id
-        self._root = SpanContext(
-            trace_id=trace_id_of(activity_id),
-            span_id=int(root_span_id, 16),
-            is_remote=True,
-            trace_flags=TraceFlags(TraceFlags.SAMPLED),
+        self.activity_id = activity_id
+        trace_id = trace_id_of(activity_id)
+        decision = sampler.should_sample(Context(), trace_id, ROOT).decision
+        sampled = decision is Decision.RECORD_AND_SAMPLE
+        flags = TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT
+        if is_random(trace_id):
+            flags |= TraceFlags.RANDOM_TRACE_ID
+        self.root = SpanContext(
+            trace_id, int(root_span_id, 16), is_remote=True, trace_flags=TraceFlags(flags)
         )
-        self._context = trace.set_span_in_context(NonRecordingSpan(self._root), Context())
+        self.context = trace.set_span_in_context(NonRecordingSpan(self.root), Context())
 
     @property
     def traceparent(self) -> str:
         """The W3C trace context of the root span: what goes with messages about the assessment."""
-        return (
-            f"00-{self._root.trace_id:032x}-{self._root.span_id:016x}"
-            f"-{int(self._root.trace_flags):02x}"
-        )
+        return traceparent_of(self.root)
 
-    @contextmanager
-    def span(self, name: str, **attributes: AttributeValue) -> Iterator[Span]:
-        """Emits what happens inside the `with` as a child of the root."""
-        with self._tracer.start_as_current_span(
-            name, self._context, attributes=self._attributes(attributes), links=_current_link()
-        ) as span:
-            yield span
-
-    def waited(self, since: datetime, until: datetime) -> None:
-        """Emits the time between two invocations, so that waiting is seen as waiting."""
-        self._tracer.start_span(
-            "wait", self._context, attributes=self._attributes({}), start_time=_nanoseconds(since)
-        ).end(_nanoseconds(until))
-
-    def finish(
-        self,
-        begun_at: datetime,
-        ended_at: datetime,
-        attributes: Mapping[str, AttributeValue],
-        failure: str | None,
-    ) -> None:
-        """Emits the root span: the assessment from its begin to its end.
-
-        Args:
-            begun_at: when the operation began.
-            ended_at: when its outcome was known.
-            attributes: what to say of it.
-            failure: why it failed; None if it did not.
-        """
-        with self._ids.choose(self._root):
+    def finish(self, begun_at: datetime, ending: Ending) -> None:
+        """Emits the root span: the assessment from its begin to its end."""
+        links = [*_remote_links(ending.request_traceparent)]
+        attributes = {**ending.attributes, ACTIVITY_ID: self.activity_id}
+        reported = ending.reported_activity_id
+        if reported is not None and trace_id_of(reported) != self.root.trace_id:
+            attributes[REPORTED_ACTIVITY_ID] = reported
+            links.append(Link(_context_of(reported), {ACTIVITY_ID: reported}))
+        with self._ids.choose(self.root):
             span = self._tracer.start_span(
-                "assess_patches",
-                Context(),
-                attributes=self._attributes(attributes),
-                links=_current_link(),
-                start_time=_nanoseconds(begun_at),
+                ROOT, Context(), attributes=attributes, links=links, start_time=_nanos(begun_at)
             )
-        if failure is not None:
-            span.set_status(Status(StatusCode.ERROR, failure))
-        span.end(max(_nanoseconds(ended_at), _nanoseconds(begun_at)))
+        if ending.failure is not None:
+            span.set_status(Status(StatusCode.ERROR, ending.failure))
+            span.set_attribute(ERROR_TYPE, ending.failure)
+        span.end(max(_nanos(ending.at), _nanos(begun_at)))
 
-    def _attributes(self, attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
-        return {**attributes, ACTIVITY_ID: self._activity_id}
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that an invocation works on.
+
+    Attributes:
+        queue: where it came from.
+        message_id: its ID.
+        request_id: the request that it is about, where that is known already.
+        hop: how often the request was handed over.
+        waited_since: when the last invocation let go of the request.
+        assessment: the trace that the work belongs to, if the assessment has begun.
+    """
+
+    queue: str
+    message_id: str | None = None
+    request_id: str | None = None
+    hop: int = 0
+    waited_since: datetime | None = None
+    assessment: AssessmentTrace | None = None
 
 
 class Telemetry:
-    """Where traces of assessments come from."""
+    """What the app tells of itself: the traces of assessments, and metrics."""
 
-    def __init__(self, tracer: Tracer, ids: AssessmentIdGenerator) -> None:
-        """Keeps the tracer, and the ID generator of the provider that made it."""
+    def __init__(
+        self,
+        tracer: Tracer,
+        ids: AssessmentIdGenerator,
+        sampler: Sampler = DEFAULT_ON,
+        metrics_port: Metrics | None = None,
+    ) -> None:
+        """Keeps what spans and metrics are made with.
+
+        Args:
+            tracer: makes spans.
+            ids: the ID generator of the provider that made the tracer.
+            sampler: the sampler of that provider.
+            metrics_port: where numbers go; nowhere if None.
+        """
         self._tracer = tracer
         self._ids = ids
+        self._sampler = sampler
+        self.metrics: Metrics = metrics_port or OtelMetrics(
+            metrics.NoOpMeterProvider().get_meter("none")
+        )
 
     def assessment(self, activity_id: str, root_span_id: str) -> AssessmentTrace:
         """Returns the trace of that assessment."""
-        return AssessmentTrace(self._tracer, self._ids, activity_id, root_span_id)
+        return AssessmentTrace(self._tracer, self._ids, self._sampler, activity_id, root_span_id)
+
+    @contextmanager
+    def processing(self, delivery: Delivery, now: datetime) -> Iterator[None]:
+        """Is the span of one invocation: what is called and sent inside the `with` lies under it.
+
+        Args:
+            delivery: what the invocation works on. Once its assessment has begun, the span lies
+                under that one's root, else it continues the trace that the message came with.
+            now: when the work begins.
+        """
+        assessment = delivery.assessment
+        parent = assessment.context if assessment else None
+        if delivery.waited_since is not None:
+            self._wait(parent, delivery, now)
+        with ExitStack() as frames:
+            span = self._tracer.start_span(
+                f"process {delivery.queue}",
+                parent,
+                SpanKind.CONSUMER,
+                _delivery_attributes(delivery),
+                links=_current_links() if assessment else (),
+            )
+            frames.enter_context(_ended_honestly(span))
+            work = Work(delivery.request_id, delivery.hop, span, frames)
+            work.activity_id = assessment.activity_id if assessment else None
+            frames.enter_context(working_on(work))
+            if assessment is not None:
+                span.set_attribute(ACTIVITY_ID, assessment.activity_id)
+            try:
+                yield
+            finally:
+                self._emit_begin(work)
+
+    def begun(self, activity_id: str, root_span_id: str, *, adopted: bool) -> None:
+        """Moves the current invocation into the trace of the assessment that it began or found."""
+        work = current_work()
+        if work is None:
+            return
+        assessment = self.assessment(activity_id, root_span_id)
+        work.activity_id = activity_id
+        work.span.set_attribute(ACTIVITY_ID, activity_id)
+        work.span.add_link(assessment.root, {ACTIVITY_ID: activity_id})
+        span = self._tracer.start_span(
+            FOLLOW,
+            assessment.context,
+            attributes={HOP: work.hop, ADOPTED: adopted},
+            links=[Link(work.span.get_span_context())],
+            start_time=work.begin.started if work.begin else None,
+        )
+        work.frames.enter_context(_ended_honestly(span))
+        self._emit_begin(work)
+
+    def called(self, call: Call) -> None:
+        """Emits a call to ARM, under what is current.
+
+        A call that began an assessment is kept back until it is known which trace it belongs to.
+        """
+        work = current_work()
+        if call.begins and work is not None:
+            work.begin = call
+        else:
+            self._emit(call)
+
+    @contextmanager
+    def sending(self, entity: str, attributes: Mapping[str, AttributeValue]) -> Iterator[Span]:
+        """Is the span of a transfer to Service Bus."""
+        span = self._tracer.start_span(
+            f"send {entity}",
+            kind=SpanKind.PRODUCER,
+            attributes={
+                MESSAGING_SYSTEM: SERVICE_BUS,
+                MESSAGING_DESTINATION: entity,
+                MESSAGING_OPERATION: "send",
+                MESSAGING_OPERATION_TYPE: "send",
+                **attributes,
+            },
+        )
+        with _ended_honestly(span):
+            yield span
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Is the span of a wait within this worker."""
+        span = self._tracer.start_span(WAIT, attributes={WAIT_PLACE: "worker"})
+        self.metrics.held(1)
+        try:
+            yield
+        finally:
+            self.metrics.held(-1)
+            span.end()
+
+    def _wait(self, parent: Context | None, delivery: Delivery, now: datetime) -> None:
+        """Emits the time between two invocations, so that waiting is seen as waiting."""
+        since = delivery.waited_since or now
+        attributes: dict[str, AttributeValue] = {
+            WAIT_PLACE: "queue",
+            HOP: delivery.hop,
+            MESSAGING_DESTINATION: delivery.queue,
+        }
+        if delivery.assessment is not None:
+            attributes[ACTIVITY_ID] = delivery.assessment.activity_id
+        span = self._tracer.start_span(
+            WAIT, parent, attributes=attributes, start_time=_nanos(since)
+        )
+        span.end(max(_nanos(now), _nanos(since)))
+        self.metrics.resumed()
+
+    def _emit_begin(self, work: Work) -> None:
+        if work.begin is not None:
+            self._emit(work.begin)
+            work.begin = None
+
+    def _emit(self, call: Call) -> None:
+        span = self._tracer.start_span(
+            call.name,
+            kind=SpanKind.CLIENT,
+            attributes=call.attributes,
+            start_time=call.started,
+        )
+        if call.error is not None:
+            span.set_status(Status(StatusCode.ERROR))
+            span.set_attribute(ERROR_TYPE, call.error)
+        span.end(call.ended)
 
 
 def current_traceparent() -> str | None:
     """Returns the W3C trace context of the span that is current; None outside of any."""
     context = trace.get_current_span().get_span_context()
-    if not context.is_valid:
-        return None
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+    return traceparent_of(context) if context.is_valid else None
 
 
-def _current_link() -> list[Link]:
+@contextmanager
+def _ended_honestly(span: Span) -> Iterator[None]:
+    """Makes the span current, and ends it; of an exception it keeps the type alone.
+
+    What an exception says may repeat what was in a message.
+    """
+    with trace.use_span(
+        span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+    ):
+        try:
+            yield
+        except BaseException as error:
+            span.set_status(Status(StatusCode.ERROR))
+            span.set_attribute(ERROR_TYPE, type(error).__name__)
+            raise
+
+
+def _delivery_attributes(delivery: Delivery) -> dict[str, AttributeValue]:
+    values: dict[str, AttributeValue | None] = {
+        MESSAGING_SYSTEM: SERVICE_BUS,
+        MESSAGING_DESTINATION: delivery.queue,
+        MESSAGING_OPERATION: "process",
+        MESSAGING_OPERATION_TYPE: "process",
+        MESSAGING_MESSAGE_ID: delivery.message_id,
+        MESSAGING_CONVERSATION_ID: delivery.request_id,
+        REQUEST_ID: delivery.request_id,
+        HOP: delivery.hop,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _current_links() -> list[Link]:
     context = trace.get_current_span().get_span_context()
     return [Link(context)] if context.is_valid else []
 
 
-def _nanoseconds(moment: datetime) -> int:
+def _remote_links(traceparent: str | None) -> list[Link]:
+    """Returns the link to a trace context that came from outside; none where it is not valid."""
+    if traceparent is None:
+        return []
+    found = TraceContextTextMapPropagator().extract({"traceparent": traceparent}, Context())
+    context = trace.get_current_span(found).get_span_context()
+    return [Link(context)] if context.is_valid else []
+
+
+def _context_of(activity_id: str) -> SpanContext:
+    """Returns where another assessment's trace can be found; its root's own ID is not known."""
+    trace_id = trace_id_of(activity_id)
+    return SpanContext(trace_id, int(root_span_id(activity_id, ""), 16), is_remote=True)
+
+
+def _nanos(moment: datetime) -> int:
     return int(moment.timestamp() * _NANOSECONDS)

@@ -19,7 +19,6 @@ import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus.aio import ServiceBusClient
-from opentelemetry import trace
 
 from assessor.alerting import Alerting
 from assessor.arm_sdk import ComputeArm
@@ -30,7 +29,9 @@ from assessor.hold import Hold
 from assessor.posture import MemoryPosture
 from assessor.settings import Settings
 from assessor.steps import Steps
-from assessor.telemetry import AssessmentIdGenerator, Telemetry
+from assessor.telemetry_arm import ArmCallPolicy
+from assessor.telemetry_bus import ToldBus
+from assessor.telemetry_setup import FLUSH_SECONDS, TelemetryPipeline
 from assessor.throttle import ThrottleGate
 
 _LOG: Final = logging.getLogger(__name__)
@@ -43,15 +44,15 @@ _READ_SECONDS: Final = 30.0
 class Worker:
     """What lives as long as the worker process does."""
 
-    def __init__(self, settings: Settings, ids: AssessmentIdGenerator) -> None:
+    def __init__(self, settings: Settings, pipeline: TelemetryPipeline) -> None:
         """Keeps the settings; opens nothing yet.
 
         Args:
             settings: the app's.
-            ids: the ID generator that the tracer provider was made with.
+            pipeline: where telemetry goes; it is shut down with the worker.
         """
         self._settings = settings
-        self._ids = ids
+        self._pipeline = pipeline
         self._opening = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
@@ -79,6 +80,7 @@ class Worker:
             await self._idle.wait()
         await self._open.aclose()
         self._assessor = None
+        await asyncio.to_thread(self._pipeline.shutdown, FLUSH_SECONDS)
 
     async def _get(self) -> Assessor:
         async with self._opening:
@@ -90,19 +92,29 @@ class Worker:
     async def _put_together(self) -> Assessor:
         settings = self._settings
         clock, random = SystemClock(), Random()  # noqa: S311 - jitter, not a secret
-        telemetry = Telemetry(trace.get_tracer("patch-assessor"), self._ids)
+        telemetry = self._pipeline.telemetry
         credential = await self._open.enter_async_context(_credential(settings.azure_client_id))
-        bus = ServiceBus(
-            await self._open.enter_async_context(await self._service_bus_client()),
-            topics=(settings.results_topic, settings.alerts_topic),
+        bus = ToldBus(
+            ServiceBus(
+                await self._open.enter_async_context(await self._service_bus_client()),
+                topics=(settings.results_topic, settings.alerts_topic),
+            ),
+            telemetry,
         )
         steps = Steps(
-            arm=ComputeArm(credential, settings.arm_cloud, await self._arm_transport()),
+            arm=ComputeArm(
+                credential,
+                settings.arm_cloud,
+                await self._arm_transport(),
+                (ArmCallPolicy(telemetry),),
+            ),
             gate=ThrottleGate(settings.pace_per_minute),
             telemetry=telemetry,
             clock=clock,
             random=random,
-            new_hold=lambda: Hold(settings.hold_seconds, time.monotonic, self._stopping),
+            new_hold=lambda: Hold(
+                settings.hold_seconds, time.monotonic, self._stopping, telemetry.waiting
+            ),
             deadline=timedelta(minutes=settings.deadline_minutes),
         )
         alerts = Alerting(

@@ -1,0 +1,80 @@
+"""What the current invocation works on, for whatever it calls to tell of itself.
+
+It is ambient: the calls to ARM are made deep within the SDK's poller, and log records come from
+anywhere. Invocations run as tasks of one event loop, each with a context of its own.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry.trace import Span
+from opentelemetry.util.types import AttributeValue
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call to ARM that came to its end.
+
+    Attributes:
+        name: the span's.
+        started: in nanoseconds since 1970.
+        ended: likewise.
+        attributes: the span's.
+        error: the HTTP status or the exception's type, where it failed.
+        begins: whether it began an operation.
+    """
+
+    name: str
+    started: int
+    ended: int
+    attributes: Mapping[str, AttributeValue]
+    error: str | None = None
+    begins: bool = False
+
+
+@dataclass(slots=True)
+class Work:
+    """One invocation at work.
+
+    Attributes:
+        request_id: the request that it works on, where that was known from the start.
+        hop: how often that request was handed over before.
+        span: the invocation's own.
+        frames: what is closed when the invocation ends.
+        activity_id: the assessment's, once it is known.
+        begin: the call that began it, until the trace that it belongs to is known.
+    """
+
+    request_id: str | None
+    hop: int
+    span: Span
+    frames: ExitStack
+    activity_id: str | None = None
+    begin: Call | None = None
+
+
+_WORK: Final[ContextVar[Work | None]] = ContextVar("work", default=None)
+
+
+@contextmanager
+def working_on(work: Work) -> Iterator[None]:
+    """Makes `work` the current one."""
+    token = _WORK.set(work)
+    try:
+        yield
+    finally:
+        _WORK.reset(token)
+
+
+def current_work() -> Work | None:
+    """Returns what the current invocation works on; None outside of any."""
+    return _WORK.get()
+
+
+def current_activity_id() -> str | None:
+    """Returns the activity ID of the assessment that is being worked on, where it is known."""
+    work = _WORK.get()
+    return work.activity_id if work else None
