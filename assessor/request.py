@@ -1,9 +1,11 @@
 """What may be asked: the forms of a request, and what is wrong with a message that has none.
 
 The contract is the "Request" section of docs/integrate.md: one VM by `vmId` or by its three names,
-many by `vmIds`, each as plain JSON or as the data of a CloudEvents 1.0 message.
+many by `vmIds`, a whole scope by `scope`, each as plain JSON or as the data of a CloudEvents 1.0
+message.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,14 +27,18 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError, from_json
 
 from assessor import cloud_event
+from assessor.clock import from_text
 from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId, check_name, is_allowed
 
 _FORMS: Final = {
     "vmId": ("vmId",),
     "names": ("subscriptionId", "resourceGroupName", "vmName"),
     "vmIds": ("vmIds",),
+    "scope": ("scope",),
 }
-_SCOPE_FIELDS: Final = ("scope", "tags", "runningOnly")
+_SCOPE_FIELDS: Final = ("tags", "runningOnly")
+"""What narrows a scope down, and means nothing without one."""
+_A_SCOPE: Final = "must be /subscriptions/{guid} or one of its resource groups"
 _SHOWN_CHARACTERS: Final = 256
 """How much of a wrong value an error repeats: enough to find it in the sender's log."""
 
@@ -66,11 +73,41 @@ class AssessmentRequest:
         requested_by: who asks, in the requester's words.
         reason: why, in the requester's words.
         traceparent: the W3C trace context that the request came with, unchecked.
+        scan_id: the scan that the request is part of; None for a request of its own.
+        fresh_since: an assessment that began after then answers the request too; None: only one
+            that began after the request was taken.
     """
 
     vm: VirtualMachineId
     request_id: str
-    enqueued_at: datetime
+    enqueued_at: AwareDatetime
+    requested_by: str | None = None
+    reason: str | None = None
+    traceparent: str | None = None
+    scan_id: str | None = None
+    fresh_since: AwareDatetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """A part of ARM's tree whose VMs somebody wants assessed.
+
+    Attributes:
+        scope: a subscription or a resource group.
+        request_id: the requester's own ID, else the message's; every answer carries it.
+        enqueued_at: when the request was taken, in UTC.
+        tags: only VMs that have all of these; none: any VM.
+        running_only: whether VMs that are not running are left out.
+        requested_by: who asks, in the requester's words.
+        reason: why, in the requester's words.
+        traceparent: the W3C trace context that the request came with, unchecked.
+    """
+
+    scope: Scope
+    request_id: str
+    enqueued_at: AwareDatetime
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    running_only: bool = False
     requested_by: str | None = None
     reason: str | None = None
     traceparent: str | None = None
@@ -103,12 +140,12 @@ class Rejection:
 
 def parse_request(
     message: IncomingMessage, allowed: Sequence[Scope]
-) -> tuple[AssessmentRequest, ...] | Rejection:
-    """Returns the requests that `message` holds, one for each VM, or why it holds none.
+) -> tuple[AssessmentRequest, ...] | ScanRequest | Rejection:
+    """Returns the requests that `message` holds, one for each VM or one for a scope, or why none.
 
     Args:
         message: what came from the queue.
-        allowed: the scopes that a request may name; none of them: every VM may be named.
+        allowed: the scopes that a request may name; none of them: everything may be named.
     """
     try:
         payload, traceparent = _payload(message)
@@ -124,12 +161,23 @@ def parse_request(
         return Rejection(_request_id(payload, message), "Invalid", tuple(errors), message)
     request_id = body.request_id or message.message_id
     forbidden = tuple(
-        FieldError(field, "must lie in one of the scopes that this app may assess", str(vm))
-        for field, vm in body.vms()
-        if not is_allowed(vm, allowed)
+        FieldError(name, "must lie in one of the scopes that this app may assess", str(part))
+        for name, part in body.parts()
+        if not is_allowed(part, allowed)
     )
     if forbidden:
         return Rejection(request_id, "OutOfScope", forbidden, message)
+    if body.scope is not None:
+        return ScanRequest(
+            scope=body.scope,
+            request_id=request_id,
+            enqueued_at=message.enqueued_at,
+            tags=body.tags or {},
+            running_only=bool(body.running_only),
+            requested_by=body.requested_by,
+            reason=body.reason,
+            traceparent=traceparent,
+        )
     return tuple(
         AssessmentRequest(
             vm=vm,
@@ -138,6 +186,8 @@ def parse_request(
             requested_by=body.requested_by,
             reason=body.reason,
             traceparent=traceparent,
+            scan_id=body.scan_id,
+            fresh_since=body.fresh_since,
         )
         for vm in dict.fromkeys(vm for _, vm in body.vms())
     )
@@ -160,10 +210,29 @@ def _vm_id(value: object) -> VirtualMachineId:
         raise _custom_error(error) from error
 
 
-def _legal_name(field: str) -> AfterValidator:
+def _scope(value: object) -> object:
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "must be a string")
+    try:
+        scope = Scope.parse(value)
+    except ResourceIdError as error:
+        raise PydanticCustomError("scope", _A_SCOPE) from error
+    if scope.vm_name is not None:
+        raise PydanticCustomError("scope", _A_SCOPE)
+    return scope
+
+
+def _moment(value: object) -> object:
+    moment = from_text(value)
+    if moment is None:
+        raise PydanticCustomError("time", "must be a time by RFC 3339")
+    return moment
+
+
+def _legal_name(name: str) -> AfterValidator:
     def check(text: str) -> str:
         try:
-            return check_name(field, text)
+            return check_name(name, text)
         except ResourceIdError as error:
             raise _custom_error(error) from error
 
@@ -177,6 +246,14 @@ def _custom_error(error: ResourceIdError) -> PydanticCustomError:
 _VmId = Annotated[VirtualMachineId, BeforeValidator(_vm_id)]
 _RequestId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """At most what Service Bus allows for a correlation ID."""
+_ScopeId = Annotated[Scope, BeforeValidator(_scope)]
+_ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+_Tags = Annotated[
+    dict[Annotated[str, StringConstraints(min_length=1, max_length=512)], str],
+    Field(max_length=50),
+]
+"""ARM allows 50 tags, with names of at most 512 characters."""
+_Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class _Body(BaseModel):
@@ -191,9 +268,20 @@ class _Body(BaseModel):
     resource_group_name: Annotated[str, _legal_name("resourceGroupName")] | None = None
     vm_name: Annotated[str, _legal_name("vmName")] | None = None
     vm_ids: Annotated[list[_VmId], Field(min_length=1)] | None = None
+    scope: _ScopeId | None = None
+    tags: _Tags | None = None
+    running_only: bool | None = None
+    scan_id: _ScanId | None = None
+    fresh_since: _Moment | None = None
     request_id: _RequestId | None = None
     requested_by: Annotated[str, StringConstraints(max_length=256)] | None = None
     reason: Annotated[str, StringConstraints(max_length=1024)] | None = None
+
+    def parts(self) -> Iterator[tuple[str, VirtualMachineId | Scope]]:
+        """Yields each part of ARM's tree that is named, with the name of the field."""
+        if self.scope is not None:
+            yield "scope", self.scope
+        yield from self.vms()
 
     def vms(self) -> Iterator[tuple[str, VirtualMachineId]]:
         """Yields each VM that is named, with the name of the field that names it."""
@@ -250,21 +338,19 @@ def _json(data: bytes | str) -> object:
 
 def _form_errors(payload: Mapping[str, Any]) -> Iterator[FieldError]:
     """Yields what is wrong with the choice of fields, whatever their values are."""
-    for field in _SCOPE_FIELDS:
-        if payload.get(field) is not None:
-            yield FieldError(
-                field, "names a fleet; this version takes single VMs only", _shown(payload[field])
-            )
+    for name in _SCOPE_FIELDS:
+        if payload.get(name) is not None and payload.get("scope") is None:
+            yield FieldError(name, "goes with scope, which is missing", _shown(payload[name]))
     begun = [
         fields
         for fields in _FORMS.values()
         if any(payload.get(field) is not None for field in fields)
     ]
-    if not begun and payload.get("scope") is None:
+    if not begun:
         yield FieldError(
             "vmId",
             "is missing: name the VM by vmId, by subscriptionId, resourceGroupName and vmName, "
-            "or several by vmIds",
+            "several by vmIds, or all of a scope by scope",
         )
     for fields in begun[1:]:
         yield FieldError(

@@ -134,17 +134,39 @@ class Scope:
             )
         return cls(match["subscription"], match["group"], match["vm"])
 
+    def __str__(self) -> str:
+        """The scope as ARM writes it, with the names in the case that they were given in."""
+        text = f"/subscriptions/{self.subscription_id}"
+        if self.resource_group is not None:
+            text += f"/resourceGroups/{self.resource_group}"
+        if self.vm_name is not None:
+            text += f"/providers/Microsoft.Compute/virtualMachines/{self.vm_name}"
+        return text
+
+    @property
+    def key(self) -> str:
+        """The scope in lower case: what to compare and to derive IDs from."""
+        return str(self).lower()
+
     def contains(self, vm: VirtualMachineId) -> bool:
         """Whether `vm` lies in this scope, compared without regard to case."""
+        return self.covers(Scope(vm.subscription_id, vm.resource_group, vm.name))
+
+    def covers(self, other: "Scope") -> bool:
+        """Whether all of `other` lies in this scope, compared without regard to case."""
         pairs = (
-            (self.subscription_id, vm.subscription_id),
-            (self.resource_group, vm.resource_group),
-            (self.vm_name, vm.name),
+            (self.subscription_id, other.subscription_id),
+            (self.resource_group, other.resource_group),
+            (self.vm_name, other.vm_name),
         )
-        return all(mine is None or mine.lower() == its.lower() for mine, its in pairs)
+        return all(
+            mine is None or (its is not None and mine.lower() == its.lower()) for mine, its in pairs
+        )
 
 
-def is_allowed(vm: VirtualMachineId, allowed: Iterable[Scope]) -> bool:
-    """Whether `vm` lies in one of the `allowed` scopes; no scope at all allows every VM."""
+def is_allowed(part: VirtualMachineId | Scope, allowed: Iterable[Scope]) -> bool:
+    """Whether `part` lies in one of the `allowed` scopes; no scope at all allows everything."""
     scopes = tuple(allowed)
-    return not scopes or any(scope.contains(vm) for scope in scopes)
+    if isinstance(part, Scope):
+        return not scopes or any(scope.covers(part) for scope in scopes)
+    return not scopes or any(scope.contains(part) for scope in scopes)
