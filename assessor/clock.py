@@ -26,15 +26,15 @@ def to_text(moment: datetime) -> str:
 
 
 def from_text(text: object) -> datetime | None:
-    """Returns the moment that an RFC 3339 `text` names, or None where it names none.
+    """Returns the moment that an RFC 3339 `text` names, in UTC, or None where it names none.
 
     ARM writes up to 7 fraction digits and any offset; what goes beyond microseconds is cut. A time
-    without an offset is taken as UTC, as ARM means it.
+    without an offset is taken as UTC, as ARM means it. A moment that UTC has no date for is none.
     """
     if not isinstance(text, str):
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
