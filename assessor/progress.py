@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass as checked
 
 from assessor.message import OutgoingMessage
@@ -46,7 +53,7 @@ class OperationRef:
 
     activity_id: str
     token: str
-    begun_at: datetime
+    begun_at: AwareDatetime
     root_span_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
     adopted: bool = False
 
@@ -67,11 +74,11 @@ class Progress:
     """
 
     request: AssessmentRequest
-    accepted_at: datetime
+    accepted_at: AwareDatetime
     hop: int = 0
     attempt: int = 0
-    not_before: datetime | None = None
-    handed_over_at: datetime | None = None
+    not_before: AwareDatetime | None = None
+    handed_over_at: AwareDatetime | None = None
     vm: VirtualMachine | None = None
     operation: OperationRef | None = None
 
