@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
 
-.PHONY: run up send watch test check format lock clean
+.PHONY: run up send watch dead-letters test check format lock clean
 .DEFAULT_GOAL := run
 
 $(READY): requirements-dev.txt requirements-worker.txt
@@ -28,6 +28,9 @@ send: $(READY)   ## send a request
 
 watch: $(READY)  ## follow outcomes and alerts
 	@$(BIN)/python -m commands watch $(ARGS)
+
+dead-letters: $(READY)  ## list, show or resubmit what could not be handled
+	@$(BIN)/python -m commands dead-letters $(or $(ARGS),list)
 
 test: $(READY)   ## all tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -112,14 +112,27 @@ def parse_source(text: str) -> Source:
 
 @asynccontextmanager
 async def open_client(connection: Connection) -> AsyncIterator[ServiceBusClient]:
-    """Yields a client of the namespace; with an identity, whichever the machine has."""
+    """Yields a client of the namespace; with an identity, whichever the machine has.
+
+    Raises:
+        CommandError: The connection string is none.
+    """
     async with AsyncExitStack() as stack:
         if connection.connection_string is not None:
-            client = ServiceBusClient.from_connection_string(connection.connection_string)
+            client = _client_from(connection.connection_string)
         else:
             credential = await stack.enter_async_context(DefaultAzureCredential())
             client = ServiceBusClient(connection.namespace or "", credential)
         yield await stack.enter_async_context(client)
+
+
+def _client_from(connection_string: str) -> ServiceBusClient:
+    try:
+        return ServiceBusClient.from_connection_string(connection_string)
+    except ValueError as error:  # the SDK's sentence does not repeat the string, which is a secret
+        raise CommandError(
+            f"The connection string can't be used: {error}", ExitCode.WRONG_USAGE
+        ) from error
 
 
 def receiver(

@@ -1,6 +1,6 @@
 """Dead letters of a queue or subscription: looking at them, and sending them again."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -49,15 +49,15 @@ class DeadLetter:
     body: bytes = field(repr=False)
 
 
-async def peek(client: ServiceBusClient, source: Source) -> AsyncIterator[DeadLetter]:
-    """Yields the dead letters of `source`, and leaves them where they are."""
-    async with receiver(client, source, _DEAD) as letters:
-        start = 1
-        while page := await letters.peek_messages(_PAGE, sequence_number=start):
-            for message in page:
-                letter = _dead_letter(source, message)
-                start = letter.sequence_number + 1
-                yield letter
+async def peek(client: ServiceBusClient, source: Source) -> list[DeadLetter]:
+    """Returns the dead letters of `source`, and leaves them where they are."""
+    found: list[DeadLetter] = []
+    async with receiver(client, source, _DEAD) as dead:
+        while page := await dead.peek_messages(
+            _PAGE, sequence_number=found[-1].sequence_number + 1 if found else 1
+        ):
+            found += [_dead_letter(source, message) for message in page]
+    return found
 
 
 async def resubmit(

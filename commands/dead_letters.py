@@ -1,5 +1,6 @@
 """`dead-letters`: shows what could not be handled, and sends it again."""
 
+import asyncio
 import json
 import sys
 import uuid
@@ -186,13 +187,15 @@ async def _find(
     Raises:
         CommandError: One of the IDs is not among them.
     """
+    sources = [parse_source(entity) for entity in entities]
     async with open_client(connection) as client:
-        found = [
-            letter
-            for entity in entities
-            async for letter in peek(client, parse_source(entity))
-            if message_ids is None or letter.message_id in message_ids
-        ]
+        letters = await asyncio.gather(*(peek(client, source) for source in sources))
+    found = [
+        letter
+        for some in letters
+        for letter in some
+        if message_ids is None or letter.message_id in message_ids
+    ]
     absent = set(message_ids or ()) - {letter.message_id for letter in found}
     if absent:
         raise CommandError(

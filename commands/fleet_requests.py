@@ -103,9 +103,9 @@ def _binary(vm_id: str, message_id: str) -> Request:
 
 
 def _not_a_vm(vm_id: str, message_id: str) -> Request:
-    """Names a disk, and names it in two ways."""
+    """Names a disk, and a requester that is not a text."""
     disk = vm_id.replace("/virtualMachines/", "/disks/")
-    return _request({"vmId": disk, "vmName": "web-01"}, message_id, message_id, [None])
+    return _request({"vmId": disk, "requestedBy": 7}, message_id, message_id, [None])
 
 
 def _request(  # noqa: PLR0913 - the parts of one message
