@@ -15,6 +15,7 @@ from assessor.request import (
     AssessmentRequest,
     IncomingMessage,
     Rejection,
+    ScanRequest,
     parse_request,
 )
 from assessor.resource_id import Scope, VirtualMachineId
@@ -44,9 +45,12 @@ _FIELDS = (
     "scope",
     "tags",
     "runningOnly",
+    "scanId",
+    "freshSince",
     "traceparent",
     "unknown",
 )
+_SCOPE = f"/subscriptions/{SUBSCRIPTION}"
 _CLOUD_EVENTS = "application/cloudevents+json"
 
 
@@ -54,7 +58,13 @@ def _accepted(
     message: IncomingMessage, allowed: Sequence[Scope] = ()
 ) -> tuple[AssessmentRequest, ...]:
     parsed = parse_request(message, allowed)
-    assert not isinstance(parsed, Rejection), parsed.errors
+    assert isinstance(parsed, tuple)
+    return parsed
+
+
+def _scan(message: IncomingMessage, allowed: Sequence[Scope] = ()) -> ScanRequest:
+    parsed = parse_request(message, allowed)
+    assert isinstance(parsed, ScanRequest)
     return parsed
 
 
@@ -202,6 +212,19 @@ def test_what_is_no_json_object_is_not_understood(body: bytes) -> None:
         ({"subscriptionId": "x", "vmName": "-"}, {"subscriptionId", "resourceGroupName", "vmName"}),
         ({"vmId": str(VM_ID), "vmIds": [str(VM_ID)]}, {"vmIds"}),
         ({"vmId": str(VM_ID), **_NAMES}, {"subscriptionId"}),
+        ({"vmId": str(VM_ID), "scope": _SCOPE}, {"scope"}),
+        ({"vmId": str(VM_ID), "tags": {"a": "b"}, "runningOnly": True}, {"tags", "runningOnly"}),
+        ({"tags": {}}, {"vmId", "tags"}),
+        ({"scope": ""}, {"scope"}),
+        ({"scope": 5}, {"scope"}),
+        ({"scope": "/"}, {"scope"}),
+        ({"scope": str(VM_ID)}, {"scope"}),
+        ({"scope": f"{_SCOPE}/resourceGroups/../x"}, {"scope"}),
+        ({"scope": _SCOPE, "runningOnly": "yes"}, {"runningOnly"}),
+        ({"scope": _SCOPE, "tags": ["a"]}, {"tags"}),
+        ({"scope": _SCOPE, "tags": {"a": 5}}, {"tags.a"}),
+        ({"vmId": str(VM_ID), "scanId": "mine"}, {"scanId"}),
+        ({"vmId": str(VM_ID), "freshSince": "soon"}, {"freshSince"}),
         ({"vmId": str(VM_ID), "requestId": ""}, {"requestId"}),
         ({"vmId": str(VM_ID), "requestId": "r" * 129}, {"requestId"}),
         ({"vmId": str(VM_ID), "requestId": 5}, {"requestId"}),
@@ -255,6 +278,67 @@ def test_a_vm_outside_of_the_allowed_scopes_is_refused() -> None:
     assert len(_accepted(incoming(body))) == 2
 
 
+def test_a_scope_asks_for_all_of_its_vms() -> None:
+    """With what narrows it down, and what the requester adds."""
+    body = {
+        "scope": f"{_SCOPE}/resourceGroups/rg",
+        "tags": {"env": "prod"},
+        "runningOnly": True,
+        "requestId": "mine",
+        "requestedBy": "ops",
+        "reason": "monthly",
+    }
+    assert _scan(incoming(body, properties={"traceparent": TRACEPARENT})) == ScanRequest(
+        Scope(SUBSCRIPTION, "rg"),
+        "mine",
+        NOW,
+        tags={"env": "prod"},
+        running_only=True,
+        requested_by="ops",
+        reason="monthly",
+        traceparent=TRACEPARENT,
+    )
+    assert _scan(incoming({"scope": _SCOPE})) == ScanRequest(Scope(SUBSCRIPTION), "message-1", NOW)
+
+
+@pytest.mark.parametrize(
+    ("scope", "allowed"),
+    [
+        (_SCOPE, True),
+        (_SCOPE.upper(), True),
+        (f"{_SCOPE}/resourceGroups/rg", True),
+        (f"/subscriptions/{OTHER_SUBSCRIPTION}/resourceGroups/RG", True),
+        (f"/subscriptions/{OTHER_SUBSCRIPTION}", False),
+        (f"/subscriptions/{OTHER_SUBSCRIPTION}/resourceGroups/rg2", False),
+    ],
+)
+def test_a_scope_must_lie_wholly_in_an_allowed_one(
+    scope: str,
+    allowed: bool,  # noqa: FBT001 - one of the table's columns
+) -> None:
+    """A resource group that is allowed does not allow the subscription around it."""
+    scopes = (Scope(SUBSCRIPTION), Scope(OTHER_SUBSCRIPTION, "rg"))
+    message = incoming({"scope": scope})
+    if allowed:
+        assert _scan(message, scopes).scope == Scope.parse(scope)
+    else:
+        rejection = _rejected(message, scopes)
+        assert (rejection.reason, _fields(rejection)) == ("OutOfScope", ["scope"])
+
+
+def test_a_request_of_a_scan_says_so() -> None:
+    """Which scan it is part of, and since when an assessment is fresh enough for it."""
+    scan_id = "0b1c2d3e-0000-5000-8000-000000000000"
+    body = {
+        "vmId": str(VM_ID),
+        "scanId": scan_id,
+        "freshSince": "2026-01-05T13:00:00.1234567+01:00",
+    }
+    (request,) = _accepted(incoming(body))
+    assert request.scan_id == scan_id
+    assert request.fresh_since == NOW.replace(microsecond=123456)
+
+
 @pytest.mark.parametrize("form", ["vmId", "names"])
 def test_each_form_is_held_to_the_allowed_scopes(form: str) -> None:
     """There is no way round the scopes by another way to name the VM."""
@@ -291,7 +375,9 @@ _CONTENT_TYPES = (
     )
     | st.text(max_size=20)
 )
-_VALUES = json_values(8) | st.just(str(VM_ID)) | st.sampled_from(list(_NAMES.values()))
+_VALUES = (
+    json_values(8) | st.sampled_from([str(VM_ID), _SCOPE]) | st.sampled_from(list(_NAMES.values()))
+)
 _REQUESTS = st.dictionaries(st.sampled_from(_FIELDS), _VALUES, max_size=6)
 _EVENTS = st.fixed_dictionaries(
     {"specversion": st.just("1.0")},
@@ -338,5 +424,7 @@ def test_no_message_breaks_the_reader(
         for error in parsed.errors:  # whatever is told can be written as UTF-8
             f"{error.field}{error.message}{error.value}{parsed.request_id}".encode()
     else:
-        assert parsed
-        assert all(isinstance(each, AssessmentRequest) for each in parsed)
+        assert isinstance(parsed, ScanRequest) or all(
+            isinstance(each, AssessmentRequest) for each in parsed
+        )
+        assert parsed != ()

@@ -202,6 +202,29 @@ def test_a_scope_contains_nothing_but_what_lies_in_it(
     assert all(wider or not narrower for wider, narrower in pairwise(contains))
 
 
+@given(vm_ids())
+def test_a_scope_covers_itself_and_what_is_narrower(vm_id: VirtualMachineId) -> None:
+    """And nothing that is wider: what is allowed for a part is not allowed for the whole."""
+    whole = Scope(vm_id.subscription_id)
+    group = Scope(vm_id.subscription_id, vm_id.resource_group)
+    one = Scope(vm_id.subscription_id, vm_id.resource_group, vm_id.name)
+    for wider, narrower in pairwise((whole, group, one)):
+        assert wider.covers(wider)
+        assert wider.covers(Scope.parse(str(narrower).upper()))
+        assert not narrower.covers(wider)
+        assert is_allowed(narrower, (wider,))
+        assert not is_allowed(wider, (narrower,))
+
+
+@given(vm_ids(), st.integers(1, 3))
+def test_a_scope_is_written_as_it_is_read(vm_id: VirtualMachineId, depth: int) -> None:
+    """Its names keep their case; its key has none."""
+    parts = (vm_id.subscription_id, vm_id.resource_group, vm_id.name)[:depth]
+    scope = Scope(*parts)
+    assert Scope.parse(str(scope)) == scope
+    assert scope.key == Scope.parse(str(scope).upper()).key == str(scope).lower()
+
+
 def test_a_scope_is_no_prefix_of_longer_names() -> None:
     """`rg` does not contain `rg2`, as a comparison of texts would have it."""
     scope = Scope.parse(f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg")
