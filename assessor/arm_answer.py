@@ -17,6 +17,8 @@ class Phase(StrEnum):
 
     READ = auto()
     """GET of the VM."""
+    LIST = auto()
+    """GET of a scope's VMs."""
     BEGIN = auto()
     """POST of assessPatches."""
     POLL = auto()

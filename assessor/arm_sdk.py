@@ -49,7 +49,11 @@ _Poller = AsyncLROPoller[VirtualMachineAssessPatchesResult]
 
 
 class ComputeArm:
-    """ARM, by azure-mgmt-compute."""
+    """ARM, by azure-mgmt-compute.
+
+    Attributes:
+        client: returns the SDK's client of a subscription, the same one each time.
+    """
 
     def __init__(
         self,
@@ -82,20 +86,20 @@ class ComputeArm:
                 user_agent="patch-assessor",
             )
 
-        self._client = lru_cache(maxsize=_CLIENTS)(make)
+        self.client = lru_cache(maxsize=_CLIENTS)(make)
 
     async def read(self, vm_id: VirtualMachineId) -> VirtualMachine:
         """Returns the VM with its instance view; raises ArmError."""
-        with _arm_errors(Phase.READ):
+        with arm_errors(Phase.READ):
             async with asyncio.timeout(CALL_SECONDS):
-                resource = await self._client(vm_id.subscription_id).virtual_machines.get(
+                resource = await self.client(vm_id.subscription_id).virtual_machines.get(
                     vm_id.resource_group, vm_id.name, expand="instanceView", api_version=API_VERSION
                 )
         return read_virtual_machine(vm_id, resource.as_dict())
 
     async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> "ComputeOperation":
         """Begins an assessment; raises ArmError."""
-        with _arm_errors(Phase.BEGIN):
+        with arm_errors(Phase.BEGIN):
             async with asyncio.timeout(CALL_SECONDS):
                 return await self._operation(vm_id, request_id=client_request_id)
 
@@ -123,7 +127,7 @@ class ComputeArm:
     ) -> "ComputeOperation":
         seen = _Seen()
         polling = _HeldPolling(raw_response_hook=seen.hook)
-        poller = await self._client(vm_id.subscription_id).virtual_machines.begin_assess_patches(
+        poller = await self.client(vm_id.subscription_id).virtual_machines.begin_assess_patches(
             vm_id.resource_group,
             vm_id.name,
             polling=polling,
@@ -159,7 +163,7 @@ class ComputeOperation:
     async def follow(self, hold: Hold) -> OperationEnd:
         """Looks at the operation until it ends; raises HoldOver or ArmError."""
         self._polling.hold = hold
-        with _arm_errors(Phase.POLL):
+        with arm_errors(Phase.POLL):
             if self._seen.begin_request_id is not None and not self._polling.finished():
                 # Just begun: the SDK would look at once, and no assessment ends in no time.
                 await self._polling.wait()
@@ -235,8 +239,8 @@ def _result(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @contextmanager
-def _arm_errors(phase: Phase) -> Iterator[None]:
-    """Turns what the SDK raises into ArmError."""
+def arm_errors(phase: Phase) -> Iterator[None]:
+    """Turns what the SDK raises inside the `with` into ArmError."""
     try:
         yield
     except HttpResponseError as error:
