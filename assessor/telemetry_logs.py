@@ -36,8 +36,6 @@ _SEVERITIES: Final[Mapping[int, SeverityNumber]] = MappingProxyType(
     }
 )
 _NANOSECONDS: Final = 1_000_000_000
-_STAMPS: Final = {"trace_id", "span_id", "assessment_activity_id"}
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"} | _STAMPS
 
 
 def stamp_records() -> None:
@@ -110,7 +108,8 @@ def _attributes(record: logging.LogRecord) -> dict[str, AnyValue]:
     attributes: dict[str, AnyValue] = {
         name: value
         for name, value in vars(record).items()
-        if name not in _STANDARD and isinstance(value, str | int | float | bool)
+        # What callers add has OpenTelemetry's dotted names; the rest is for other handlers.
+        if "." in name and isinstance(value, str | int | float | bool)
     }
     activity_id = current_activity_id()
     if activity_id is not None:
