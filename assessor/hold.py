@@ -40,6 +40,11 @@ class Hold:
         self._stopping = stopping
         self._waiting = waiting
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the hold has ended, or the worker is told to go."""
+        return self._monotonic() >= self._end or self._stopping.is_set()
+
     async def wait(self, delay: float) -> None:
         """Waits `delay` seconds.
 

@@ -95,6 +95,7 @@ class ScanRequest:
     Attributes:
         scope: a subscription or a resource group.
         request_id: the requester's own ID, else the message's; every answer carries it.
+        message_id: the message's ID, which tells two requests with one request ID apart.
         enqueued_at: when the request was taken, in UTC.
         tags: only VMs that have all of these; none: any VM.
         running_only: whether VMs that are not running are left out.
@@ -105,6 +106,7 @@ class ScanRequest:
 
     scope: Scope
     request_id: str
+    message_id: str
     enqueued_at: AwareDatetime
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
     running_only: bool = False
@@ -171,6 +173,7 @@ def parse_request(
         return ScanRequest(
             scope=body.scope,
             request_id=request_id,
+            message_id=message.message_id,
             enqueued_at=message.enqueued_at,
             tags=body.tags or {},
             running_only=bool(body.running_only),
