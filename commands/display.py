@@ -80,8 +80,15 @@ def make_console(*, is_terminal: bool) -> Console:
         is_terminal: Whether somebody watches; else there are no control codes and no folding.
     """
     if is_terminal:
-        return Console(highlight=False)
-    return Console(force_terminal=False, no_color=True, highlight=False, width=_PLAIN_WIDTH)
+        return Console(markup=False, emoji=False, highlight=False)
+    return Console(
+        force_terminal=False,
+        no_color=True,
+        markup=False,  # what is shown was written by others
+        emoji=False,
+        highlight=False,
+        width=_PLAIN_WIDTH,
+    )
 
 
 def make_display(console: Console) -> Display:
@@ -138,4 +145,4 @@ class _PlainDisplay(AbstractContextManager["_PlainDisplay"]):
             return
         self._last = snapshot
         told = ", ".join(f"{name.strip()} {text}" for name, text in snapshot.parts())
-        self._console.print(f"{snapshot.seconds:5.1f} s  {told}", soft_wrap=True, markup=False)
+        self._console.print(f"{snapshot.seconds:5.1f} s  {told}", soft_wrap=True)

@@ -52,7 +52,7 @@ def _print_outcomes(console: Console, outcomes: Sequence[OutcomeSummary]) -> Non
     _print_table(console, table, len(outcomes))
     by_type = Counter((each.outcome, each.status) for each in outcomes)
     for (outcome, status), count in sorted(by_type.items()):
-        console.print(f"{count:5}  {outcome}: {status}", markup=False)
+        console.print(f"{count:5}  {outcome}: {status}")
 
 
 def _print_alerts(console: Console, alerts: Sequence[AlertSummary]) -> None:
@@ -70,14 +70,14 @@ def _print_alerts(console: Console, alerts: Sequence[AlertSummary]) -> None:
     _print_table(console, table, len(alerts))
     by_rule = Counter((each.rule, each.condition) for each in alerts)
     for (rule, condition), count in sorted(by_rule.items()):
-        console.print(f"{count:5}  {rule}: {condition}", markup=False)
+        console.print(f"{count:5}  {rule}: {condition}")
 
 
 def _print_rejection(console: Console, rejection: RejectionSummary) -> None:
     console.print()
-    console.print(f"Rejected message {rejection.message_id}: {rejection.reason}", markup=False)
+    console.print(f"Rejected message {rejection.message_id}: {rejection.reason}")
     for error in rejection.errors:
-        console.print(f"       {error}", markup=False, soft_wrap=True)
+        console.print(f"       {error}", soft_wrap=True)
 
 
 def _print_end(console: Console, ledger: Ledger, seconds: float) -> None:
@@ -88,7 +88,7 @@ def _print_end(console: Console, ledger: Ledger, seconds: float) -> None:
         ("An outcome came that nobody asked for", ledger.unasked),
     ):
         for each in several[:_SHOWN_MISSING]:
-            console.print(f"{what}: {_named(each)}", markup=False, soft_wrap=True)
+            console.print(f"{what}: {_named(each)}", soft_wrap=True)
         if len(several) > _SHOWN_MISSING:
             console.print(f"… and {len(several) - _SHOWN_MISSING} more.")
     asked, came = len(ledger.expected), len(ledger.outcomes)
@@ -96,7 +96,6 @@ def _print_end(console: Console, ledger: Ledger, seconds: float) -> None:
     console.print(
         f"{asked} requests, {came} outcomes, {len(ledger.alerts)} alerts in {seconds:.1f} s: "
         f"{verdict}.",
-        markup=False,
     )
 
 

@@ -77,7 +77,6 @@ async def _run(options: CloudOptions, out: Path | None, give_up_after: float) ->
         console.print(
             f"Starting Service Bus, ARM with {options.vms} VMs, a managed identity and the app; "
             f"logs are in {options.logs}",
-            markup=False,
             soft_wrap=True,
         )
         async with LocalCloud(options) as cloud:

@@ -1,0 +1,198 @@
+"""The command line: what it takes, what it refuses, and in which words."""
+
+import asyncio
+import json
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import typer
+from azure.servicebus.exceptions import ServiceBusConnectionError
+from typer.testing import CliRunner
+
+from assessor.settings import Settings, read_settings
+from commands.__main__ import app
+from commands.client import Connection, Queue, Subscription, choose_connection, parse_source
+from commands.cloud_options import make_options
+from commands.dead_letter_queue import DeadLetter, check_window
+from commands.dead_letters import describe
+from commands.errors import CommandError, ExitCode
+from commands.running import run
+from commands.send import request_body
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+SAMPLE = Path(__file__).parents[2] / "local.settings.sample.json"
+
+
+def dead_letter(sent: datetime) -> DeadLetter:
+    """A dead letter of the requests queue."""
+    return DeadLetter(
+        source=Queue("assessment-requests"),
+        sequence_number=4,
+        message_id="m-1",
+        reason="MaxDeliveryCountExceeded",
+        description="It could not\nbe consumed.",
+        delivery_count=10,
+        enqueued_time=sent,
+        correlation_id=None,
+        content_type="application/json",
+        application_properties={},
+        body=b"{}",
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run"],
+        ["up"],
+        ["send"],
+        ["watch"],
+        ["dead-letters", "list"],
+        ["dead-letters", "show"],
+        ["dead-letters", "resubmit"],
+    ],
+)
+def test_each_command_explains_itself(command: list[str]) -> None:
+    """`--help` says more than the usage line."""
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 10
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["send"],
+        ["send", "/subscriptions/s", "--file", "-"],
+        ["send", "--file", "/nowhere/at-all.json"],
+        ["send", "--file", "-", "--reason", "because"],
+        ["run", "--setting", "NO_VALUE"],
+        ["run", "--vms", "-1"],
+        ["watch", "--count", "0"],
+        ["dead-letters", "resubmit"],
+        ["dead-letters", "resubmit", "m-1", "--all"],
+        ["dead-letters", "resubmit", "--all", "--entity", "patch-alerts/all"],
+        ["dead-letters", "list", "--entity", "a/b/c", "--connection-string", "x"],
+        ["dead-letters", "list", "--connection-string", "not one"],
+        ["watch", "--connection-string", "x", "--namespace", "y"],
+    ],
+)
+def test_a_wrong_command_line_ends_with_code_2_before_anything_is_touched(
+    arguments: list[str],
+) -> None:
+    """And says in words what is wrong with it."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == ExitCode.WRONG_USAGE, result.output
+    assert "Traceback" not in result.output
+    assert result.stderr.strip()
+
+
+def test_one_vm_is_asked_for_by_its_id_and_several_by_a_list() -> None:
+    """Fields that were not given are left out: null is nothing that a requester says."""
+    assert json.loads(request_body(["a"], None, None, None)) == {"vmId": "a"}
+    assert json.loads(request_body(["a", "b"], "r", "me", "why")) == {
+        "vmIds": ["a", "b"],
+        "requestId": "r",
+        "requestedBy": "me",
+        "reason": "why",
+    }
+
+
+def test_app_settings_may_have_equals_signs_in_them() -> None:
+    """Only the first one ends the name."""
+    options = make_options(
+        vms=1, seed=1, time_scale=60, workers=1, logs=Path("x"), settings=["A=b=c", "D="]
+    )
+    assert options.settings == {"A": "b=c", "D": ""}
+
+
+def test_a_namespace_and_a_connection_string_are_taken_as_given() -> None:
+    """One of the two, without a look at a local cloud."""
+    assert choose_connection(None, "n.example") == Connection(namespace="n.example")
+    assert choose_connection("Endpoint=…", None) == Connection("Endpoint=…")
+    assert "Endpoint" not in repr(choose_connection("Endpoint=…", None))
+
+
+@pytest.mark.parametrize("name", ["", "/", "a/", "/b", "a/b/c"])
+def test_an_entity_is_a_queue_or_a_topic_with_a_subscription(name: str) -> None:
+    """Nothing else is."""
+    assert parse_source("queue") == Queue("queue")
+    assert parse_source("topic/one") == Subscription("topic", "one")
+    with pytest.raises(CommandError, match="topic/subscription"):
+        parse_source(name)
+
+
+def test_a_copy_that_duplicate_detection_would_drop_is_not_sent() -> None:
+    """The dead letter would be completed, and the copy gone."""
+    letters = [dead_letter(NOW - timedelta(minutes=9)), dead_letter(NOW - timedelta(minutes=2))]
+    with pytest.raises(CommandError, match="12:03:00 UTC"):
+        check_window(letters, timedelta(minutes=5), NOW)
+    check_window(letters, timedelta(minutes=2), NOW)
+    check_window([], timedelta(minutes=5), NOW)
+
+
+def test_a_dead_letter_is_one_line_without_its_body() -> None:
+    """Bodies are shown by `show` alone."""
+    assert describe(dead_letter(NOW)) == (
+        "assessment-requests  m-1  sent 2026-01-05T12:00:00Z  deliveries 10  "
+        "MaxDeliveryCountExceeded: It could not be consumed."
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+)
+def test_a_signal_lets_a_command_clean_up_and_tells_itself_in_the_exit_code(
+    number: signal.Signals, code: ExitCode
+) -> None:
+    """128 and the signal's number, as shells have it."""
+    cleaned_up = []
+
+    async def main() -> ExitCode:
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned_up.append(number)
+        return ExitCode.DONE
+
+    with pytest.raises(typer.Exit) as left:
+        run(main())
+    assert left.value.exit_code == code
+    assert cleaned_up == [number]
+
+
+@pytest.mark.parametrize(
+    "error", [CommandError("It does not work."), ServiceBusConnectionError(message="gone away")]
+)
+def test_an_error_is_a_sentence_and_not_a_traceback(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, with exit code 1."""
+
+    async def main() -> ExitCode:
+        raise error
+
+    with pytest.raises(typer.Exit) as left:
+        run(main())
+    assert left.value.exit_code == ExitCode.FAILED
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert str(error) in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_the_sample_settings_name_every_setting_with_its_default() -> None:
+    """Whoever copies the sample runs the app with the defaults, against the emulator."""
+    values = json.loads(SAMPLE.read_text("utf-8"))["Values"]
+    names = {field.alias for field in Settings.model_fields.values()}
+    assert names <= values.keys()
+    connection = values["ServiceBus"]
+    assert read_settings(values) == read_settings({"ServiceBus": connection})
+    assert values["FUNCTIONS_WORKER_RUNTIME"] == "python"
+    assert all(isinstance(value, str) for value in values.values())
