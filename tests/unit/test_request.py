@@ -291,6 +291,7 @@ def test_a_scope_asks_for_all_of_its_vms() -> None:
     assert _scan(incoming(body, properties={"traceparent": TRACEPARENT})) == ScanRequest(
         Scope(SUBSCRIPTION, "rg"),
         "mine",
+        "message-1",
         NOW,
         tags={"env": "prod"},
         running_only=True,
@@ -298,7 +299,9 @@ def test_a_scope_asks_for_all_of_its_vms() -> None:
         reason="monthly",
         traceparent=TRACEPARENT,
     )
-    assert _scan(incoming({"scope": _SCOPE})) == ScanRequest(Scope(SUBSCRIPTION), "message-1", NOW)
+    assert _scan(incoming({"scope": _SCOPE})) == ScanRequest(
+        Scope(SUBSCRIPTION), "message-1", "message-1", NOW
+    )
 
 
 @pytest.mark.parametrize(
@@ -375,9 +378,7 @@ _CONTENT_TYPES = (
     )
     | st.text(max_size=20)
 )
-_VALUES = (
-    json_values(8) | st.sampled_from([str(VM_ID), _SCOPE]) | st.sampled_from(list(_NAMES.values()))
-)
+_VALUES = json_values(8) | st.sampled_from([str(VM_ID), _SCOPE, *_NAMES.values()])
 _REQUESTS = st.dictionaries(st.sampled_from(_FIELDS), _VALUES, max_size=6)
 _EVENTS = st.fixed_dictionaries(
     {"specversion": st.just("1.0")},
