@@ -23,7 +23,11 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricReader,
+    PeriodicExportingMetricReader,
+)
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -53,12 +57,18 @@ class Exporters:
 class TelemetryPipeline:
     """Telemetry with the providers behind it."""
 
-    def __init__(self, environment: Mapping[str, str], exporters: Exporters) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        exporters: Exporters,
+        readers: Sequence[MetricReader] = (),
+    ) -> None:
         """Makes the providers.
 
         Args:
             environment: names the sampler and, for the resource, the Functions site.
             exporters: where telemetry goes.
+            readers: more that read the metrics.
 
         Raises:
             SamplerError: the environment names a sampler that there is not.
@@ -73,7 +83,7 @@ class TelemetryPipeline:
         for span_exporter in exporters.spans:
             self.tracers.add_span_processor(BatchSpanProcessor(span_exporter))
         self.meters = MeterProvider(
-            [PeriodicExportingMetricReader(each) for each in exporters.metrics],
+            [*readers, *(PeriodicExportingMetricReader(each) for each in exporters.metrics)],
             resource,
             views=VIEWS,
             shutdown_on_exit=False,

@@ -1,0 +1,237 @@
+"""Calls to ARM told: a span by the conventions, metrics by policy, nothing that is secret."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+from azure.core.pipeline import AsyncPipeline
+from azure.core.pipeline.transport import AsyncHttpTransport, HttpRequest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind, StatusCode
+
+from assessor.telemetry_arm import ArmCallPolicy, throttling_policy
+from assessor.telemetry_metrics import (
+    ARM_CALLS,
+    ARM_POLICY_CALLS,
+    ARM_REMAINING,
+    ARM_THROTTLES,
+)
+from tests.support.telemetry_rig import Rig
+
+SUBSCRIPTION = "e37510d7-33b6-4676-886f-ee75bcc01871"
+ARM = "https://management.azure.com"
+VM = (
+    f"{ARM}/subscriptions/{SUBSCRIPTION}/resourceGroups/secret-group"
+    "/providers/Microsoft.Compute/virtualMachines/secret-vm"
+)
+OPERATION = (
+    f"{ARM}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/locations/eastus"
+    "/operations/14e074b4-2fd7-4d20-8b3b-5339add89570?t=1&c=secret-cert&s=secret-signature&h=secret"
+)
+REMAINING = "Microsoft.Compute/GetOperation3Min;14999,Microsoft.Compute/GetOperation30Min;29998"
+SECOND = 1_000_000_000
+
+
+class Answer:
+    """An answer of ARM's, as far as policies look at it."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: str) -> None:
+        self.status_code = status
+        self.headers = CIMultiDict(headers)
+        self._body = body
+
+    def text(self) -> str:
+        return self._body
+
+
+class Wire(AsyncHttpTransport[Any, Any]):
+    """A transport that answers by script."""
+
+    def __init__(self, answer: Answer | BaseException) -> None:
+        self._answer = answer
+
+    async def send(self, request: object, **_: object) -> Answer:
+        del request
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None:
+        """Has nothing to close."""
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+async def call(rig: Rig, method: str, url: str, answer: Answer | BaseException) -> ReadableSpan:
+    """Makes one call of half a second through the policy, and returns its span."""
+    times = iter((10 * SECOND, 10 * SECOND + SECOND // 2))
+    policy = ArmCallPolicy(rig.telemetry, lambda: next(times))
+    request = HttpRequest(method, url, headers={"Authorization": "Bearer secret-token"})
+    pipeline: AsyncPipeline[Any, Any] = AsyncPipeline(Wire(answer), [policy])
+    if isinstance(answer, BaseException):
+        with pytest.raises(type(answer)):
+            await pipeline.run(request)
+    else:
+        await pipeline.run(request)
+    (span,) = rig.spans
+    return span
+
+
+async def test_a_call_is_a_client_span_by_the_conventions(rig: Rig) -> None:
+    """Named by its route, with the times that it took."""
+    answer = Answer(200, {"x-ms-request-id": "abc", "Retry-After": "30"}, "{}")
+
+    span = await call(rig, "GET", OPERATION, answer)
+
+    assert (span.name, span.kind) == ("GET locations/operations", SpanKind.CLIENT)
+    assert (span.start_time, span.end_time) == (10 * SECOND, 10 * SECOND + SECOND // 2)
+    assert dict(span.attributes or {}) == {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "http.response.header.retry-after": ("30",),
+        "server.address": "management.azure.com",
+        "server.port": 443,
+        "url.template": "/subscriptions/{subscription}/providers/Microsoft.Compute"
+        "/locations/{location}/operations/{operation}",
+        "azure.resource_provider.namespace": "Microsoft.Compute",
+        "azure.service.request.id": "abc",
+        "cloud.account.id": SUBSCRIPTION,
+    }
+    assert span.status.status_code is StatusCode.UNSET
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "name"),
+    [
+        ("GET", f"{VM}?$expand=instanceView", "GET virtualMachines"),
+        ("POST", f"{VM}/assessPatches?api-version=1", "POST virtualMachines/assessPatches"),
+        ("GET", VM.upper().replace("HTTPS", "https"), "GET virtualMachines"),
+        ("GET", f"{ARM}/somewhere/else", "GET elsewhere"),
+    ],
+)
+async def test_each_route_has_a_name(rig: Rig, method: str, url: str, name: str) -> None:
+    """Case-insensitive, as ARM is; a route that is unknown makes no name of its own."""
+    span = await call(rig, method, url, Answer(200, {}, "{}"))
+
+    assert span.name == name
+
+
+@pytest.mark.parametrize("status", [200, 429, 500])
+async def test_nothing_secret_is_told(rig: Rig, status: int) -> None:
+    """No token, no query, no body, and no VM in a metric."""
+    body = '{"error": {"code": "secret-code", "message": "secret-message"}}'
+
+    span = await call(rig, "GET", OPERATION, Answer(status, {"x-secret": "secret"}, body))
+
+    assert "secret" not in span.to_json()
+    for metric in (ARM_CALLS, ARM_POLICY_CALLS, ARM_REMAINING, ARM_THROTTLES):
+        assert "secret" not in str(rig.points(metric))
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, "404"), (503, "503")])
+async def test_a_refusal_is_an_error_with_its_status(rig: Rig, status: int, error: str) -> None:
+    span = await call(rig, "GET", VM, Answer(status, {}, ""))
+
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.attributes is not None
+    assert span.attributes["error.type"] == error
+
+
+@pytest.mark.parametrize(
+    "failure", [ServiceRequestError("secret"), TimeoutError(), asyncio.CancelledError()]
+)
+async def test_a_call_without_an_answer_is_told_and_raised_on(
+    rig: Rig, failure: BaseException
+) -> None:
+    """A call that is cut off by its time limit as well."""
+    span = await call(rig, "GET", VM, failure)
+
+    assert span.attributes is not None
+    assert span.attributes["error.type"] == type(failure).__name__
+    assert "http.response.status_code" not in span.attributes
+    (point,) = rig.points(ARM_CALLS)
+    assert "http.response.status_code" not in point.labels
+    assert point.value == 0.5
+
+
+async def test_each_policy_is_counted_with_what_it_has_left(rig: Rig) -> None:
+    """As the answer's header said; the subscription is what the quota belongs to."""
+    await call(
+        rig, "GET", OPERATION, Answer(200, {"x-ms-ratelimit-remaining-resource": REMAINING}, "{}")
+    )
+
+    drawn = {
+        str(each.labels["azure.arm.policy"]): each.value for each in rig.points(ARM_POLICY_CALLS)
+    }
+    left = {
+        (each.labels["azure.arm.policy"], each.labels["cloud.account.id"]): each.value
+        for each in rig.points(ARM_REMAINING)
+    }
+    assert drawn == {
+        "Microsoft.Compute/GetOperation3Min": 1,
+        "Microsoft.Compute/GetOperation30Min": 1,
+    }
+    assert left == {
+        ("Microsoft.Compute/GetOperation3Min", SUBSCRIPTION): 14999,
+        ("Microsoft.Compute/GetOperation30Min", SUBSCRIPTION): 29998,
+    }
+
+
+async def test_a_throttle_is_counted_by_its_policy(rig: Rig) -> None:
+    body = (
+        '{"error": {"code": "OperationNotAllowed", "message": "…", "details": '
+        '[{"code": "TooManyRequests", "target": "UpdateVM3Min", "message": "…"}]}}'
+    )
+
+    span = await call(
+        rig, "POST", f"{VM}/assessPatches", Answer(429, {"Retry-After": "1200"}, body)
+    )
+
+    assert [
+        (each.labels["azure.arm.policy"], each.value) for each in rig.points(ARM_THROTTLES)
+    ] == [("UpdateVM3Min", 1)]
+    assert span.attributes is not None
+    assert span.attributes["http.response.header.retry-after"] == ("1200",)
+
+
+async def test_a_policys_name_that_can_be_none_makes_no_series(rig: Rig) -> None:
+    body = '{"error": {"details": [{"target": "' + "x" * 500 + '"}]}}'
+
+    await call(rig, "GET", VM, Answer(429, {}, body))
+
+    assert [each.labels["azure.arm.policy"] for each in rig.points(ARM_THROTTLES)] == ["_OTHER"]
+
+
+def test_a_429_that_names_no_policy_is_put_down_to_the_empty_one() -> None:
+    assert throttling_policy("{}", {"a": 3, "b": 0}) == "b"
+    assert throttling_policy("{}", {}) == "unknown"
+
+
+@given(st.text() | st.recursive(st.none() | st.text(), st.lists).map(str))
+def test_no_body_of_a_429_breaks_the_call(body: str) -> None:
+    assert throttling_policy(body, {}) == "unknown"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error": []}',
+        '{"error": {"details": {"target": 1}}}',
+        '{"error": {"details": [1, {}]}}',
+        "[]",
+    ],
+)
+def test_no_odd_shape_of_a_429_breaks_the_call(body: str) -> None:
+    assert throttling_policy(body, {}) == "unknown"

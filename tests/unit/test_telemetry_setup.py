@@ -1,0 +1,99 @@
+"""Where telemetry goes, what it is about, and that it never holds a worker up."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from assessor.telemetry_setup import Exporters, TelemetryPipeline, exporters_of, resource_of
+
+CONNECTION_STRING = (
+    "InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=https://127.0.0.1:1/"
+)
+
+
+class Dead(SpanExporter):
+    """A collector that takes what it is sent, and never answers."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.released = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        del spans
+        self.asked.set()
+        self.released.wait()
+        return SpanExportResult.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("environment", "signals"),
+    [
+        ({}, (0, 0, 0)),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, (1, 1, 1)),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, (0, 0, 0)),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1"}, (1, 0, 0)),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_LOGS_EXPORTER": "none"},
+            (1, 1, 0),
+        ),
+    ],
+)
+def test_otlp_goes_where_the_standard_variables_say(
+    environment: dict[str, str], signals: tuple[int, int, int]
+) -> None:
+    exporters = exporters_of(environment)
+
+    assert (len(exporters.spans), len(exporters.metrics), len(exporters.logs)) == signals
+
+
+def test_the_resource_names_the_site_and_this_process() -> None:
+    """By the conventions for cloud and FaaS; each process is an instance of its own."""
+    site = {"WEBSITE_SITE_NAME": "patches", "REGION_NAME": "West Europe"}
+
+    attributes = resource_of(site).attributes
+
+    assert attributes["service.name"] == attributes["faas.name"] == "patches"
+    assert attributes["cloud.platform"] == "azure.functions"
+    assert attributes["service.instance.id"]
+
+
+def test_the_standard_variables_name_the_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They win over what is found."""
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+
+    attributes = resource_of({"WEBSITE_SITE_NAME": "patches"}).attributes
+
+    assert attributes["service.name"] == "mine"
+    assert attributes["deployment.environment.name"] == "test"
+
+
+def test_a_dead_collector_holds_neither_the_work_nor_the_end_up() -> None:
+    """Spans that it does not take are dropped; the shutdown gives up when its time is over."""
+    dead = Dead()
+    pipeline = TelemetryPipeline({}, Exporters(spans=[dead]))
+    tracer = pipeline.tracers.get_tracer("test")
+
+    began = time.monotonic()
+    for _ in range(5_000):  # more than the queue holds
+        tracer.start_span("x").end()
+    assert dead.asked.wait(30)
+    working = time.monotonic() - began
+    pipeline.shutdown(seconds=0.2)
+    ending = time.monotonic() - began - working
+    dead.released.set()
+
+    assert working < 10  # what 5,000 spans take on a slow machine, and no wait for the collector
+    assert ending < 5  # the SDK's own shutdown would take 30 s
+
+
+def test_a_shutdown_may_come_twice() -> None:
+    """At SIGTERM, and again when the interpreter exits."""
+    pipeline = TelemetryPipeline({}, Exporters())
+
+    pipeline.shutdown()
+    pipeline.shutdown()
