@@ -3,29 +3,20 @@
 import asyncio
 import uuid
 from datetime import timedelta
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler, TraceIdRatioBased
 from opentelemetry.trace import StatusCode
 
-from assessor.telemetry import (
-    ACTIVITY_ID as ACTIVITY_ATTRIBUTE,
-)
-from assessor.telemetry import (
-    AssessmentIdGenerator,
-    Delivery,
-    Ending,
-    Telemetry,
-    current_traceparent,
-    root_span_id,
-    trace_id_of,
-)
+from assessor.telemetry import Delivery, Ending, Telemetry, current_traceparent
+from assessor.telemetry_attributes import ACTIVITY_ID as ACTIVITY_ATTRIBUTE
+from assessor.telemetry_ids import AssessmentIdGenerator, root_span_id, trace_id_of
 from assessor.telemetry_sampler import LowBitsRatio
 from tests.support.builders import ACTIVITY_ID, NOW, TRACEPARENT
 
@@ -40,7 +31,9 @@ class _Process:
     def __init__(self, sampler: Sampler = DEFAULT_ON) -> None:
         self.ids = AssessmentIdGenerator()
         self.exporter = InMemorySpanExporter()
-        self.provider = TracerProvider(sampler=sampler, id_generator=self.ids, shutdown_on_exit=False)
+        self.provider = TracerProvider(
+            sampler=sampler, id_generator=self.ids, shutdown_on_exit=False
+        )
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.tracer = self.provider.get_tracer("tests")
         self.telemetry = Telemetry(self.tracer, self.ids, sampler)
@@ -247,26 +240,10 @@ async def test_chosen_ids_are_for_the_root_alone_whatever_runs_beside_it() -> No
         await asyncio.gather(choose(), other())
 
 
-@given(st.lists(_UUIDS, min_size=400, max_size=400, unique=True), st.sampled_from([0.1, 0.5, 0.9]))
-def test_a_share_of_activity_ids_is_sampled_and_every_process_decides_alike(
-    activity_ids: list[str], ratio: float
-) -> None:
-    """By the low 56 bits, where a UUID is random (W3C trace context level 2)."""
-    decisions = [
-        LowBitsRatio(ratio).should_sample(None, trace_id_of(each), "x").decision.is_sampled()
-        for each in activity_ids
-    ]
-    again = [
-        LowBitsRatio(ratio).should_sample(None, trace_id_of(each), "y").decision.is_sampled()
-        for each in reversed(activity_ids)
-    ]
-    assert decisions == again[::-1]
-
-
 def test_the_share_is_the_one_that_was_asked_for() -> None:
     """Unlike the SDK's own sampler, which looks at bits that are fixed in a UUID v4."""
-    activity_ids = [str(uuid.UUID(int=(i * 0x9E3779B97F4A7C15F39CC0605CEDC835) % 2**128, version=4))
-                    for i in range(1, 4001)]
+    random = Random(7)
+    activity_ids = [str(uuid.UUID(int=random.getrandbits(128), version=4)) for _ in range(4000)]
     for ratio in (0.1, 0.5, 0.9):
         sampler = LowBitsRatio(ratio)
         sampled = sum(
@@ -292,5 +269,4 @@ def test_what_is_not_sampled_is_sampled_nowhere(activity_id: str) -> None:
     assessment.finish(_BEGUN, Ending(NOW))
     sampled = sampler.should_sample(None, trace_id_of(activity_id), "x").decision.is_sampled()
     assert len(process.exporter.get_finished_spans()) == (2 if sampled else 0)
-    assert assessment.traceparent.endswith("1" if sampled else "0") or not sampled
-    assert trace.get_current_span().get_span_context().is_valid is False
+    assert int(assessment.traceparent[-2:], 16) & 1 == sampled
