@@ -1,0 +1,105 @@
+// Changes of VMs and ends of maintenance windows, delivered to the function resource_events.
+// A system topic lives in its source's subscription, so this covers the app's own one; docs/deploy.md
+// tells how others are added. Left out: dead-lettering of events, which would take a door into the
+// closed storage account; Event Grid tries again for a day, and the scheduled scan catches up.
+param name string
+param tags object
+
+@description('The function, which must exist: Event Grid asks it whether it agrees.')
+param functionId string
+
+@description('Maintenance configurations in this subscription: their resource IDs.')
+param maintenanceConfigurationIds array
+param workspaceId string
+
+var delivery = {
+  endpointType: 'AzureFunction'
+  properties: {
+    resourceId: functionId
+    maxEventsPerBatch: 1
+  }
+}
+var retry = {
+  maxDeliveryAttempts: 30
+  eventTimeToLiveInMinutes: 1440
+}
+
+resource changes 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
+  name: name
+  location: 'global'
+  tags: tags
+  properties: {
+    source: subscription().id
+    topicType: 'Microsoft.Resources.Subscriptions'
+  }
+
+  resource virtualMachines 'eventSubscriptions' = {
+    name: 'virtual-machines'
+    properties: {
+      destination: delivery
+      eventDeliverySchema: 'EventGridSchema'
+      retryPolicy: retry
+      filter: {
+        includedEventTypes: [
+          'Microsoft.Resources.ResourceActionSuccess'
+          'Microsoft.Resources.ResourceWriteSuccess'
+        ]
+        advancedFilters: [
+          {
+            key: 'data.operationName'
+            operatorType: 'StringIn'
+            values: [
+              'Microsoft.Compute/virtualMachines/start/action'
+              'Microsoft.Compute/virtualMachines/write'
+            ]
+          }
+        ]
+      }
+    }
+  }
+}
+
+resource configurations 'Microsoft.Maintenance/maintenanceConfigurations@2023-04-01' existing = [
+  for id in maintenanceConfigurationIds: {
+    scope: resourceGroup(split(id, '/')[4])
+    name: last(split(id, '/'))
+  }
+]
+
+resource windows 'Microsoft.EventGrid/systemTopics@2025-02-15' = [
+  for (id, i) in maintenanceConfigurationIds: {
+    name: '${name}-window-${i}'
+    location: configurations[i].location
+    tags: tags
+    properties: {
+      source: id
+      topicType: 'Microsoft.Maintenance.MaintenanceConfigurations'
+    }
+  }
+]
+
+resource windowEnds 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = [
+  for (id, i) in maintenanceConfigurationIds: {
+    parent: windows[i]
+    name: 'window-ends'
+    properties: {
+      destination: delivery
+      eventDeliverySchema: 'EventGridSchema'
+      retryPolicy: retry
+      filter: {
+        includedEventTypes: ['Microsoft.Maintenance.PostMaintenanceEvent']
+      }
+    }
+  }
+]
+
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: changes
+  name: 'failures'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      { category: 'DeliveryFailures', enabled: true }
+    ]
+  }
+}

@@ -1,0 +1,96 @@
+// Who may do what on which entity. Nobody has a right on the namespace.
+param namespaceName string
+param appPrincipalId string
+
+@description('The app may manage its two queues, which scaling on their length takes; otherwise it receives and sends.')
+param scaleOnQueueLength bool
+param senderGroupId string
+param consumerGroupId string
+
+var owner = '090c5cfd-751d-490a-894a-3ce6f1109419' // Azure Service Bus Data Owner
+var receiver = '4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0' // Azure Service Bus Data Receiver
+var sender = '69a216fc-b8fb-44d8-bc22-1f3c2cd27a39' // Azure Service Bus Data Sender
+
+var requests = 'assessment-requests'
+var inProgress = 'assessments-in-progress'
+var results = 'assessment-results'
+var alerts = 'patch-alerts'
+
+// The app receives from both queues and sends to both: what an event, the timer or a scope asks for
+// goes to the first, and what it hands over to itself to the second.
+module appRequests 'queue-access.bicep' = {
+  name: 'app-requests'
+  params: {
+    namespaceName: namespaceName
+    queueName: requests
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleIds: scaleOnQueueLength ? [owner] : [receiver, sender]
+  }
+}
+
+module appInProgress 'queue-access.bicep' = {
+  name: 'app-in-progress'
+  params: {
+    namespaceName: namespaceName
+    queueName: inProgress
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleIds: scaleOnQueueLength ? [owner] : [receiver, sender]
+  }
+}
+
+module appResults 'topic-access.bicep' = {
+  name: 'app-results'
+  params: {
+    namespaceName: namespaceName
+    topicName: results
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleId: sender
+  }
+}
+
+module appAlerts 'topic-access.bicep' = {
+  name: 'app-alerts'
+  params: {
+    namespaceName: namespaceName
+    topicName: alerts
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleId: sender
+  }
+}
+
+module senders 'queue-access.bicep' = if (!empty(senderGroupId)) {
+  name: 'senders'
+  params: {
+    namespaceName: namespaceName
+    queueName: requests
+    principalId: senderGroupId
+    principalType: 'Group'
+    roleIds: [sender]
+  }
+}
+
+module resultConsumers 'topic-access.bicep' = if (!empty(consumerGroupId)) {
+  name: 'result-consumers'
+  params: {
+    namespaceName: namespaceName
+    topicName: results
+    principalId: consumerGroupId
+    principalType: 'Group'
+    roleId: receiver
+  }
+}
+
+module alertConsumers 'topic-access.bicep' = if (!empty(consumerGroupId)) {
+  name: 'alert-consumers'
+  params: {
+    namespaceName: namespaceName
+    topicName: alerts
+    principalId: consumerGroupId
+    principalType: 'Group'
+    roleId: receiver
+  }
+}

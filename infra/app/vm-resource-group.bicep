@@ -1,0 +1,12 @@
+// The right to assess the VMs of one resource group.
+param principalId string
+param roleDefinitionId string
+
+resource assessor 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(resourceGroup().id, principalId, roleDefinitionId)
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: roleDefinitionId
+  }
+}
