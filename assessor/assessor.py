@@ -1,6 +1,5 @@
 """Takes requests in, takes them on step by step, and tells what became of them."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,17 @@ from assessor.message import OutgoingMessage, outcome_message
 from assessor.outcome import Outcome, OutcomeType, conclude, name_based_id, reject
 from assessor.posture import PostureError
 from assessor.progress import Progress, to_message
-from assessor.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
+from assessor.request import (
+    AssessmentRequest,
+    IncomingMessage,
+    Rejection,
+    ScanRequest,
+    parse_request,
+)
+from assessor.request_message import request_message
 from assessor.resource_id import Scope
+from assessor.scan_progress import ScanProgress
+from assessor.scan_store import ScanStoreError
 from assessor.steps import Done, Steps, Wait
 from assessor.telemetry import (
     ACTIVITY_ID,
@@ -39,6 +47,22 @@ class Alerts(Protocol):
         ...
 
 
+class FleetScans(Protocol):
+    """Does what is asked of whole scopes."""
+
+    async def begin(self, request: ScanRequest) -> None:
+        """Accepts a scan; raises PublishError."""
+        ...
+
+    async def go_on(self, progress: ScanProgress) -> None:
+        """Takes a scan a step further; raises PublishError."""
+        ...
+
+    async def record(self, request: AssessmentRequest, outcome: Outcome) -> None:
+        """Accounts for an outcome, if its request is part of a scan; raises ScanStoreError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Entities:
     """The names of the queues and the topic."""
@@ -57,6 +81,7 @@ class Assessor:
         steps: Steps,
         bus: Bus,
         alerts: Alerts,
+        scans: FleetScans,
         telemetry: Telemetry,
         clock: Clock,
         random: Random,
@@ -69,6 +94,7 @@ class Assessor:
             steps: decides what comes next for a request.
             bus: where messages go.
             alerts: told of each outcome.
+            scans: does what is asked of whole scopes, and is told of each outcome too.
             telemetry: where the assessments' traces come from.
             clock: tells the time.
             random: where jitter comes from.
@@ -78,6 +104,7 @@ class Assessor:
         self._steps = steps
         self._bus = bus
         self._alerts = alerts
+        self._scans = scans
         self._telemetry = telemetry
         self._clock = clock
         self._random = random
@@ -95,11 +122,13 @@ class Assessor:
             match parse_request(message, self._allowed_scopes):
                 case Rejection() as rejection:
                     await self._reject(rejection)
+                case ScanRequest() as scan:
+                    await self._scans.begin(scan)
                 case (request,):
                     await self._go_on(Progress(request, accepted_at=self._clock.now()))
                 case requests:
                     await self._bus.send(
-                        self._entities.requests_queue, [_single(request) for request in requests]
+                        self._entities.requests_queue, [_single(each) for each in requests]
                     )
                     _LOG.info("request %s names %d VMs", requests[0].request_id, len(requests))
 
@@ -118,6 +147,13 @@ class Assessor:
         )
         with self._telemetry.processing(delivery, self._clock.now()):
             await self._go_on(progress)
+
+    async def take_over(self, progress: Progress | ScanProgress) -> None:
+        """Goes on with whatever another invocation has handed over; raises PublishError."""
+        if isinstance(progress, Progress):
+            await self.take_on(progress)
+        else:
+            await self._scans.go_on(progress)
 
     async def _go_on(self, progress: Progress) -> None:
         step = await self._steps.next(progress)
@@ -152,7 +188,8 @@ class Assessor:
                 self._entities.results_topic, [outcome_message(outcome, traceparent)]
             )
             await self._alerts.tell(outcome, traceparent)
-        except (PublishError, PostureError) as error:
+            await self._scans.record(progress.request, outcome)
+        except (PublishError, PostureError, ScanStoreError) as error:
             return self._again(progress, error)
         self._finish(progress, outcome)
         return None
@@ -231,20 +268,7 @@ def _failure(outcome: Outcome) -> str | None:
 
 def _single(request: AssessmentRequest) -> OutgoingMessage:
     """Returns the message that asks for one VM of a request for several."""
-    fields = {
-        "vmId": str(request.vm),
-        "requestId": request.request_id,
-        "requestedBy": request.requested_by,
-        "reason": request.reason,
-    }
-    return OutgoingMessage(
-        body=json.dumps(fields).encode(),
-        message_id=name_based_id("request", request.request_id, request.vm.key),
-        correlation_id=request.request_id,
-        content_type="application/json",
-        application_properties={"traceparent": request.traceparent} if request.traceparent else {},
-        subject=str(request.vm),
-    )
+    return request_message(request, name_based_id("request", request.request_id, request.vm.key))
 
 
 def _activity(progress: Progress) -> dict[str, str]:

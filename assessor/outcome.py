@@ -231,14 +231,15 @@ def reject(rejection: Rejection, now: datetime) -> Outcome:
 
 
 def _request_fields(request: AssessmentRequest) -> dict[str, Any]:
-    return {
-        "request": {
-            "requestId": request.request_id,
-            "requestedBy": request.requested_by,
-            "reason": request.reason,
-            "enqueuedDateTime": to_text(request.enqueued_at),
-        }
+    fields = {
+        "requestId": request.request_id,
+        "requestedBy": request.requested_by,
+        "reason": request.reason,
+        "enqueuedDateTime": to_text(request.enqueued_at),
     }
+    if request.scan_id is not None:
+        fields["scanId"] = request.scan_id
+    return {"request": fields}
 
 
 def _vm_fields(vm_id: VirtualMachineId, vm: VirtualMachine | None) -> dict[str, Any]:

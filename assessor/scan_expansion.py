@@ -100,14 +100,24 @@ class Expander:
                     return self._finished(step, None)
                 if hold.is_over:
                     return self._hand_over(step)
-        except ArmError as error:
-            if judge(error).verdict is Verdict.WAIT and not self._is_overdue(step.scan):
-                return self._again(step, error, error.retry_after)
-            return self._finished(step, error.error)
-        except PageLinkRefusedError as error:
-            return self._finished(step, ApiError("PageLinkRefused", str(error)))
-        except (ScanStoreError, PublishError) as error:
-            return self._again(step, error, None)
+        except (ArmError, PageLinkRefusedError, ScanStoreError, PublishError) as error:
+            return self._after(step, error)
+
+    def _after(
+        self,
+        step: Expansion,
+        error: ArmError | PageLinkRefusedError | ScanStoreError | PublishError,
+    ) -> Later:
+        """Returns what comes after an error: another try, or the watch over what was sent."""
+        match error:
+            case ArmError():
+                if judge(error).verdict is Verdict.WAIT and not self._is_overdue(step.scan):
+                    return self._again(step, error, error.retry_after)
+                return self._finished(step, error.error)
+            case PageLinkRefusedError():
+                return self._finished(step, ApiError("PageLinkRefused", str(error)))
+            case ScanStoreError() | PublishError():
+                return self._again(step, error, None)
 
     async def _is_done(self, scan: Scan) -> bool:
         """Returns whether the scan was expanded before, and remembers it if it was not."""

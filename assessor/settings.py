@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from assessor.fleet_ncrontab import Ncrontab
 from assessor.resource_id import ResourceIdError, Scope
 
 
@@ -81,13 +82,42 @@ def _scopes(text: object) -> object:
         ) from error
 
 
+def _scan_scopes(text: object) -> object:
+    scopes = _scopes(text)
+    if isinstance(scopes, tuple) and any(scope.vm_name is not None for scope in scopes):
+        raise PydanticCustomError(
+            "scopes", "subscriptions and resource groups with commas between them"
+        )
+    return scopes
+
+
+def _tags(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    pairs = [each.partition("=") for each in text.split(",") if each.strip()]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise PydanticCustomError("tags", "key=value pairs with commas between them")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _schedule(text: object) -> object:
+    try:
+        return Ncrontab(text) if isinstance(text, str) else text
+    except ValueError as error:
+        raise PydanticCustomError(
+            "ncrontab", "an NCRONTAB expression ({problem})", {"problem": str(error)}
+        ) from error
+
+
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=260)]
 
 
 class Settings(BaseModel):
     """Every setting of the app, under the names of the contract."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, validate_by_alias=True, arbitrary_types_allowed=True
+    )
 
     service_bus_namespace: Annotated[
         str | None, Field(alias="ServiceBus__fullyQualifiedNamespace")
@@ -108,6 +138,16 @@ class Settings(BaseModel):
     hold_seconds: Annotated[float, Field(alias="ASSESS_HOLD_SECONDS", ge=0, le=300)] = 20
     deadline_minutes: Annotated[float, Field(alias="ASSESS_DEADLINE_MINUTES", gt=0, le=1440)] = 120
     pace_per_minute: Annotated[int, Field(alias="SCAN_PACE_PER_MINUTE", ge=1, le=200)] = 180
+    scan_schedule: Annotated[Ncrontab, BeforeValidator(_schedule), Field(alias="SCAN_SCHEDULE")] = (
+        Ncrontab("0 0 2 * * *")
+    )
+    scan_scopes: Annotated[
+        tuple[Scope, ...], BeforeValidator(_scan_scopes), Field(alias="SCAN_SCOPES")
+    ] = ()
+    scan_tags: Annotated[
+        Mapping[str, str], BeforeValidator(_tags), Field(alias="SCAN_TAGS", default_factory=dict)
+    ]
+    event_settle_seconds: Annotated[float, Field(alias="EVENT_SETTLE_SECONDS", ge=1, le=3600)] = 300
     reminder_hours: Annotated[float, Field(alias="ALERT_REMINDER_HOURS", ge=0, le=8760)] = 0
     arm_cloud_name: Annotated[
         Literal["AZURE_PUBLIC_CLOUD", "AZURE_US_GOVERNMENT", "AZURE_CHINA_CLOUD"],

@@ -167,7 +167,8 @@ class Steps:
         is_live = (
             summary.is_in_progress and started_at > self._clock.now() - self._deadline
         )  # else nobody is at work on it any more
-        is_fresh = not summary.is_in_progress and started_at >= request.enqueued_at
+        since = min(request.fresh_since or request.enqueued_at, request.enqueued_at)
+        is_fresh = not summary.is_in_progress and started_at >= since
         return summary if is_live or is_fresh else None
 
     async def _resume(self, progress: Progress, ref: OperationRef) -> Step:

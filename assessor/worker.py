@@ -23,10 +23,16 @@ from azure.servicebus.aio import ServiceBusClient
 from assessor.alerting import Alerting
 from assessor.arm_sdk import ComputeArm
 from assessor.assessor import Assessor, Entities
+from assessor.bus import Bus
 from assessor.bus_servicebus import ServiceBus
-from assessor.clock import SystemClock
+from assessor.clock import Clock, SystemClock
+from assessor.fleet_sdk import ComputeFleet
 from assessor.hold import Hold
 from assessor.posture import MemoryPosture
+from assessor.scan_expansion import Expander
+from assessor.scan_store import MemoryScans
+from assessor.scan_watch import Watcher
+from assessor.scans import Scans
 from assessor.settings import Settings
 from assessor.steps import Steps
 from assessor.telemetry_arm import ArmCallPolicy
@@ -101,13 +107,14 @@ class Worker:
             ),
             telemetry,
         )
+        arm = ComputeArm(
+            credential,
+            settings.arm_cloud,
+            await self._arm_transport(),
+            (ArmCallPolicy(telemetry),),
+        )
         steps = Steps(
-            arm=ComputeArm(
-                credential,
-                settings.arm_cloud,
-                await self._arm_transport(),
-                (ArmCallPolicy(telemetry),),
-            ),
+            arm=arm,
             gate=ThrottleGate(settings.pace_per_minute),
             telemetry=telemetry,
             clock=clock,
@@ -128,6 +135,7 @@ class Worker:
             steps=steps,
             bus=bus,
             alerts=alerts,
+            scans=self._scans(bus, arm, clock, random),
             telemetry=telemetry,
             clock=clock,
             random=random,
@@ -137,6 +145,38 @@ class Worker:
                 results_topic=settings.results_topic,
             ),
             allowed_scopes=settings.allowed_scopes,
+        )
+
+    def _scans(self, bus: Bus, arm: ComputeArm, clock: Clock, random: Random) -> Scans:
+        settings = self._settings
+        store = MemoryScans()
+        deadline = timedelta(minutes=settings.deadline_minutes)
+        expander = Expander(
+            fleet=ComputeFleet(arm.client, settings.arm_cloud.endpoint),
+            bus=bus,
+            store=store,
+            clock=clock,
+            random=random,
+            new_hold=lambda: Hold(settings.hold_seconds, time.monotonic, self._stopping),
+            requests_queue=settings.requests_queue,
+            pace_per_minute=settings.pace_per_minute,
+            deadline=deadline,
+        )
+        watcher = Watcher(
+            store=store,
+            bus=bus,
+            clock=clock,
+            random=random,
+            results_topic=settings.results_topic,
+            deadline=deadline,
+        )
+        return Scans(
+            expander=expander,
+            watcher=watcher,
+            store=store,
+            bus=bus,
+            clock=clock,
+            in_progress_queue=settings.in_progress_queue,
         )
 
     async def _service_bus_client(self) -> ServiceBusClient:

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from assessor.progress import from_body
+from assessor.scan_progress import read_in_progress
 from assessor.settings import Settings
 from assessor.worker import Worker
 
@@ -24,13 +24,13 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
         data_type=func.DataType.BINARY,
     )
     async def resume_assessment(message: func.ServiceBusMessage) -> None:
-        """Takes one assessment a step further.
+        """Takes one assessment, or one scan, a step further.
 
         A message that this app did not write raises ProgressError, and so ends in the dead-letter
         queue: only the app may send here.
         """
-        progress = from_body(message.get_body())
+        progress = read_in_progress(message.get_body())
         async with worker.invocation() as assessor:
-            await assessor.take_on(progress)
+            await assessor.take_over(progress)
 
     return functions

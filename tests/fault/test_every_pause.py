@@ -32,7 +32,7 @@ from assessor.steps import Steps
 from assessor.telemetry import AssessmentIdGenerator, Telemetry
 from assessor.throttle import ThrottleGate
 from assessor.virtual_machine import PatchSummary, VirtualMachine
-from tests.support.fakes import FakeClock
+from tests.support.fakes import FakeClock, FakeScans
 
 pytestmark = pytest.mark.fault
 
@@ -187,6 +187,7 @@ def new_worker(world: World) -> Assessor:
         ),
         bus=world,
         alerts=world,
+        scans=FakeScans(),
         telemetry=telemetry,
         clock=world.clock,
         random=Random(1),

@@ -10,7 +10,9 @@ from assessor.bus import PublishError
 from assessor.hold import Hold
 from assessor.message import OutgoingMessage
 from assessor.outcome import Outcome
+from assessor.request import AssessmentRequest, ScanRequest
 from assessor.resource_id import VirtualMachineId
+from assessor.scan_progress import ScanProgress
 from assessor.virtual_machine import VirtualMachine
 
 T = TypeVar("T")
@@ -123,3 +125,31 @@ class FakeAlerts:
         if self.failure is not None:
             raise self.failure
         self.told.append(outcome)
+
+
+@dataclass
+class FakeScans:
+    """Keeps the scans that it is told to begin and to go on with, and the outcomes."""
+
+    effects: list[str] = field(default_factory=list)
+    begun: list[ScanRequest] = field(default_factory=list)
+    gone_on: list[ScanProgress] = field(default_factory=list)
+    recorded: list[Outcome] = field(default_factory=list)
+    failure: Exception | None = None
+
+    async def begin(self, request: ScanRequest) -> None:
+        """Keeps the request."""
+        self.begun.append(request)
+
+    async def go_on(self, progress: ScanProgress) -> None:
+        """Keeps the progress."""
+        self.gone_on.append(progress)
+
+    async def record(self, request: AssessmentRequest, outcome: Outcome) -> None:
+        """Keeps the outcome of a scan's request."""
+        if request.scan_id is None:
+            return
+        self.effects.append("scan")
+        if self.failure is not None:
+            raise self.failure
+        self.recorded.append(outcome)

@@ -22,7 +22,7 @@ from assessor.steps import Steps
 from assessor.telemetry import AssessmentIdGenerator, Telemetry
 from assessor.throttle import ThrottleGate
 from assessor.virtual_machine import VirtualMachine
-from tests.support.fakes import FakeAlerts, FakeArm, FakeBus, FakeClock
+from tests.support.fakes import FakeAlerts, FakeArm, FakeBus, FakeClock, FakeScans
 
 VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")
 OTHER_VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-2")
@@ -41,6 +41,7 @@ class App:
         self.arm = FakeArm(effects=self.effects)
         self.bus = FakeBus(effects=self.effects)
         self.alerts = FakeAlerts(effects=self.effects)
+        self.scans = FakeScans(effects=self.effects)
         ids = AssessmentIdGenerator()
         telemetry = Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids)
         self.assessor = Assessor(
@@ -55,6 +56,7 @@ class App:
             ),
             bus=self.bus,
             alerts=self.alerts,
+            scans=self.scans,
             telemetry=telemetry,
             clock=self.clock,
             random=Random(1),
