@@ -73,15 +73,21 @@ def test_a_locked_message_is_nobody_elses_until_its_lock_ends(
 
 
 def test_a_renewed_lock_lasts_from_the_renewal(store: MessageStore, clock: ManualClock) -> None:
-    """Renewing gives another whole lock duration."""
+    """Renewing gives another whole lock duration, and no more than that."""
+    store.put(message())
     store.put(message())
     _, token = _receive(store)
+    _, neglected = _receive(store)
     clock.sleep(MINUTE - 1)
-    assert store.renew(token) == clock.now + MINUTE
+    for each in (token, neglected):
+        assert store.renew(each) == clock.now + MINUTE
     clock.sleep(MINUTE - 1)
     assert store.receive() is None
     store.complete(token)
-    assert store.counts().locked == 0
+    clock.sleep(1)
+    assert store.counts().active == 1
+    with pytest.raises(MessageLockLostError):
+        store.complete(neglected)
 
 
 def test_an_abandoned_message_is_the_next_one_again(store: MessageStore) -> None:

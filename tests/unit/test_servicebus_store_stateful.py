@@ -111,10 +111,12 @@ class StoreMachine(RuleBasedStateMachine):
             assert not self._holds(token)
             self.settle(token, "complete")
 
-    @rule(token=tokens)
-    def renew(self, token: UUID) -> None:
-        """Somebody renews; it works exactly if they hold the lock."""
+    @rule(token=tokens, late=st.booleans())
+    def renew(self, token: UUID, late: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+        """Somebody renews, perhaps at the last moment; it works exactly if they hold the lock."""
         holds = self._holds(token)
+        if holds and late:
+            self.clock.now = self.held[token][1] - 1
         try:
             until = self.store.renew(token)
         except MessageLockLostError:
@@ -123,6 +125,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert holds
         assert until == self.clock.now + MINUTE
         self.held[token] = (self.held[token][0], until)
+        if late:
+            self.clock.sleep(1)  # the lock would have ended now
 
     @rule()
     def expire_locks(self) -> None:
@@ -131,7 +135,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.expire_locks() == valid
         self.held.clear()
 
-    @rule(seconds=st.integers(1, 400))
+    @rule(seconds=st.integers(1, 59) | st.sampled_from([60, 61, 600]))
     def sleep(self, seconds: int) -> None:
         """Time passes."""
         self.clock.sleep(seconds * 1000)
@@ -163,9 +167,13 @@ class StoreMachine(RuleBasedStateMachine):
         """Something that time will change is never forgotten."""
         counts = self.store.counts()
         due = self.store.next_due()
-        if counts.active or counts.locked:
+        if counts.active:
             assert due is not None
         assert due is None or due > self.clock.now
+        for _, until in self.held.values():
+            if until > self.clock.now:
+                assert due is not None
+                assert due <= until
 
 
 StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

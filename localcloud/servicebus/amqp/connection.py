@@ -119,6 +119,8 @@ class AmqpConnection(asyncio.Protocol):
         while output := self._engine.output():
             self._socket.write(output)
         if self._engine.is_closed():
+            if (error := self._engine.error()) is not None:
+                _log.info("A connection ended because its client broke the protocol: %s", error)
             self._socket.close()
 
     def _tick(self) -> None:

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import cproton
-from proton import Collector, Connection, Delivery, Event, Link, Session, Transport
+from proton import (
+    Collector,
+    Connection,
+    Delivery,
+    Event,
+    Link,
+    Session,
+    Transport,
+    TransportException,
+)
 
 MAX_FRAME_SIZE = 65_536
 
@@ -52,10 +61,15 @@ class Engine:
 
         Returns:
             What it has no room for until its events are read; nothing once input is over.
+
+        Raises:
+            proton.TransportException: the bytes can't be taken in.
         """
         room = self._transport.capacity()
-        if room <= 0:
+        if room < 0:
             return b""
+        if room == 0:
+            raise TransportException("there is no room for more input")
         self._transport.push(data[:room])
         return data[room:]
 
@@ -86,6 +100,11 @@ class Engine:
         self._transport.pop(pending)
         return bytes(data or b"")
 
+    def error(self) -> str | None:
+        """Why the engine ended the connection; None when it didn't."""
+        condition = self._transport.condition
+        return None if condition is None else f"{condition.name}: {condition.description}"
+
     def is_closed(self) -> bool:
         """Whether there is nothing more to send, ever."""
         return bool(self._transport.pending() < 0)
@@ -102,7 +121,7 @@ class Engine:
         return float(self._transport.tick(now))
 
     def free(self) -> None:
-        """Let go of everything; Proton's objects refer to each other and would stay otherwise."""
+        """Let go of everything now; Proton's objects refer to each other in circles."""
         self._transport.unbind()
         self._collector.release()
         self.connection.free()
