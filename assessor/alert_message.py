@@ -12,6 +12,7 @@ from assessor.alert import Alert, Change, Rule
 from assessor.clock import to_text
 from assessor.finding import Assessment
 from assessor.message import OutgoingMessage, Property, event_message
+from assessor.patches import is_critical_or_security
 
 SCHEMA_ID: Final = "azureMonitorCommonAlertSchema"
 FIRED: Final = "PatchAssessor.AlertFired"
@@ -130,7 +131,7 @@ _REMOVED: Final = "{name} is gone, and its alert with it."
 def describe(alert: Alert) -> str:
     """Returns the alert as one sentence for people."""
     count = alert.assessment.critical_and_security_count if alert.assessment else None
-    listed = len(alert.patches or ()) + alert.patches_omitted
+    listed = sum(map(is_critical_or_security, alert.patches or ())) + alert.patches_omitted
     sentence = _REMOVED if _is_removed(alert) else _SENTENCES[alert.alert.rule, alert.change]
     return sentence.format(
         name=alert.vm_id.name, patches=_patches(count if count is not None else listed)

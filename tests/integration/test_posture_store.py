@@ -1,0 +1,220 @@
+"""What any posture store does, asked of the one in memory and of Azure Tables on Azurite."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from azure.core.exceptions import ServiceRequestError
+from azure.data.tables.aio import TableClient
+
+from assessor.alert import Attempt, Posture
+from assessor.alerting import Alerting
+from assessor.posture import (
+    MemoryPosture,
+    PostureConflictError,
+    PostureError,
+    PostureStore,
+)
+from assessor.posture_tables import TablePosture
+from assessor.resource_id import VirtualMachineId
+from localcloud.azurite import Azurite, run_azurite
+from tests.support.assessments import completed, failed
+from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION, VM_ID
+from tests.support.fakes import FakeBus, FakeClock
+from tests.support.subscriber import open_alerts
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+POSTURE = Posture(VM_ID, location="eastus")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def azurite() -> AsyncIterator[Azurite]:
+    """Azurite, for all tests of the module."""
+    async with run_azurite() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def table(azurite: Azurite) -> AsyncIterator[TableClient]:
+    """The client of a table that is not there yet."""
+    name = f"vmposture{uuid.uuid4().hex}"
+    async with TableClient.from_connection_string(azurite.connection_string, name) as client:
+        yield client
+
+
+@pytest.fixture(params=["memory", "tables"])
+def store(request: pytest.FixtureRequest) -> PostureStore:
+    """Each store in turn; the table's client is made only where it is asked for."""
+    if request.param == "memory":
+        return MemoryPosture()
+    return TablePosture(request.getfixturevalue("table"))
+
+
+async def test_what_is_saved_is_loaded(store: PostureStore) -> None:
+    """With the etag that saving gave."""
+    assert await store.load(VM_ID) is None
+    etag = await store.save(POSTURE, None)
+    remembered = await store.load(VM_ID)
+    assert remembered is not None
+    assert (remembered.posture, remembered.etag) == (POSTURE, etag)
+
+
+async def test_each_save_has_another_etag(store: PostureStore) -> None:
+    """Also one that changes nothing."""
+    first = await store.save(POSTURE, None)
+    second = await store.save(POSTURE, first)
+    assert first != second
+    with pytest.raises(PostureConflictError):
+        await store.save(POSTURE, first)
+
+
+async def test_what_is_there_is_not_made_anew(store: PostureStore) -> None:
+    """Two that both found nothing: one of them looks again."""
+    await store.save(POSTURE, None)
+    with pytest.raises(PostureConflictError) as conflict:
+        await store.save(POSTURE, None)
+    assert conflict.value.vm_id == VM_ID
+
+
+async def test_what_is_not_there_is_not_replaced(store: PostureStore) -> None:
+    """An etag of a row that somebody has deleted is a conflict too."""
+    etag = await store.save(POSTURE, None)
+    other = VirtualMachineId(SUBSCRIPTION, "group", "other")
+    with pytest.raises(PostureConflictError):
+        await store.save(Posture(other), etag)
+
+
+async def test_a_save_replaces_the_whole_posture(store: PostureStore) -> None:
+    """Nothing of the one before shows through."""
+    attempt = Attempt("outcome-1", NOW, "VmNotRunning", found=True)
+    etag = await store.save(replace(POSTURE, attempt=attempt), None)
+    await store.save(POSTURE, etag)
+    remembered = await store.load(VM_ID)
+    assert remembered is not None
+    assert remembered.posture == POSTURE
+
+
+async def test_one_vm_is_one_row_in_any_case_and_no_other(store: PostureStore) -> None:
+    """ARM does not tell names apart by case."""
+    await store.save(POSTURE, None)
+    shouted = VirtualMachineId(
+        VM_ID.subscription_id.upper(), VM_ID.resource_group.upper(), VM_ID.name.upper()
+    )
+    assert await store.load(shouted) is not None
+    for other in (
+        VirtualMachineId(OTHER_SUBSCRIPTION, VM_ID.resource_group, VM_ID.name),
+        VirtualMachineId(VM_ID.subscription_id, "other", VM_ID.name),
+        VirtualMachineId(VM_ID.subscription_id, VM_ID.resource_group, "other"),
+    ):
+        assert await store.load(other) is None
+
+
+async def test_names_with_every_legal_character_are_kept(store: PostureStore) -> None:
+    """Brackets, dots, underscores, letters that are not ASCII."""
+    vm_id = VirtualMachineId(SUBSCRIPTION, "Rg_(1).é-", "vm_1.a-b")
+    await store.save(Posture(vm_id), None)
+    remembered = await store.load(vm_id)
+    assert remembered is not None
+    assert str(remembered.posture.vm_id) == str(vm_id)
+
+
+async def test_of_many_that_save_at_once_one_succeeds(store: PostureStore) -> None:
+    """The others are told of a conflict."""
+    etag = await store.save(POSTURE, None)
+    results = await asyncio.gather(
+        *(store.save(replace(POSTURE, location=str(number)), etag) for number in range(8)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, str) for each in results) == 1
+    assert sum(isinstance(each, PostureConflictError) for each in results) == 7
+
+
+async def test_a_large_posture_is_kept(store: PostureStore) -> None:
+    """Thousands of patches, in an alert that is not told yet."""
+    bus = FakeBus()
+    names = [f"{uuid.uuid5(VM_ID_NAMESPACE, str(number))}" for number in range(3000)]
+    told = await _alerting(store, bus).tell(completed(0, names, reboot=True), None)
+    assert len(told) == 2
+    remembered = await store.load(VM_ID)
+    assert remembered is not None
+    assert len(remembered.posture.told.named) == len(names)
+    assert remembered.posture.untold == ()
+
+
+async def test_workers_at_once_leave_alerts_that_alternate(store: PostureStore) -> None:
+    """Eight outcomes of one VM, each in a worker of its own, in no particular order."""
+    bus = FakeBus()
+    outcomes = [
+        completed(day, "abcd"[: day % 4], reboot=day % 3 == 0, count=day % 4) for day in range(8)
+    ]
+    await asyncio.gather(*(_alerting(store, bus).tell(each, None) for each in outcomes))
+    remembered = await store.load(VM_ID)
+    assert remembered is not None
+    assert remembered.posture.untold == ()
+    assert set(open_alerts(bus.sent["patch-alerts"])) == {
+        each.rule.value for each in remembered.posture.open_alerts
+    }
+
+
+async def test_a_removed_vm_stays_known_as_gone(store: PostureStore) -> None:
+    """Its row is not open to a late outcome."""
+    bus = FakeBus()
+    for outcome in (
+        completed(0, "a"),
+        failed(2, "ResourceNotFound"),
+        failed(3, "ResourceNotFound"),
+        completed(1, "ab"),
+    ):
+        await _alerting(store, bus).tell(outcome, None)
+    assert open_alerts(bus.sent["patch-alerts"]) == {}
+
+
+async def test_a_table_that_is_there_is_used(table: TableClient) -> None:
+    """Several workers start at once."""
+    await asyncio.gather(*(TablePosture(table).load(VM_ID) for _ in range(4)))
+    assert await TablePosture(table).save(POSTURE, None)
+
+
+async def test_a_row_that_is_not_ours_is_an_error(table: TableClient) -> None:
+    """Its alerts would be forgotten otherwise; the error names the VM."""
+    store = TablePosture(table)
+    etag = await store.save(POSTURE, None)
+    assert etag
+    entity = await table.get_entity(VM_ID.subscription_id, "crptestps418|vmcrptestps418")
+    entity["Format"] = 99
+    await table.update_entity(entity)
+    with pytest.raises(PostureError, match="format is 99") as error:
+        await store.load(VM_ID)
+    assert not isinstance(error.value, PostureConflictError)
+
+
+async def test_a_table_that_does_not_answer_is_an_error() -> None:
+    """It is the app's own error, with the SDK's as its cause."""
+    connection_string = (
+        "DefaultEndpointsProtocol=http;AccountName=nobody;AccountKey=bm9ib2R5;"
+        "TableEndpoint=http://127.0.0.1:9/nobody;"
+    )
+    client = TableClient.from_connection_string(connection_string, "vmposture", retry_total=0)
+    async with client:
+        for work in (TablePosture(client).load(VM_ID), TablePosture(client).save(POSTURE, None)):
+            with pytest.raises(PostureError) as error:
+                await work
+            assert isinstance(error.value.__cause__, ServiceRequestError)
+
+
+VM_ID_NAMESPACE = uuid.UUID(int=1)
+
+
+def _alerting(store: PostureStore, bus: FakeBus) -> Alerting:
+    return Alerting(
+        store=store,
+        bus=bus,
+        alerts_topic="patch-alerts",
+        clock=FakeClock(NOW),
+        reminder=timedelta(0),
+    )

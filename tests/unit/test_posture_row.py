@@ -1,0 +1,116 @@
+"""Rows of the posture table: they keep everything, within what Azure Tables take."""
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assessor.alert import Posture
+from assessor.alerting import Alerting
+from assessor.posture import MemoryPosture
+from assessor.posture_row import COLUMN_BYTES, RowError, from_row, keys_of, to_row
+from assessor.resource_id import VirtualMachineId
+from tests.support.assessments import Day, completed, days, patch
+from tests.support.builders import NOW, TRACEPARENT, VM_ID, vm_ids
+from tests.support.fakes import FakeBus, FakeClock
+
+MAX_ROW_BYTES = 1024 * 1024
+
+
+class Recorder(MemoryPosture):
+    """Keeps every posture that was ever saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: list[Posture] = []
+
+    async def save(self, posture: Posture, etag: str | None) -> str:
+        """Keeps the posture."""
+        self.saved.append(posture)
+        return await super().save(posture, etag)
+
+
+async def postures(*sequence: Day) -> list[Posture]:
+    """Returns all postures that these outcomes lead to, those with untold alerts among them."""
+    store = Recorder()
+    alerting = Alerting(
+        store=store,
+        bus=FakeBus(),
+        alerts_topic="patch-alerts",
+        clock=FakeClock(NOW),
+        reminder=timedelta(0),
+    )
+    for day in sequence:
+        await alerting.tell(day.outcome, TRACEPARENT)
+    return store.saved
+
+
+@settings(deadline=None, max_examples=60)
+@given(days())
+async def test_a_row_keeps_a_posture_whole(sequence: list[Day]) -> None:
+    """What is read is what was saved, to the microsecond and the last patch."""
+    for posture in await postures(*sequence):
+        read = from_row(to_row(posture))
+        assert read == posture
+        assert str(read.vm_id) == str(posture.vm_id)
+
+
+async def test_a_row_keeps_what_is_no_valid_unicode() -> None:
+    """ARM's JSON can hold half of a surrogate pair."""
+    day = Day(0, completed(0, others=[patch("\ud800", "Novel"), patch("a", "Critical")]))
+    for posture in await postures(day):
+        assert from_row(to_row(posture)) == posture
+
+
+async def test_thousands_of_patches_fit_a_row() -> None:
+    """With names that compression makes nothing of, and two alerts that are not told yet."""
+    chance = random.Random(1)
+    names = [chance.randbytes(60).hex() for _ in range(10_000)]
+    for posture in await postures(Day(0, completed(0, names, reboot=True))):
+        row = to_row(posture)
+        assert from_row(row) == posture
+        parts = [value for value in row.values() if isinstance(value, bytes)]
+        assert all(len(part) <= COLUMN_BYTES for part in parts)
+        assert sum(map(len, parts)) < MAX_ROW_BYTES // 2
+
+
+@given(vm_ids(), vm_ids())
+def test_keys_are_legal_and_tell_vms_apart(one: VirtualMachineId, other: VirtualMachineId) -> None:
+    """Without the characters that Azure Tables refuse, and the same in any case."""
+    assert not set("/\\#?").intersection("".join(keys_of(one)))
+    assert (keys_of(one) == keys_of(other)) == (one == other)
+    shouted = VirtualMachineId(one.subscription_id.upper(), one.resource_group, one.name.upper())
+    assert keys_of(shouted) == keys_of(one)
+
+
+async def test_columns_are_there_for_queries() -> None:
+    """What people ask for: what is open since when, who was assessed when, who is gone."""
+    saved = await postures(Day(0, completed(0, "ab", count=2, reboot=True)))
+    row = to_row(saved[-1])
+    assert row["VmId"] == str(VM_ID)
+    assert (row["Assessed"], row["Retired"], row["OpenAlerts"]) == (True, False, 2)
+    assert row["CriticalAndSecurityPatchCount"] == 2
+    assert row["RebootPending"] is True
+    assert row["PatchesAlertFiredAt"] == row["RebootAlertFiredAt"] == row["AssessedAt"]
+    assert None not in row.values()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"Format": 2}, {"Part0": b"?"}, {"Parts": 9}, {"Part0": "text"}, {"Parts": None}],
+)
+async def test_a_row_that_cannot_be_read_is_an_error(damage: dict[str, Any]) -> None:
+    """It is never taken for a VM that nothing is known of: its open alerts would be forgotten."""
+    saved = await postures(Day(0, completed(0, "a")))
+    with pytest.raises(RowError):
+        from_row(to_row(saved[-1]) | damage)
+
+
+@given(st.dictionaries(st.text(), st.none() | st.text() | st.integers() | st.binary()))
+def test_a_row_of_somebody_else_is_an_error(row: dict[str, Any]) -> None:
+    """Whatever is in it."""
+    with pytest.raises(RowError):
+        from_row(row | {"Format": 1, "Parts": 1})
