@@ -42,7 +42,7 @@ param scanScopes string = ''
 @description('Tags, key=value with commas between them, that a VM must have to be in the scheduled scan.')
 param scanTags string = ''
 
-// The next four are texts so that an empty one leaves the app its own default (docs/settings.md).
+// The next five are texts so that an empty one leaves the app its own default (docs/settings.md).
 @description('Requests released a minute, per subscription and region.')
 param scanPacePerMinute string = ''
 
@@ -51,6 +51,9 @@ param assessHoldSeconds string = ''
 
 @description('Minutes after which an assessment has failed.')
 param assessDeadlineMinutes string = ''
+
+@description('Seconds that an event about a VM waits, so that several become one assessment.')
+param eventSettleSeconds string = ''
 
 @description('Hours after which an alert that lasts fires again.')
 param alertReminderHours string = ''
@@ -283,6 +286,7 @@ module functionApp 'app/function-app.bicep' = {
       SCAN_PACE_PER_MINUTE: scanPacePerMinute
       ASSESS_HOLD_SECONDS: assessHoldSeconds
       ASSESS_DEADLINE_MINUTES: assessDeadlineMinutes
+      EVENT_SETTLE_SECONDS: eventSettleSeconds
       ALERT_REMINDER_HOURS: alertReminderHours
     }
   }

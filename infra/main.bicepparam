@@ -17,6 +17,7 @@ param scanTags = readEnvironmentVariable('SCAN_TAGS', '')
 param scanPacePerMinute = readEnvironmentVariable('SCAN_PACE_PER_MINUTE', '')
 param assessHoldSeconds = readEnvironmentVariable('ASSESS_HOLD_SECONDS', '')
 param assessDeadlineMinutes = readEnvironmentVariable('ASSESS_DEADLINE_MINUTES', '')
+param eventSettleSeconds = readEnvironmentVariable('EVENT_SETTLE_SECONDS', '')
 param alertReminderHours = readEnvironmentVariable('ALERT_REMINDER_HOURS', '')
 
 param senderGroupId = readEnvironmentVariable('SENDER_GROUP_ID', '')

@@ -72,6 +72,8 @@ var queryRules = [
   }
 ]
 
+var metricActions = [for id in actionGroupIds: { actionGroupId: id }]
+
 resource onMetrics 'Microsoft.Insights/metricAlerts@2018-03-01' = [
   for rule in metricRules: {
     name: rule.name
@@ -106,7 +108,7 @@ resource onMetrics 'Microsoft.Insights/metricAlerts@2018-03-01' = [
           }
         ]
       }
-      actions: map(actionGroupIds, id => { actionGroupId: id })
+      actions: metricActions
     }
   }
 ]
