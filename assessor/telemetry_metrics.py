@@ -16,6 +16,8 @@ from assessor.telemetry_attributes import (
     ALERT_RULE,
     ARM_POLICY,
     CLOUD_ACCOUNT,
+    EVENT_NAME,
+    EVENT_RESULT,
     HTTP_METHOD,
     HTTP_STATUS,
     OUTCOME,
@@ -34,6 +36,7 @@ ARM_POLICY_CALLS: Final = "assessor.arm.calls"
 ARM_THROTTLES: Final = "assessor.arm.throttles"
 ARM_REMAINING: Final = "assessor.arm.remaining"
 ALERTS: Final = "assessor.alerts"
+EVENTS: Final = "assessor.events"
 
 _SERIES: Final = 500
 """Of one instrument; whatever comes beyond is summed up as `otel.metric.overflow`."""
@@ -80,6 +83,10 @@ class Metrics(Protocol):
         """Counts an alert that went out."""
         ...
 
+    def event(self, name: str, became: str) -> None:
+        """Counts an event of Event Grid by its name and by what became of it."""
+        ...
+
 
 class OtelMetrics:
     """The metrics as OpenTelemetry's instruments."""
@@ -108,6 +115,7 @@ class OtelMetrics:
             ARM_REMAINING, "{call}", "Calls that ARM's policies had left at the last answer"
         )
         self._alerts = meter.create_counter(ALERTS, "{alert}", "Alerts published")
+        self._events = meter.create_counter(EVENTS, "{event}", "Events that Event Grid delivered")
 
     def concluded(self, outcome: str, status: str, seconds: float | None) -> None:
         """Counts an outcome; measures the operation where there was one."""
@@ -156,6 +164,10 @@ class OtelMetrics:
         """Counts one alert."""
         self._alerts.add(1, {ALERT_RULE: rule, ALERT_CONDITION: condition, ALERT_CHANGE: change})
 
+    def event(self, name: str, became: str) -> None:
+        """Counts one event."""
+        self._events.add(1, {EVENT_NAME: name, EVENT_RESULT: became})
+
 
 def _label(policy: str) -> str:
     """Returns the policy's name, or `_OTHER` for what can't be one."""
@@ -182,5 +194,6 @@ VIEWS: Final = (
     _view(ARM_THROTTLES, ARM_POLICY),
     _view(ARM_REMAINING, ARM_POLICY, CLOUD_ACCOUNT),
     _view(ALERTS, ALERT_RULE, ALERT_CONDITION, ALERT_CHANGE),
+    _view(EVENTS, EVENT_NAME, EVENT_RESULT),
 )
 """What each instrument is told apart by, and no more; how its histogram is cut."""

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 from typing import Final
@@ -23,16 +24,15 @@ from azure.servicebus.aio import ServiceBusClient
 from assessor.alerting import Alerting
 from assessor.arm_sdk import ComputeArm
 from assessor.assessor import Assessor, Entities
-from assessor.bus import Bus
 from assessor.bus_servicebus import ServiceBus
-from assessor.clock import Clock, SystemClock
+from assessor.clock import SystemClock
+from assessor.fleet_events import FleetEvents
+from assessor.fleet_parts import Surroundings, make_events, make_scans, make_schedule
+from assessor.fleet_schedule import FleetSchedule
 from assessor.fleet_sdk import ComputeFleet
 from assessor.hold import Hold
 from assessor.posture import MemoryPosture
-from assessor.scan_expansion import Expander
 from assessor.scan_store import MemoryScans
-from assessor.scan_watch import Watcher
-from assessor.scans import Scans
 from assessor.settings import Settings
 from assessor.steps import Steps
 from assessor.telemetry_arm import ArmCallPolicy
@@ -45,6 +45,21 @@ _CONNECTIONS: Final = 100
 """Connections to ARM at the most: each takes about 320 KiB with TLS."""
 _CONNECT_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The app, but for its triggers.
+
+    Attributes:
+        assessor: takes requests, and goes on with what was handed over.
+        events: takes Event Grid's events.
+        schedule: asks for the scheduled scans.
+    """
+
+    assessor: Assessor
+    events: FleetEvents
+    schedule: FleetSchedule
 
 
 class Worker:
@@ -64,11 +79,11 @@ class Worker:
         self._idle = asyncio.Event()
         self._in_flight = 0
         self._open = AsyncExitStack()
-        self._assessor: Assessor | None = None
+        self._app: App | None = None
         self._stop_task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def invocation(self) -> AsyncIterator[Assessor]:
+    async def invocation(self) -> AsyncIterator[App]:
         """Gives one invocation the app, and keeps the worker from closing under it."""
         self._in_flight += 1
         self._idle.clear()
@@ -85,17 +100,17 @@ class Worker:
         if self._in_flight:
             await self._idle.wait()
         await self._open.aclose()
-        self._assessor = None
+        self._app = None
         await asyncio.to_thread(self._pipeline.shutdown, FLUSH_SECONDS)
 
-    async def _get(self) -> Assessor:
+    async def _get(self) -> App:
         async with self._opening:
-            if self._assessor is None:
-                self._assessor = await self._put_together()
+            if self._app is None:
+                self._app = await self._put_together()
                 self._close_on_sigterm()
-            return self._assessor
+            return self._app
 
-    async def _put_together(self) -> Assessor:
+    async def _put_together(self) -> App:
         settings = self._settings
         clock, random = SystemClock(), Random()  # noqa: S311 - jitter, not a secret
         telemetry = self._pipeline.telemetry
@@ -131,11 +146,14 @@ class Worker:
             clock=clock,
             reminder=timedelta(hours=settings.reminder_hours),
         )
-        return Assessor(
+        around = Surroundings(settings, bus, clock, random, self._stopping)
+        assessor = Assessor(
             steps=steps,
             bus=bus,
             alerts=alerts,
-            scans=self._scans(bus, arm, clock, random),
+            scans=make_scans(
+                around, ComputeFleet(arm.client, settings.arm_cloud.endpoint), MemoryScans()
+            ),
             telemetry=telemetry,
             clock=clock,
             random=random,
@@ -146,37 +164,10 @@ class Worker:
             ),
             allowed_scopes=settings.allowed_scopes,
         )
-
-    def _scans(self, bus: Bus, arm: ComputeArm, clock: Clock, random: Random) -> Scans:
-        settings = self._settings
-        store = MemoryScans()
-        deadline = timedelta(minutes=settings.deadline_minutes)
-        expander = Expander(
-            fleet=ComputeFleet(arm.client, settings.arm_cloud.endpoint),
-            bus=bus,
-            store=store,
-            clock=clock,
-            random=random,
-            new_hold=lambda: Hold(settings.hold_seconds, time.monotonic, self._stopping),
-            requests_queue=settings.requests_queue,
-            pace_per_minute=settings.pace_per_minute,
-            deadline=deadline,
-        )
-        watcher = Watcher(
-            store=store,
-            bus=bus,
-            clock=clock,
-            random=random,
-            results_topic=settings.results_topic,
-            deadline=deadline,
-        )
-        return Scans(
-            expander=expander,
-            watcher=watcher,
-            store=store,
-            bus=bus,
-            clock=clock,
-            in_progress_queue=settings.in_progress_queue,
+        return App(
+            assessor=assessor,
+            events=make_events(around, alerts, telemetry.metrics),
+            schedule=make_schedule(around),
         )
 
     async def _service_bus_client(self) -> ServiceBusClient:

@@ -30,7 +30,7 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
         queue: only the app may send here.
         """
         progress = read_in_progress(message.get_body())
-        async with worker.invocation() as assessor:
-            await assessor.take_over(progress)
+        async with worker.invocation() as app:
+            await app.assessor.take_over(progress)
 
     return functions

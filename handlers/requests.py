@@ -27,8 +27,8 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
     )
     async def start_assessment(message: func.ServiceBusMessage) -> None:
         """Takes one message from the requests queue."""
-        async with worker.invocation() as assessor:
-            await assessor.take_request(incoming(message))
+        async with worker.invocation() as app:
+            await app.assessor.take_request(incoming(message))
 
     return functions
 

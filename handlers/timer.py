@@ -1,0 +1,40 @@
+"""The trigger of the scheduled scan."""
+
+import logging
+from typing import Final
+
+import azure.functions as func
+
+from assessor.settings import Settings
+from assessor.worker import Worker
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
+    """Returns the function that asks for the scheduled scans.
+
+    The schedule's text goes into the binding, and not the setting's name: the setting has a
+    default, and `%SCAN_SCHEDULE%` would want it to be set.
+
+    Args:
+        worker: what the function works with.
+        settings: say when.
+    """
+    functions = func.Blueprint()
+    if not settings.scan_scopes:
+        _LOG.info("SCAN_SCOPES is empty: the schedule scans nothing")
+
+    @functions.function_name("scheduled_scan")
+    @functions.timer_trigger(
+        arg_name="timer", schedule=str(settings.scan_schedule), use_monitor=True
+    )
+    @functions.retry(strategy="fixed_delay", max_retry_count="5", delay_interval="00:01:00")
+    async def scheduled_scan(timer: func.TimerRequest) -> None:
+        """Asks for the scans of the last occurrence, however late or often it is called."""
+        if timer.past_due:
+            _LOG.info("the schedule's timer fires late")
+        async with worker.invocation() as app:
+            await app.schedule.fire()
+
+    return functions
