@@ -96,6 +96,9 @@ class ArmCallPolicy(AsyncHTTPPolicy[Any, Any]):
         started = self._now()
         try:
             response: PipelineResponse[Any, Any] = await self.next.send(request)
+            if response.http_response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                # The body names the policy, and the begin's is a stream that nobody has read yet.
+                await response.http_response.read()
         except (Exception, asyncio.CancelledError) as error:  # told of, and raised on
             self._tell(request.http_request, None, started, type(error).__name__)
             raise

@@ -44,8 +44,14 @@ class Answer:
         self.status_code = status
         self.headers = CIMultiDict(headers)
         self._body = body
+        self._is_read = False
+
+    async def read(self) -> bytes:
+        self._is_read = True
+        return self._body.encode()
 
     def text(self) -> str:
+        assert self._is_read, "a streamed answer, as the begin's is, has no text before it is read"
         return self._body
 
 
