@@ -1,0 +1,139 @@
+"""What the posture table says of the fleet: rows read, and summed up by subscription."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from azure.data.tables.aio import TableClient
+
+_ALERT_COLUMNS: Final = {
+    "PatchesAlertFiredAt": "CriticalOrSecurityPatchesAvailable",
+    "RebootAlertFiredAt": "RebootPending",
+}
+_COLUMNS: Final = (
+    "PartitionKey",
+    "VmId",
+    "AssessedAt",
+    "Status",
+    "CriticalAndSecurityPatchCount",
+    "OtherPatchCount",
+    "RebootPending",
+    "AttemptedAt",
+    "AttemptReason",
+    *_ALERT_COLUMNS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VmPosture:
+    """One VM as its row shows it. What is not known is None.
+
+    Attributes:
+        subscription_id: The subscription, in lower case.
+        vm_id: The VM's resource ID.
+        assessed_at: When it was last assessed; None if it never was.
+        status: That assessment's status.
+        critical_and_security_count: Its critical and security patches, by ARM's count.
+        other_count: Its other patches.
+        reboot_pending: Whether it has to be rebooted.
+        open_alerts: Since when each alert is open, by rule.
+        attempted_at: When it was last tried since, in vain.
+        attempt_reason: Why that came to nothing.
+    """
+
+    subscription_id: str
+    vm_id: str
+    assessed_at: datetime | None = None
+    status: str | None = None
+    critical_and_security_count: int | None = None
+    other_count: int | None = None
+    reboot_pending: bool | None = None
+    open_alerts: Mapping[str, datetime] = field(default_factory=dict)
+    attempted_at: datetime | None = None
+    attempt_reason: str | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "VmPosture":
+        """Returns the VM of a row of the table."""
+        return cls(
+            subscription_id=row["PartitionKey"],
+            vm_id=row["VmId"],
+            assessed_at=row.get("AssessedAt"),
+            status=row.get("Status"),
+            critical_and_security_count=row.get("CriticalAndSecurityPatchCount"),
+            other_count=row.get("OtherPatchCount"),
+            reboot_pending=row.get("RebootPending"),
+            open_alerts={
+                rule: row[column]
+                for column, rule in _ALERT_COLUMNS.items()
+                if row.get(column) is not None
+            },
+            attempted_at=row.get("AttemptedAt"),
+            attempt_reason=row.get("AttemptReason"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionPosture:
+    """A subscription summed up.
+
+    Attributes:
+        subscription_id: The subscription.
+        vms: Its VMs in the table, without those that are gone.
+        never_assessed: Those of them that were tried and never assessed.
+        open_alerts: How many alerts are open, by rule.
+        oldest_alert: Since when the oldest one is.
+        assessed_first: When the VM that has waited longest was assessed.
+        assessed_last: When the last assessment was.
+    """
+
+    subscription_id: str
+    vms: int
+    never_assessed: int
+    open_alerts: Mapping[str, int]
+    oldest_alert: datetime | None
+    assessed_first: datetime | None
+    assessed_last: datetime | None
+
+
+async def read_fleet(
+    table: TableClient, subscription_id: str | None = None
+) -> AsyncIterator[VmPosture]:
+    """Yields the VMs of the table that are not gone, by subscription, group and name.
+
+    Args:
+        table: The posture table.
+        subscription_id: Only those of this subscription; of all if None.
+    """
+    wanted = "Retired eq false"
+    parameters = {}
+    if subscription_id is not None:
+        wanted += " and PartitionKey eq @subscription"
+        parameters["subscription"] = subscription_id.lower()
+    rows = table.query_entities(wanted, select=list(_COLUMNS), parameters=parameters)
+    async for row in rows:
+        yield VmPosture.of(row)
+
+
+def sum_up(fleet: Iterable[VmPosture]) -> list[SubscriptionPosture]:
+    """Returns each subscription summed up, in the order of their IDs."""
+    by_subscription: dict[str, list[VmPosture]] = {}
+    for vm in fleet:
+        by_subscription.setdefault(vm.subscription_id, []).append(vm)
+    return [_sum(name, vms) for name, vms in sorted(by_subscription.items())]
+
+
+def _sum(subscription_id: str, vms: list[VmPosture]) -> SubscriptionPosture:
+    assessed = [vm.assessed_at for vm in vms if vm.assessed_at is not None]
+    return SubscriptionPosture(
+        subscription_id=subscription_id,
+        vms=len(vms),
+        never_assessed=len(vms) - len(assessed),
+        open_alerts={
+            rule: sum(rule in vm.open_alerts for vm in vms) for rule in _ALERT_COLUMNS.values()
+        },
+        oldest_alert=min((at for vm in vms for at in vm.open_alerts.values()), default=None),
+        assessed_first=min(assessed, default=None),
+        assessed_last=max(assessed, default=None),
+    )

@@ -1,0 +1,159 @@
+"""`posture` reads what the app has written, from Azurite, in a process of its own."""
+
+import asyncio
+import json
+import os
+import sys
+import uuid
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from azure.data.tables.aio import TableClient
+
+from assessor.alerting import Alerting
+from assessor.outcome import Outcome
+from assessor.posture_tables import TablePosture
+from assessor.resource_id import VirtualMachineId
+from commands.fleet_posture import read_fleet
+from localcloud.azurite import AzuriteError, run_azurite
+from tests.support.assessments import completed, failed, skipped
+from tests.support.builders import NOW, OTHER_SUBSCRIPTION, VM_ID
+from tests.support.fakes import FakeBus, FakeClock
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+
+
+async def tell(table: TableClient, *outcomes: Outcome) -> None:
+    """Tells the outcomes, as the app does."""
+    alerting = Alerting(
+        store=TablePosture(table),
+        bus=FakeBus(),
+        alerts_topic="patch-alerts",
+        clock=FakeClock(NOW),
+        reminder=timedelta(0),
+    )
+    for outcome in outcomes:
+        await alerting.tell(outcome, None)
+
+
+def of(vm_id: VirtualMachineId, outcome: Outcome) -> Outcome:
+    """Returns the same outcome of another VM."""
+    return Outcome(
+        type=outcome.type,
+        id=str(uuid.uuid4()),
+        request_id=outcome.request_id,
+        time=outcome.time,
+        vm_id=vm_id,
+        data=outcome.data,
+    )
+
+
+async def test_the_fleet_is_read_without_those_that_are_gone() -> None:
+    """Open alerts, one that was never assessed, one of another subscription, and a removed one."""
+    off = VirtualMachineId(VM_ID.subscription_id, "group", "off")
+    gone = VirtualMachineId(VM_ID.subscription_id, "group", "gone")
+    elsewhere = VirtualMachineId(OTHER_SUBSCRIPTION, "group", "elsewhere")
+    async with (
+        run_azurite() as azurite,
+        TableClient.from_connection_string(azurite.connection_string, "vmposture") as table,
+    ):
+        await tell(
+            table,
+            completed(0, "abc", count=3, reboot=True),
+            of(off, skipped(0)),
+            of(elsewhere, completed(0)),
+            *(of(gone, each) for each in (completed(0, "a"), *_not_found())),
+        )
+        fleet = [vm async for vm in read_fleet(table)]
+        assert [vm.vm_id for vm in fleet] == [str(elsewhere), str(VM_ID), str(off)]
+        _, here, never = fleet
+        assert set(here.open_alerts) == {"CriticalOrSecurityPatchesAvailable", "RebootPending"}
+        assert here.critical_and_security_count == 3
+        assert here.assessed_at == completed(0).time
+        assert (never.assessed_at, never.attempt_reason) == (None, "VmNotRunning")
+        only = [vm async for vm in read_fleet(table, OTHER_SUBSCRIPTION.upper())]
+        assert [vm.vm_id for vm in only] == [str(elsewhere)]
+
+
+async def test_the_command_prints_what_is_in_the_table() -> None:
+    """Named by the settings that the app has; one JSON object for each VM, or tables."""
+    async with (
+        run_azurite() as azurite,
+        TableClient.from_connection_string(azurite.connection_string, "elsewhere") as table,
+    ):
+        await tell(table, completed(0, "abc", count=3))
+        settings = {"PostureStorage": azurite.connection_string, "POSTURE_TABLE": "elsewhere"}
+        code, lines = await command(settings, "--json")
+        assert code == 0
+        assert json.loads(lines)["vmId"] == str(VM_ID)
+        code, text = await command(settings)
+        assert code == 0
+        assert f"{VM_ID.resource_group}/{VM_ID.name}" in text
+        code, text = await command(settings | {"POSTURE_TABLE": "nothing"})
+        assert code == 1
+        assert "There is no table nothing" in text
+        code, text = await command({})
+        assert code == 2
+        assert "No storage is named" in text
+
+
+async def command(settings: dict[str, str], *arguments: str) -> tuple[int | None, str]:
+    """Runs the command; returns its exit code and all that it printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import typer; from commands.posture import posture; typer.run(posture)",
+        *arguments,
+        cwd=ROOT,
+        env=os.environ | settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+async def test_azurite_ends_with_the_process_that_has_it(tmp_path: Path) -> None:
+    """Killed, not stopped: nothing is left listening."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "localcloud.azurite",
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(300):
+        ready = json.loads(await process.stdout.readline())
+    host, port = ready["tableEndpoint"].split("/")[2].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    process.kill()
+    await process.wait()
+    async with asyncio.timeout(30):
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(host, int(port))
+
+
+async def test_an_azurite_that_cannot_be_installed_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No registry answers: npm's own words are in the error, and nothing half is left behind."""
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    with pytest.raises(AzuriteError, match="ECONNREFUSED"):
+        async with run_azurite(tmp_path / "cache"):
+            pass
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def _not_found() -> tuple[Outcome, Outcome]:
+    return failed(1, "ResourceNotFound"), failed(2, "ResourceNotFound")

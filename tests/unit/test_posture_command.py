@@ -1,0 +1,127 @@
+"""What `posture` shows of the fleet, for people and for machines."""
+
+import io
+from datetime import datetime, timedelta
+
+import pytest
+
+from commands.display import make_console
+from commands.fleet_posture import VmPosture, sum_up
+from commands.posture import age, print_fleet, to_json
+from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION
+
+PATCHES = "CriticalOrSecurityPatchesAvailable"
+
+
+def vm(
+    name: str,
+    *,
+    subscription: str = SUBSCRIPTION,
+    assessed: int | None = 1,
+    patches_since: int | None = None,
+    reboot_since: int | None = None,
+    reason: str | None = None,
+) -> VmPosture:
+    """Returns a VM whose times are given as hours ago."""
+    since = {PATCHES: patches_since, "RebootPending": reboot_since}
+    return VmPosture(
+        subscription_id=subscription,
+        vm_id=(
+            f"/subscriptions/{subscription}/resourceGroups/group"
+            f"/providers/Microsoft.Compute/virtualMachines/{name}"
+        ),
+        assessed_at=None if assessed is None else hours_ago(assessed),
+        status=None if assessed is None else "Succeeded",
+        open_alerts={rule: hours_ago(hours) for rule, hours in since.items() if hours is not None},
+        attempted_at=hours_ago(2) if reason else None,
+        attempt_reason=reason,
+    )
+
+
+def hours_ago(hours: int) -> datetime:
+    """Returns that time."""
+    return NOW - timedelta(hours=hours)
+
+
+def printed(*fleet: VmPosture) -> str:
+    """Returns what people see where nobody watches."""
+    console = make_console(is_terminal=False)
+    console.file = io.StringIO()
+    print_fleet(console, fleet, NOW)
+    return console.file.getvalue()
+
+
+def test_a_subscription_is_one_line() -> None:
+    """How many VMs, how many of them with what, and the oldest of each."""
+    first, second = sum_up(
+        [
+            vm("a", assessed=30, patches_since=200),
+            vm("b", assessed=2, patches_since=1, reboot_since=300),
+            vm("c", assessed=None, reason="VmNotRunning"),
+            vm("d", subscription=OTHER_SUBSCRIPTION),
+        ]
+    )
+    assert (first.subscription_id, first.vms, first.oldest_alert) == (OTHER_SUBSCRIPTION, 1, None)
+    assert (second.vms, second.never_assessed) == (3, 1)
+    assert second.open_alerts == {PATCHES: 2, "RebootPending": 1}
+    assert second.oldest_alert == hours_ago(300)
+    assert (second.assessed_first, second.assessed_last) == (hours_ago(30), hours_ago(2))
+
+
+def test_open_alerts_are_shown_with_their_age_the_oldest_first() -> None:
+    """And what came to nothing since, as the reason why the alert may be out of date."""
+    text = printed(vm("young", patches_since=1), vm("old", reboot_since=50, reason="VmNotRunning"))
+    assert "Open alerts, the oldest first: 2" in text
+    old, young = (text.index(f"group/{name}") for name in ("old", "young"))
+    assert old < young
+    line = text[old:].splitlines()[0]
+    assert "RebootPending" in line
+    assert "2 d" in line
+    assert "VmNotRunning, 2 h ago" in line
+
+
+def test_who_was_never_assessed_is_shown_with_the_reason() -> None:
+    """They would look healthy otherwise."""
+    text = printed(vm("off", assessed=None, reason="VmNotRunning"))
+    assert "Never assessed: 1" in text
+    assert "VmNotRunning, 2 h ago" in text
+
+
+def test_a_long_list_says_how_much_is_left_out() -> None:
+    """A fleet has more alerts than a screen has lines."""
+    text = printed(*(vm(f"vm-{number}", patches_since=number) for number in range(1, 101)))
+    assert "… and 60 more; --json has all." in text
+
+
+def test_an_empty_table_is_said_to_be_empty() -> None:
+    """Not a table without lines."""
+    assert "no VM has been assessed" in printed()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (7200, "2 h"), (90000, "1 d")],
+)
+def test_an_age_is_told_in_its_largest_unit(seconds: int, text: str) -> None:
+    """Rounded down."""
+    assert age(NOW - timedelta(seconds=seconds), NOW) == text
+
+
+def test_a_clock_that_is_behind_shows_no_negative_age() -> None:
+    """And what never happened has none."""
+    assert age(NOW + timedelta(seconds=5), NOW) == "0 s"
+    assert age(None, NOW) == "never"
+
+
+def test_machines_get_the_same_names_as_from_everything_else() -> None:
+    """Camel case, RFC 3339."""
+    shown = to_json(vm("a", patches_since=1))
+    assert shown["assessedAt"] == "2026-01-05T11:00:00.000Z"
+    assert shown["openAlerts"] == {PATCHES: "2026-01-05T11:00:00.000Z"}
+    assert shown["rebootPending"] is None
+
+
+def test_rows_without_an_assessment_are_read() -> None:
+    """A VM that was tried only has few columns."""
+    row = {"PartitionKey": SUBSCRIPTION, "VmId": "/subscriptions/s", "AttemptReason": "x"}
+    assert VmPosture.of(row).assessed_at is None
