@@ -421,7 +421,7 @@ def test_whatever_is_accepted_leads_to_the_origin_and_subscription_only(
     assert _leads_nowhere_else(checked)
 
 
-@given(st.integers(100, 900), st.sampled_from(["context.deserialized_data", "response.content"]))
+@given(st.integers(100, 5000), st.sampled_from(["context.deserialized_data", "response.content"]))
 def test_data_that_is_nested_deep_is_no_trouble(depth: int, place: str) -> None:
     """Read or refused; nothing else is raised."""
     nested = "[" * depth + "]" * depth

@@ -1,6 +1,8 @@
 """The hold: an invocation waits as long as it may, and hands over instead of waiting longer."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import assume, given
@@ -57,6 +59,38 @@ async def test_a_hold_is_used_up_by_what_happens_in_it() -> None:
     time.now += 0.01
     with pytest.raises(HoldOver):
         await hold.wait(0.001)
+
+
+async def test_each_wait_is_enclosed_and_nothing_else_is() -> None:
+    """So that waits can be seen in a trace: those that were begun, to their very end."""
+    stopping, told = asyncio.Event(), list[str]()
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        told.append("begins")
+        yield
+        told.append("ends")
+
+    hold = Hold(20.0, _Time(), stopping, waiting)
+    await hold.wait(0.0)
+    assert told == ["begins", "ends"]
+    with pytest.raises(HoldOver):
+        await hold.wait(21.0)
+    stopping.set()
+    with pytest.raises(HoldOver):
+        await hold.wait(1.0)
+    assert told == ["begins", "ends"]
+
+
+@pytest.mark.parametrize(("passed", "stopped"), [(19.9, False), (20.0, True), (0.0, True)])
+def test_a_hold_is_over_at_its_end_or_with_the_worker(passed: float, stopped: object) -> None:
+    """Whichever comes first."""
+    time, stopping = _Time(), asyncio.Event()
+    hold = Hold(20.0, time, stopping)
+    time.now += passed
+    if stopped and passed < 20.0:
+        stopping.set()
+    assert hold.is_over is stopped
 
 
 async def test_nothing_is_waited_for_once_the_worker_is_told_to_go() -> None:

@@ -258,7 +258,7 @@ def test_a_rejected_body_is_cut_to_size_and_says_so(body: bytes, times: int) -> 
     assert data["errors"]
 
 
-@given(st.integers(1, 3000), _LONG_TEXTS.map(lambda each: each[:200]))
+@given(st.integers(1, 1500), _LONG_TEXTS.map(lambda each: each[:200]))
 def test_any_number_of_errors_is_told_in_a_message_that_can_be_sent(
     count: int, message_text: str
 ) -> None:
