@@ -158,6 +158,23 @@ class Settings(BaseModel):
     ] = None
     azure_client_id: Annotated[str | None, Field(alias="AZURE_CLIENT_ID")] = None
 
+    posture_table: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{2,62}$"), Field(alias="POSTURE_TABLE")
+    ] = "vmposture"
+    posture_table_uri: Annotated[str | None, Field(alias="PostureStorage__tableServiceUri")] = None
+    posture_client_id: Annotated[str | None, Field(alias="PostureStorage__clientId")] = None
+    posture_connection_string: Annotated[str | None, Field(alias="PostureStorage", repr=False)] = (
+        None
+    )
+    jobs_table_uri: Annotated[str | None, Field(alias="AzureWebJobsStorage__tableServiceUri")] = (
+        None
+    )
+    jobs_account_name: Annotated[str | None, Field(alias="AzureWebJobsStorage__accountName")] = None
+    jobs_client_id: Annotated[str | None, Field(alias="AzureWebJobsStorage__clientId")] = None
+    jobs_connection_string: Annotated[
+        str | None, Field(alias="AzureWebJobsStorage", repr=False)
+    ] = None
+
     @model_validator(mode="after")
     def _names_a_service_bus(self) -> Self:
         if not (self.service_bus_namespace or self.service_bus_connection_string):
@@ -175,7 +192,7 @@ class Settings(BaseModel):
         return ArmCloud(self.arm_endpoint or public_endpoint, f"{public_endpoint}/.default")
 
 
-_SECRETS: Final = frozenset({"ServiceBus"})
+_SECRETS: Final = frozenset({"ServiceBus", "PostureStorage", "AzureWebJobsStorage"})
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

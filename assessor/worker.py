@@ -31,10 +31,12 @@ from assessor.fleet_parts import Surroundings, make_events, make_scans, make_sch
 from assessor.fleet_schedule import FleetSchedule
 from assessor.fleet_sdk import ComputeFleet
 from assessor.hold import Hold
-from assessor.posture import MemoryPosture
+from assessor.posture import MemoryPosture, PostureStore
+from assessor.posture_tables import TablePosture
 from assessor.scan_store import MemoryScans
 from assessor.settings import Settings
 from assessor.steps import Steps
+from assessor.storage import open_tables, table_storage
 from assessor.telemetry_arm import ArmCallPolicy
 from assessor.telemetry_bus import ToldBus
 from assessor.telemetry_setup import FLUSH_SECONDS, TelemetryPipeline
@@ -106,18 +108,20 @@ class Worker:
     async def _get(self) -> App:
         async with self._opening:
             if self._app is None:
-                self._app = await self._put_together()
+                async with AsyncExitStack() as opening:  # closes what was opened if a part fails
+                    self._app = await self._put_together(opening)
+                    self._open = opening.pop_all()
                 self._close_on_sigterm()
             return self._app
 
-    async def _put_together(self) -> App:
+    async def _put_together(self, opening: AsyncExitStack) -> App:
         settings = self._settings
         clock, random = SystemClock(), Random()  # noqa: S311 - jitter, not a secret
         telemetry = self._pipeline.telemetry
-        credential = await self._open.enter_async_context(_credential(settings.azure_client_id))
+        credential = await opening.enter_async_context(_credential(settings.azure_client_id))
         bus = ToldBus(
             ServiceBus(
-                await self._open.enter_async_context(await self._service_bus_client()),
+                await opening.enter_async_context(await self._service_bus_client(opening)),
                 topics=(settings.results_topic, settings.alerts_topic),
             ),
             telemetry,
@@ -125,7 +129,7 @@ class Worker:
         arm = ComputeArm(
             credential,
             settings.arm_cloud,
-            await self._arm_transport(),
+            await _arm_transport(opening),
             (ArmCallPolicy(telemetry),),
         )
         steps = Steps(
@@ -140,7 +144,7 @@ class Worker:
             deadline=timedelta(minutes=settings.deadline_minutes),
         )
         alerts = Alerting(
-            store=MemoryPosture(),
+            store=await self._posture(opening),
             bus=bus,
             alerts_topic=settings.alerts_topic,
             clock=clock,
@@ -170,31 +174,23 @@ class Worker:
             schedule=make_schedule(around),
         )
 
-    async def _service_bus_client(self) -> ServiceBusClient:
+    async def _posture(self, opening: AsyncExitStack) -> PostureStore:
+        storage = table_storage(self._settings)
+        if storage is None:
+            _LOG.warning(
+                "no storage is named: postures are kept in this process only, and an alert that "
+                "another worker fired will fire again"
+            )
+            return MemoryPosture()
+        tables = await open_tables(storage, opening)
+        return TablePosture(tables.get_table_client(self._settings.posture_table))
+
+    async def _service_bus_client(self, opening: AsyncExitStack) -> ServiceBusClient:
         settings = self._settings
         if settings.service_bus_connection_string is not None:
             return ServiceBusClient.from_connection_string(settings.service_bus_connection_string)
-        credential = await self._open.enter_async_context(
-            _credential(settings.service_bus_client_id)
-        )
+        credential = await opening.enter_async_context(_credential(settings.service_bus_client_id))
         return ServiceBusClient(settings.service_bus_namespace or "", credential)
-
-    async def _arm_transport(self) -> AioHttpTransport:
-        # trust_env as azure-core has it; the cap is on all subscriptions together.
-        session = await self._open.enter_async_context(
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
-                trust_env=True,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-            )
-        )
-        return AioHttpTransport(
-            session=session,
-            session_owner=False,
-            connection_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
-        )
 
     def _close_on_sigterm(self) -> None:
         """Lets SIGTERM end the holds at once, then the worker as soon as nothing is in flight."""
@@ -215,3 +211,21 @@ class Worker:
 def _credential(client_id: str | None) -> ManagedIdentityCredential:
     """Returns the managed identity: the user-assigned one of `client_id`, else the system's."""
     return ManagedIdentityCredential(client_id=client_id)
+
+
+async def _arm_transport(opening: AsyncExitStack) -> AioHttpTransport:
+    # trust_env as azure-core has it; the cap is on all subscriptions together.
+    session = await opening.enter_async_context(
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+            trust_env=True,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+    )
+    return AioHttpTransport(
+        session=session,
+        session_owner=False,
+        connection_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+    )

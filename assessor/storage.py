@@ -1,0 +1,56 @@
+"""Where the app's tables are, and how it gets in."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+from azure.data.tables.aio import TableServiceClient
+from azure.identity.aio import ManagedIdentityCredential
+
+from assessor.settings import Settings
+
+_SUFFIXES: Final = {
+    "AZURE_PUBLIC_CLOUD": "core.windows.net",
+    "AZURE_US_GOVERNMENT": "core.usgovcloudapi.net",
+    "AZURE_CHINA_CLOUD": "core.chinacloudapi.cn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableStorage:
+    """A storage account's tables: an endpoint for an identity, or a connection string."""
+
+    endpoint: str | None = None
+    client_id: str | None = None
+    connection_string: str | None = field(default=None, repr=False)
+
+
+def table_storage(settings: Settings) -> TableStorage | None:
+    """Returns the storage that the settings name; None if they name none.
+
+    `PostureStorage` goes before the Functions host's own `AzureWebJobsStorage`, and in each an
+    endpoint before a connection string.
+    """
+    jobs_endpoint = settings.jobs_table_uri
+    if jobs_endpoint is None and settings.jobs_account_name is not None:
+        suffix = _SUFFIXES[settings.arm_cloud_name]
+        jobs_endpoint = f"https://{settings.jobs_account_name}.table.{suffix}"
+    candidates = (
+        TableStorage(settings.posture_table_uri, settings.posture_client_id),
+        TableStorage(connection_string=settings.posture_connection_string),
+        TableStorage(jobs_endpoint, settings.jobs_client_id),
+        TableStorage(connection_string=settings.jobs_connection_string),
+    )
+    return next((each for each in candidates if each.endpoint or each.connection_string), None)
+
+
+async def open_tables(storage: TableStorage, stack: AsyncExitStack) -> TableServiceClient:
+    """Returns a client of the storage, which `stack` closes."""
+    if storage.connection_string is not None:
+        client = TableServiceClient.from_connection_string(storage.connection_string)
+    else:
+        credential = await stack.enter_async_context(
+            ManagedIdentityCredential(client_id=storage.client_id)
+        )
+        client = TableServiceClient(endpoint=storage.endpoint or "", credential=credential)
+    return await stack.enter_async_context(client)
