@@ -2,8 +2,8 @@
 
 Each part is a process (`localcloud.processes`), so that tests can kill one as Azure takes machines
 away. The app gets app settings and nothing else. Left out of what a real environment has: storage
-(name an Azurite or an account with more settings), Event Grid, and any scaling by load: there are
-as many hosts as were asked for.
+(name an Azurite or an account with more settings), and any scaling by load: there are
+as many hosts as were asked for. Event Grid's events go to a host's webhook: `localcloud.eventgrid`.
 """
 
 import asyncio

@@ -169,18 +169,22 @@ class ArmServer:
         return Reply(HTTPStatus.OK, bodies.encode(body))
 
     def _list(self, route: Route, request: web.Request) -> Reply:
-        """Pages by position; the real token is opaque and survives changes in between."""
+        """Pages by position; the real token is opaque and survives changes in between.
+
+        With statusOnly a VM has no tags (https://github.com/Azure/azure-sdk-for-go/issues/18565).
+        """
         query = request.query
-        view = query.get("$expand", "").lower() == "instanceview"
-        view = view or query.get("statusOnly", "").lower() == "true"
+        status_only = query.get("statusOnly", "").lower() == "true"
+        view = status_only or query.get("$expand", "").lower() == "instanceview"
         token = query.get("$skiptoken", "0")
         start = int(token) if token.isdecimal() else 0
         vms = self.cloud.in_scope(route.subscription_id, route.resource_group)
         page, now = vms[start : start + _PAGE_SIZE], self.clock()
         last_of = self.cloud.last_operation
-        body: dict[str, object] = {
-            "value": [bodies.vm_body(vm, last_of(vm), now, instance_view=view) for vm in page]
-        }
+        value = [bodies.vm_body(vm, last_of(vm), now, instance_view=view) for vm in page]
+        if status_only:
+            value = [{name: part for name, part in vm.items() if name != "tags"} for vm in value]
+        body: dict[str, object] = {"value": value}
         if start + _PAGE_SIZE < len(vms):
             following = request.url.update_query({"$skiptoken": str(start + _PAGE_SIZE)})
             body["nextLink"] = str(following)

@@ -5,7 +5,7 @@ settles them; the language worker (`python -m localcloud.host.worker`, a child p
 function app inside `azure_functions_runtime`. This package imports nothing by itself, so that the
 worker process holds only what the app brings.
 
-What the real host does and this one leaves out: HTTP and every trigger but Service Bus (others are
-indexed and reported as not served), output bindings, sessions and batches, scale-out, placeholder
+What the real host does and this one leaves out: HTTP and every trigger but Service Bus, timers and
+Event Grid (others are indexed and reported as not served), output bindings, sessions and batches, scale-out, placeholder
 mode, several worker processes, function keys, and gRPC (JSON frames on a socket pair stand in).
 """

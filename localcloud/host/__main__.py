@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from localcloud.host.errors import HostError
 from localcloud.host.host import FunctionsHost
 from localcloud.host.options import HostOptions
 from localcloud.host.supervisor import RestartPolicy
+from localcloud.host.timers import Timers
+from localcloud.host.webhooks import event_grid_webhook
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -43,9 +46,16 @@ def main() -> int:
         drain_seconds=arguments.drain_seconds,
         control_port=arguments.control_port,
         restart=replace(RestartPolicy(), failure_limit=arguments.worker_failure_limit),
+        listeners={"timerTrigger": Timers(arguments.timer_state).listener},
     )
     try:
-        asyncio.run(_run(options, exit_with_parent=arguments.exit_with_parent))
+        asyncio.run(
+            _run(
+                options,
+                event_grid_port=arguments.event_grid_port,
+                exit_with_parent=arguments.exit_with_parent,
+            )
+        )
     except HostError as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return 1
@@ -57,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--app", type=Path, required=True, help="the function app's directory")
     parser.add_argument("--settings", type=Path, help="a local.settings.json")
     parser.add_argument("--control-port", type=int, default=0)
+    parser.add_argument("--event-grid-port", type=int, default=0, help="of Event Grid's webhook")
+    parser.add_argument("--timer-state", type=Path, help="keeps the timers' last occurrences")
     parser.add_argument("--drain-seconds", type=float, default=60.0)
     parser.add_argument(
         "--worker-failure-limit",
@@ -71,17 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(options: HostOptions, *, exit_with_parent: bool) -> None:
+async def _run(options: HostOptions, *, event_grid_port: int, exit_with_parent: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if exit_with_parent:
         await _watch_stdin(stop)
-    async with FunctionsHost(options) as host:
+    async with AsyncExitStack() as stack:
+        webhook = await stack.enter_async_context(event_grid_webhook(event_grid_port))
+        listeners = {**options.listeners, "eventGridTrigger": webhook.listener}
+        host = await stack.enter_async_context(FunctionsHost(replace(options, listeners=listeners)))
         ready = {
             "functions": [function.name for function in host.functions],
             "controlUrl": host.control_url,
+            "eventGridUrl": webhook.url,
         }
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
