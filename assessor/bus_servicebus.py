@@ -18,12 +18,19 @@ from assessor.message import OutgoingMessage
 _SEND_SECONDS: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Line:
-    """A sender and its turn: the SDK's senders take one caller at a time."""
+    """A sender and its turn: the SDK's senders take one caller at a time.
+
+    Attributes:
+        sender: the SDK's.
+        turn: held by who sends.
+        refusals: how often the entity, after all of the SDK's tries, took nothing.
+    """
 
     sender: ServiceBusSender
     turn: asyncio.Lock
+    refusals: int = 0
 
 
 class ServiceBus:
@@ -41,15 +48,25 @@ class ServiceBus:
         self._lines: dict[str, _Line] = {}
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
-        """Sends the messages, several in one transfer where they fit; raises PublishError."""
+        """Sends the messages, several in one transfer where they fit; raises PublishError.
+
+        The SDK tries for 11 seconds and more before it gives up. Whoever waited for the turn
+        meanwhile fails with the one before: one after another, a worker's invocations would stand
+        in line for longer than they may take.
+        """
         line = self._line(entity)
+        refusals = line.refusals
         async with line.turn:
+            if line.refusals != refusals:
+                raise PublishError(entity, "it did not take the message before this one either")
             try:
                 if len(messages) == 1:
                     await line.sender.send_messages(_message(messages[0]), timeout=_SEND_SECONDS)
                 else:
                     await _send_in_batches(line.sender, messages)
             except (AzureError, OSError, TimeoutError) as error:
+                if not isinstance(error, MessageSizeExceededError):  # which is that message's own
+                    line.refusals += 1
                 raise PublishError(entity, f"{type(error).__name__}: {error}") from error
 
     def _line(self, entity: str) -> _Line:
