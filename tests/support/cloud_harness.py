@@ -295,6 +295,14 @@ class Harness:
 
         await self.cloud.guard(hold())
 
+    async def until_outcomes(self, outcomes: int) -> None:
+        """Waits until so many outcomes have arrived, whatever else is left to be done."""
+
+        async def arrived() -> bool:
+            return (await self.counts(OUTCOMES)).total >= outcomes
+
+        await self.until(arrived, f"{outcomes} outcomes")
+
     async def until_told(self, outcomes: int, within: float = _BOUND_SECONDS) -> None:
         """Waits until so many outcomes have arrived and nothing is left to be worked on."""
 
@@ -383,6 +391,11 @@ async def running(directory: Path, plan: Plan) -> AsyncIterator[Harness]:
         yield Harness(cloud, http, client)
 
 
+def body_of(message: ServiceBusReceivedMessage) -> bytes:
+    """Returns a received message's bytes."""
+    return b"".join(message.body)
+
+
 def to_sdk(message: OutgoingMessage) -> ServiceBusMessage:
     """Returns a message of the app as the SDK sends it, to appear at once."""
     return ServiceBusMessage(
@@ -391,7 +404,7 @@ def to_sdk(message: OutgoingMessage) -> ServiceBusMessage:
 
 
 def _app(directory: Path, plan: Plan) -> Path:
-    """Copies the app, as it is now, with another concurrency in its host.json, and returns its directory."""
+    """Copies the app with another concurrency in its host.json, and returns the directory."""
     app = directory / "app"
     app.mkdir()
     shutil.copy(_ROOT / "function_app.py", app)
@@ -426,7 +439,7 @@ async def _peek_all(receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMess
 
 
 def _published(message: ServiceBusReceivedMessage) -> Published:
-    event = json.loads(b"".join(message.body))
+    event = json.loads(body_of(message))
     return Published(
         message_id=message.message_id or "",
         request_id=message.correlation_id or "",

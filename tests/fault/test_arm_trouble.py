@@ -1,0 +1,126 @@
+"""ARM refuses, forgets and breaks off; nobody waits in a worker, and nothing begins twice."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.cloud_harness import (
+    IN_PROGRESS,
+    REQUESTS,
+    Harness,
+    Plan,
+    Request,
+    running,
+    vm,
+    vm_id,
+)
+
+pytestmark = pytest.mark.fault
+
+RETRY_AFTER = 1200
+POST: dict[str, object] = {"operation": "assess"}
+POLL: dict[str, object] = {"operation": "operation"}
+
+
+async def test_a_throttled_begin_holds_no_lock_and_holds_back_its_region(tmp_path: Path) -> None:
+    """A 429 is one POST and a scheduled message; its neighbours wait without one of their own."""
+    throttled, neighbour, elsewhere, other_subscription = 0, 4, 2, 1
+    free = (elsewhere, other_subscription)
+    vms = [vm(index, seconds=1) for index in (throttled, neighbour, *free)]
+    asked_at = datetime.now(UTC)
+
+    async with running(tmp_path, Plan(vms)) as harness:
+        answer = {"status": 429, "retryAfter": RETRY_AFTER}
+        await harness.break_arm({"match": {**POST, "vm": vm_id(throttled)}, "answer": answer})
+        await harness.ask([Request("throttled", vm_id(throttled))])
+        await until_waiting(harness, 1)
+        await harness.ask([Request("neighbour", vm_id(neighbour))])
+        await until_waiting(harness, 2)
+        await harness.ask([Request(f"free-{index}", vm_id(index)) for index in free])
+        await harness.until_outcomes(len(free))
+
+        posts = await harness.posts()
+        assert sorted((post.vm_id, post.status) for post in posts) == sorted(
+            [(vm_id(throttled), 429), *((vm_id(index), 202) for index in free)]
+        )
+        for message in await harness.waiting():
+            due = message.scheduled_enqueue_time_utc
+            assert due is not None
+            assert due >= asked_at + timedelta(seconds=RETRY_AFTER)
+        for queue in (REQUESTS, IN_PROGRESS):
+            counts = await harness.counts(queue)
+            assert (counts.active, counts.locked) == (0, 0)
+
+
+@pytest.mark.parametrize("answer", ["reset-after", "reset", 500, 503, 408])
+async def test_a_post_without_an_answer_begins_once(tmp_path: Path, answer: object) -> None:
+    """Whether the lost POST began something is asked of ARM, and what it began is followed."""
+    async with running(tmp_path, Plan([vm(0, seconds=1)])) as harness:
+        await harness.break_arm({"match": POST, "answer": answer, "count": 1})
+        await harness.ask([Request("r", vm_id(0))])
+        await harness.until_told(1)
+
+        (outcome,) = await harness.outcomes()
+        begun = [post for post in await harness.posts() if post.activity_id is not None]
+        assert outcome.type == "AssessmentCompleted"
+        assert [post.activity_id for post in begun] == [outcome.data["assessmentActivityId"]]
+        assert len(await harness.posts()) == (1 if answer == "reset-after" else 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (
+            403,
+            "AuthorizationFailed",
+            (
+                "Microsoft.Compute/locations/operations/read",
+                "/subscriptions/11111111-2222-4333-8444-555555555555",
+            ),
+        ),
+        (404, "NotFound", ("no longer knew the operation", "404 NotFound")),
+    ],
+)
+async def test_a_lost_operation_is_concluded_with_its_counts(
+    tmp_path: Path, status: int, code: str, told: tuple[str, ...]
+) -> None:
+    """The instance view gives the counts; the outcome says why the list is missing."""
+    async with running(tmp_path, Plan([vm(0, seconds=0.5)])) as harness:
+        await harness.break_arm({"match": POLL, "answer": {"status": status, "code": code}})
+        await harness.ask([Request("r", vm_id(0))])
+        await harness.until_told(1)
+
+        (outcome,) = await harness.outcomes()
+        known = (await harness.vms())[vm_id(0)]
+        assert outcome.type == "AssessmentCompleted"
+        assert [outcome.data["assessmentActivityId"]] == known["activityIds"]
+        for name in ("status", "criticalAndSecurityPatchCount", "otherPatchCount", "rebootPending"):
+            assert outcome.data[name] == known[name]
+        assert outcome.data["availablePatches"] is None
+        for words in told:
+            assert words in outcome.data["availablePatchesMissing"]
+
+
+async def test_requests_for_one_vm_at_the_same_time_share_its_assessment(tmp_path: Path) -> None:
+    """Six requests, one assessment, six outcomes that all tell of it."""
+    asked = [Request(f"r-{index}", vm_id(0)) for index in range(6)]
+    async with running(tmp_path, Plan([vm(0)], hosts=2, calls=4)) as harness:
+        await harness.ask(asked)
+        await harness.until_told(len(asked))
+
+        outcomes = await harness.outcomes()
+        begun = [post for post in await harness.posts() if post.activity_id is not None]
+        assert sorted(each.request_id for each in outcomes) == [each.request_id for each in asked]
+        assert len(begun) == 1
+        assert {each.data["assessmentActivityId"] for each in outcomes} == {begun[0].activity_id}
+
+
+async def until_waiting(harness: Harness, messages: int) -> None:
+    """Waits until so many messages are scheduled, and nothing else is under way."""
+
+    async def waiting() -> bool:
+        progress, requests = await harness.counts(IN_PROGRESS), await harness.counts(REQUESTS)
+        return (progress.scheduled, progress.locked, requests.left) == (messages, 0, 0)
+
+    await harness.until(waiting, f"{messages} scheduled messages and nothing else")
