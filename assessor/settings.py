@@ -161,6 +161,9 @@ class Settings(BaseModel):
     posture_table: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{2,62}$"), Field(alias="POSTURE_TABLE")
     ] = "vmposture"
+    scan_table: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{2,62}$"), Field(alias="SCAN_TABLE")
+    ] = "vmscans"
     posture_table_uri: Annotated[str | None, Field(alias="PostureStorage__tableServiceUri")] = None
     posture_client_id: Annotated[str | None, Field(alias="PostureStorage__clientId")] = None
     posture_connection_string: Annotated[str | None, Field(alias="PostureStorage", repr=False)] = (

@@ -33,7 +33,8 @@ from assessor.fleet_sdk import ComputeFleet
 from assessor.hold import Hold
 from assessor.posture import MemoryPosture, PostureStore
 from assessor.posture_tables import TablePosture
-from assessor.scan_store import MemoryScans
+from assessor.scan_store import MemoryScans, ScanStore
+from assessor.scan_tables import TableScans
 from assessor.settings import Settings
 from assessor.steps import Steps
 from assessor.storage import open_tables, table_storage
@@ -143,8 +144,9 @@ class Worker:
             ),
             deadline=timedelta(minutes=settings.deadline_minutes),
         )
+        postures, accounts = await self._stores(opening)
         alerts = Alerting(
-            store=await self._posture(opening),
+            store=postures,
             bus=bus,
             alerts_topic=settings.alerts_topic,
             clock=clock,
@@ -156,7 +158,7 @@ class Worker:
             bus=bus,
             alerts=alerts,
             scans=make_scans(
-                around, ComputeFleet(arm.client, settings.arm_cloud.endpoint), MemoryScans()
+                around, ComputeFleet(arm.client, settings.arm_cloud.endpoint), accounts
             ),
             telemetry=telemetry,
             clock=clock,
@@ -174,16 +176,20 @@ class Worker:
             schedule=make_schedule(around),
         )
 
-    async def _posture(self, opening: AsyncExitStack) -> PostureStore:
+    async def _stores(self, opening: AsyncExitStack) -> tuple[PostureStore, ScanStore]:
         storage = table_storage(self._settings)
         if storage is None:
             _LOG.warning(
-                "no storage is named: postures are kept in this process only, and an alert that "
-                "another worker fired will fire again"
+                "no storage is named: postures and scans are kept in this process only, so an "
+                "alert that another worker fired will fire again, and a scan that another worker "
+                "took part in ends as incomplete"
             )
-            return MemoryPosture()
+            return MemoryPosture(), MemoryScans()
         tables = await open_tables(storage, opening)
-        return TablePosture(tables.get_table_client(self._settings.posture_table))
+        return (
+            TablePosture(tables.get_table_client(self._settings.posture_table)),
+            TableScans(tables.get_table_client(self._settings.scan_table)),
+        )
 
     async def _service_bus_client(self, opening: AsyncExitStack) -> ServiceBusClient:
         settings = self._settings
