@@ -34,7 +34,17 @@ from assessor.telemetry import (
     Telemetry,
     current_traceparent,
 )
-from assessor.telemetry_attributes import ADOPTED, OUTCOME, REQUEST_ID, STATUS, VM_ID
+from assessor.telemetry_attributes import (
+    ADOPTED,
+    CRITICAL_COUNT,
+    ERROR_CODE,
+    OTHER_COUNT,
+    OUTCOME,
+    REBOOT_PENDING,
+    REQUEST_ID,
+    STATUS,
+    VM_ID,
+)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -235,6 +245,10 @@ class Assessor:
                         REQUEST_ID: outcome.request_id,
                         VM_ID: str(progress.request.vm),
                         ADOPTED: operation.adopted,
+                        ERROR_CODE: _failure(outcome),
+                        CRITICAL_COUNT: data.get("criticalAndSecurityPatchCount"),
+                        OTHER_COUNT: data.get("otherPatchCount"),
+                        REBOOT_PENDING: data.get("rebootPending"),
                     },
                 ),
             )

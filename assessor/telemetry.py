@@ -92,14 +92,14 @@ class Ending:
         failure: why it failed; None if it did not.
         reported_activity_id: what the result calls itself.
         request_traceparent: the trace context that the request came with.
-        attributes: more to say of it.
+        attributes: more to say of it; None where it is not known.
     """
 
     at: datetime
     failure: str | None = None
     reported_activity_id: str | None = None
     request_traceparent: str | None = None
-    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    attributes: Mapping[str, AttributeValue | None] = field(default_factory=dict)
 
 
 class AssessmentTrace:
@@ -145,7 +145,8 @@ class AssessmentTrace:
     def finish(self, begun_at: datetime, ending: Ending) -> None:
         """Emits the root span: the assessment from its begin to its end."""
         links = [*_remote_links(ending.request_traceparent)]
-        attributes = {**ending.attributes, ACTIVITY_ID: self.activity_id}
+        known = {name: value for name, value in ending.attributes.items() if value is not None}
+        attributes: dict[str, AttributeValue] = {**known, ACTIVITY_ID: self.activity_id}
         reported = ending.reported_activity_id
         if reported is not None and trace_id_of(reported) != self.root.trace_id:
             attributes[REPORTED_ACTIVITY_ID] = reported

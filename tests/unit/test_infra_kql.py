@@ -19,10 +19,6 @@ from tests.support.telemetry_rig import Rig
 _ROOT = Path(__file__).parents[2]
 _QUERIES = {path.stem: path.read_text() for path in sorted((_ROOT / "infra/kql").glob("*.kql"))}
 _each_query = pytest.mark.parametrize("name", _QUERIES)
-_NOT_YET = pytest.mark.xfail(
-    strict=True,
-    reason="the root span does not carry the patch counts, the reboot and the error's code yet",
-)
 
 _COLUMNS = {
     # https://learn.microsoft.com/azure/azure-monitor/reference/tables-category
@@ -126,11 +122,11 @@ def test_a_query_of_metrics_names_one_of_the_apps_and_its_dimensions(name: str) 
     "name",
     [
         "slowest",
-        pytest.param("failing", marks=_NOT_YET),
-        pytest.param("overdue", marks=_NOT_YET),
-        pytest.param("posture", marks=_NOT_YET),
-        pytest.param("reboots", marks=_NOT_YET),
-        pytest.param("trend", marks=_NOT_YET),
+        "failing",
+        "overdue",
+        "posture",
+        "reboots",
+        "trend",
     ],
 )
 def test_a_query_of_assessments_names_what_their_root_spans_have(name: str) -> None:
