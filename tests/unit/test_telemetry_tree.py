@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -131,7 +132,7 @@ class App:
         """Goes on with what `source` handed over last."""
         await self.assessor.take_on(from_body(source.bus.sent["in-progress"][-1].body))
 
-    async def assess(self, result: dict[str, object]) -> ReadableSpan:
+    async def assess(self, result: Mapping[str, object]) -> ReadableSpan:
         """Takes an assessment to its end within one invocation; returns its root span."""
         self.arm.reads, self.arm.begins = [RUNNING], [ACTIVITY]
         self.arm.looks = [OperationEnd(result, None, None)]
