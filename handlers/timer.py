@@ -27,7 +27,7 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
 
     @functions.function_name("scheduled_scan")
     @functions.timer_trigger(
-        arg_name="timer", schedule=str(settings.scan_schedule), use_monitor=True
+        arg_name="timer", schedule=settings.scan_schedule.text, use_monitor=True
     )
     @functions.retry(strategy="fixed_delay", max_retry_count="5", delay_interval="00:01:00")
     async def scheduled_scan(timer: func.TimerRequest) -> None:
