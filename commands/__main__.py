@@ -3,6 +3,7 @@
 import typer
 
 from commands.dead_letters import app as dead_letters
+from commands.posture import posture
 from commands.run import run
 from commands.send import send
 from commands.up import up
@@ -20,6 +21,7 @@ app.command()(run)
 app.command()(up)
 app.command()(send)
 app.command()(watch)
+app.command()(posture)
 app.add_typer(dead_letters, name="dead-letters")
 
 

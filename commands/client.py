@@ -23,7 +23,8 @@ IN_PROGRESS_QUEUE: Final = "assessments-in-progress"
 RESULTS_TOPIC: Final = "assessment-results"
 ALERTS_TOPIC: Final = "patch-alerts"
 _BATCH: Final = 50
-_WAIT_SECONDS: Final = 30.0
+_WAIT_SECONDS: Final = 1.0
+"""How long a receive waits: the SDK can lose a cancellation, so the loop looks by itself too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,7 @@ async def follow(
         for task in ended:
             task.result()
     finally:
+        enough.set()
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)

@@ -17,8 +17,15 @@ _SHOWN_MISSING = 20
 _STYLES = {"Completed": "green", "Failed": "red", "Skipped": "yellow", "Fired": "red"}
 
 
-def print_report(console: Console, ledger: Ledger, seconds: float) -> None:
-    """Prints what came, and in one last line whether it is all that had to come."""
+def print_report(console: Console, ledger: Ledger, seconds: float, dead_letters: int) -> None:
+    """Prints what came, and in one last line whether it is all that had to come.
+
+    Args:
+        console: Where to print.
+        ledger: The account of what came.
+        seconds: How long it took.
+        dead_letters: How many messages could not be handled.
+    """
     _print_outcomes(
         console,
         [OutcomeSummary.of(each) for each in ledger.outcomes if not is_rejection(each)],
@@ -26,6 +33,9 @@ def print_report(console: Console, ledger: Ledger, seconds: float) -> None:
     _print_alerts(console, [AlertSummary.of(each) for each in ledger.alerts])
     for rejected in filter(is_rejection, ledger.outcomes):
         _print_rejection(console, RejectionSummary.of(rejected))
+    console.print()
+    if dead_letters:
+        console.print(f"Messages that a function failed on for good: {dead_letters}; see the logs.")
     _print_end(console, ledger, seconds)
 
 
@@ -81,7 +91,6 @@ def _print_rejection(console: Console, rejection: RejectionSummary) -> None:
 
 
 def _print_end(console: Console, ledger: Ledger, seconds: float) -> None:
-    console.print()
     for what, several in (
         ("No outcome came", ledger.missing),
         ("More than one outcome came", ledger.repeated),

@@ -83,7 +83,7 @@ async def _run(options: CloudOptions, out: Path | None, give_up_after: float) ->
             console.print(f"Ready after {time.monotonic() - began:.1f} s.")
             demo = _Demo(console, cloud, file)
             await cloud.guard(demo.assess_fleet(give_up_after))
-    print_report(console, demo.ledger, demo.seconds)
+    print_report(console, demo.ledger, demo.seconds, demo.dead_letters)
     return ExitCode.DONE if demo.ledger.is_right else ExitCode.FAILED
 
 
@@ -93,6 +93,7 @@ class _Demo:
     def __init__(self, console: Console, cloud: LocalCloud, out: IO[str] | None) -> None:
         self.ledger = Ledger(())
         self.seconds = 0.0
+        self.dead_letters = 0
         self._console = console
         self._cloud = cloud
         self._out = out
@@ -145,6 +146,7 @@ class _Demo:
         with make_display(self._console) as display:
             while True:
                 waiting = await read_waiting(session, url)
+                self.dead_letters = waiting.dead
                 display.show(
                     Snapshot(
                         seconds=time.monotonic() - began,

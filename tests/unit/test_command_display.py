@@ -104,7 +104,7 @@ def test_the_bus_counts_as_quiet_only_when_nothing_is_on_its_way() -> None:
 def test_a_report_without_a_terminal_has_whole_trace_ids_and_no_control_codes() -> None:
     """Nothing is folded or cut."""
     console, printed = captured()
-    print_report(console, ledger_of(3), 4.2)
+    print_report(console, ledger_of(3), 4.2, 0)
     text = printed.getvalue()
     assert "00000000000040008000000000000002" in text
     assert ESCAPE not in text
@@ -116,7 +116,7 @@ def test_a_report_without_a_terminal_has_whole_trace_ids_and_no_control_codes() 
 def test_a_large_fleet_is_shown_in_part_and_counted_whole() -> None:
     """The first rows, how many more there are, and the counts by status."""
     console, printed = captured()
-    print_report(console, ledger_of(SHOWN_ROWS + 2), 1.0)
+    print_report(console, ledger_of(SHOWN_ROWS + 2), 1.0, 0)
     text = printed.getvalue()
     assert f"vm-{SHOWN_ROWS - 1:03d}" in text
     assert f"vm-{SHOWN_ROWS:03d}" not in text
@@ -127,13 +127,14 @@ def test_a_large_fleet_is_shown_in_part_and_counted_whole() -> None:
 def test_a_report_names_each_request_without_an_outcome() -> None:
     """So that one knows where to look."""
     console, printed = captured()
-    print_report(console, ledger_of(4, missing=2), 1.0)
+    print_report(console, ledger_of(4, missing=2), 1.0, 2)
     missing = [line for line in printed.getvalue().splitlines() if line.startswith("No outcome")]
     assert missing == [
         f"No outcome came: request r for {VM.lower()}/vm-002",
         f"No outcome came: request r for {VM.lower()}/vm-003",
     ]
     assert "this is not right" in printed.getvalue()
+    assert "failed on for good: 2; see the logs" in printed.getvalue()
 
 
 def test_markup_in_what_others_wrote_is_text() -> None:
@@ -143,5 +144,5 @@ def test_markup_in_what_others_wrote_is_text() -> None:
     essentials = {"alertRule": "[bold]Rule[/red]", "monitorCondition": "Fired"}
     body = {"type": "PatchAssessor.AlertFired", "data": {"essentials": essentials}}
     ledger.take(Arrival(ALERTS_TOPIC, "a", "r", None, None, None, {}, body))
-    print_report(console, ledger, 1.0)
+    print_report(console, ledger, 1.0, 0)
     assert "[bold]Rule[/red]" in printed.getvalue()

@@ -192,7 +192,7 @@ def test_the_sample_settings_name_every_setting_with_its_default() -> None:
     values = json.loads(SAMPLE.read_text("utf-8"))["Values"]
     names = {field.alias for field in Settings.model_fields.values()}
     assert names <= values.keys()
-    connection = values["ServiceBus"]
-    assert read_settings(values) == read_settings({"ServiceBus": connection})
+    connections = {name: values[name] for name in ("ServiceBus", "AzureWebJobsStorage")}
+    assert read_settings(values) == read_settings(connections)
     assert values["FUNCTIONS_WORKER_RUNTIME"] == "python"
     assert all(isinstance(value, str) for value in values.values())

@@ -1,0 +1,157 @@
+"""`dead-letters`, `send` and `watch` on a bus without the app."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
+
+from localcloud.servicebus.entities import load_entities
+from localcloud.servicebus.server import ServiceBus
+from tests.integration.commands_harness import ROOT, Ended, Place
+
+pytestmark = pytest.mark.integration
+
+QUEUE = "assessment-requests"
+BODY = b'{"vmId": "/subscriptions/s"}'
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A bus, a client of it, and the commands that go there."""
+
+    bus: ServiceBus
+    client: ServiceBusClient
+    place: Place
+
+    async def run(self, *arguments: str) -> Ended:
+        """Runs a command against the bus."""
+        return await self.place.run(*arguments, "--connection-string", self.bus.connection_string)
+
+    async def bury(self, *message_ids: str) -> None:
+        """Makes dead letters of messages with a body and properties."""
+        async with (
+            self.client.get_queue_sender(QUEUE) as sender,
+            self.client.get_queue_receiver(QUEUE) as receiver,
+        ):
+            for message_id in message_ids:
+                await sender.send_messages(
+                    ServiceBusMessage(
+                        BODY,
+                        message_id=message_id,
+                        correlation_id="c-1",
+                        content_type="application/json",
+                        subject="s",
+                        application_properties={"traceparent": "00-a-b-01", "attempt": 3},
+                    )
+                )
+                (message,) = await receiver.receive_messages(max_wait_time=30)
+                await receiver.dead_letter_message(message, "NotGood", "It is\nnot good.")
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Messages and dead letters in the queue."""
+        counts = self.bus.counts()[QUEUE]
+        return counts.active, counts.dead_letter
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """A bus with the app's entities, and without the app."""
+    async with _bench(tmp_path) as bench:
+        yield bench
+
+
+@asynccontextmanager
+async def _bench(directory: Path) -> AsyncIterator[Bench]:
+    entities = load_entities(ROOT / "infra" / "servicebus.json")
+    async with (
+        ServiceBus.start(entities) as bus,
+        ServiceBusClient.from_connection_string(bus.connection_string) as client,
+    ):
+        yield Bench(bus, client, Place(directory))
+
+
+async def test_dead_letters_are_listed_and_shown_and_stay_where_they_are(bench: Bench) -> None:
+    """One line each; the body only by `show`."""
+    empty = await bench.run("dead-letters", "list")
+    assert (empty.code, empty.out) == (0, "No dead letters.\n"), empty
+    await bench.bury("m-1", "m-2")
+
+    listed = await bench.run("dead-letters", "list")
+    lines = listed.out.splitlines()
+    assert len(lines) == 2, listed
+    assert lines[0].startswith(f"{QUEUE}  m-1  sent ")
+    assert lines[0].endswith("NotGood: It is not good.")
+    as_json = await bench.run("dead-letters", "list", "--json", "--entity", QUEUE)
+    assert [json.loads(line)["messageId"] for line in as_json.out.splitlines()] == ["m-1", "m-2"]
+
+    shown = await bench.run("dead-letters", "show", "m-2")
+    assert BODY.decode() in shown.out
+    assert "attempt: 3" in shown.out
+    assert bench.counts == (0, 2)
+    unknown = await bench.run("dead-letters", "show", "m-3")
+    assert unknown.code == 1
+    assert "has the ID m-3" in unknown.err
+
+
+async def test_a_resubmitted_message_is_the_same_but_for_what_made_it_dead(bench: Bench) -> None:
+    """The one that was named goes back to its queue; the other stays."""
+    await bench.bury("m-1", "m-2")
+    sent = await bench.run("dead-letters", "resubmit", "m-2", "--new-id")
+    assert sent.code == 0, sent
+    assert bench.counts == (1, 1)
+    async with bench.client.get_queue_receiver(QUEUE) as receiver:
+        (message,) = await receiver.receive_messages(max_wait_time=30)
+        await receiver.complete_message(message)
+    assert sent.out == f"m-2 is sent again as {message.message_id}.\n"
+    assert b"".join(message.body) == BODY
+    assert message.application_properties == {b"traceparent": b"00-a-b-01", b"attempt": 3}
+    assert (message.correlation_id, message.content_type, message.subject) == (
+        "c-1",
+        "application/json",
+        "s",
+    )
+
+
+async def test_nothing_is_resubmitted_into_duplicate_detection(bench: Bench) -> None:
+    """A copy with the same ID would vanish within the window: nothing is sent, nothing lost."""
+    await bench.bury("m-1", "m-2")
+    refused = await bench.run("dead-letters", "resubmit", "--all")
+    assert refused.code == 1
+    assert "--new-id" in refused.err
+    assert bench.counts == (0, 2)
+    sent = await bench.run("dead-letters", "resubmit", "--all", "--new-id")
+    assert sent.code == 0, sent
+    assert bench.counts == (2, 0)
+
+
+async def test_watching_takes_what_it_shows_and_no_more(bench: Bench) -> None:
+    """With a count, what comes after it stays for the next one."""
+    async with bench.client.get_topic_sender("assessment-results") as sender:
+        for number in range(3):
+            body = json.dumps({"type": f"PatchAssessor.Test{number}"})
+            await sender.send_messages(ServiceBusMessage(body, message_id=f"m-{number}"))
+    watched = await bench.run("watch", "--count", "2", "--json", "--for", "60")
+    assert watched.code == 0, watched
+    assert [json.loads(line)["messageId"] for line in watched.out.splitlines()] == ["m-0", "m-1"]
+    left = bench.bus.counts()["assessment-results/Subscriptions/all"]
+    assert left.active + left.locked == 1
+    rest = await bench.run("watch", "--count", "2", "--for", "3")
+    assert rest.code == 1, "one is less than two"
+    assert len(rest.out.splitlines()) == 1
+
+
+async def test_several_vms_make_one_message(bench: Bench) -> None:
+    """With the ID that is printed."""
+    sent = await bench.run("send", "/subscriptions/a", "/subscriptions/b")
+    assert sent.code == 0, sent
+    async with bench.client.get_queue_receiver(QUEUE) as receiver:
+        (message,) = await receiver.receive_messages(max_wait_time=30)
+        await receiver.complete_message(message)
+    assert message.message_id == sent.out.strip()
+    assert json.loads(b"".join(message.body)) == {"vmIds": ["/subscriptions/a", "/subscriptions/b"]}

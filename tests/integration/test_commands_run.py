@@ -1,0 +1,112 @@
+"""`run`, as a user starts it: the whole demo, and every way in which it can end."""
+
+import asyncio
+import json
+import os
+import pty
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.integration.commands_harness import BOUND_SECONDS, Place, eventually
+
+pytestmark = pytest.mark.integration
+
+ESCAPE = "\x1b"
+FEW = ("run", "--vms", "4", "--time-scale", "300")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A directory of the test's own."""
+    return Place(tmp_path)
+
+
+async def test_each_request_has_its_one_outcome_and_nothing_is_left_running(place: Place) -> None:
+    """Exit code 0, every message in the file, no control codes, no process."""
+    ended = await place.run(*FEW, "--out", "out.jsonl")
+    assert ended.code == 0, ended
+    assert place.processes() == {}
+    assert ESCAPE not in ended.out
+    assert "each request has its one outcome" in ended.out
+    assert "Rejected message" in ended.out
+
+    lines = (place.directory / "out.jsonl").read_text("utf-8").splitlines()
+    messages = [json.loads(line) for line in lines]
+    outcomes = [each for each in messages if each["topic"] == "assessment-results"]
+    vms = Counter(each["body"]["data"].get("vmId", "none") for each in outcomes)
+    assert set(vms.values()) == {1}
+    assert len(outcomes) == 4 + 2 + 1 + 1, "the fleet, two recorded VMs, one missing, one rejected"
+    assert {each["topic"] for each in messages} == {"assessment-results", "patch-alerts"}
+    begun = [each for each in outcomes if each["body"]["data"].get("assessmentActivityId")]
+    for each in begun:
+        activity_id = each["body"]["data"]["assessmentActivityId"].replace("-", "")
+        assert each["applicationProperties"]["traceparent"].split("-")[1] == activity_id
+        assert activity_id in ended.out
+    assert begun
+
+
+async def test_ctrl_c_on_a_terminal_stops_everything(place: Place) -> None:
+    """Exit code 130, while assessments are under way."""
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        # A shell's foreground job: a session of its own, whose terminal is the one given.
+        "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+        "os.execv(sys.executable, [sys.executable, '-m', 'commands', *sys.argv[1:]])",
+        *("run", "--vms", "4", "--time-scale", "1"),
+        cwd=place.directory,
+        env={**place.environment, "TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = bytearray()
+    asyncio.get_running_loop().add_reader(ours, lambda: shown.extend(_read(ours)))
+    try:
+        await eventually(lambda: b"held by a function" in shown, shown.decode)
+        assert ESCAPE.encode() in shown, "a terminal gets a display that changes"
+        os.write(ours, b"\x03")
+        async with asyncio.timeout(BOUND_SECONDS):
+            assert await process.wait() == 130, shown.decode()
+        assert place.processes() == {}
+        assert b"Traceback" not in shown
+    finally:
+        asyncio.get_running_loop().remove_reader(ours)
+        os.close(ours)
+        if process.returncode is None:
+            process.kill()
+
+
+async def test_what_does_not_come_in_time_is_named(place: Place) -> None:
+    """Exit code 1; assessments in real time take longer than a second."""
+    ended = await place.run("run", "--vms", "0", "--time-scale", "1", "--give-up-after", "1")
+    assert ended.code == 1, ended
+    assert ended.out.count("No outcome came: request ") >= 1
+    assert place.processes() == {}
+
+
+async def test_a_part_that_dies_ends_the_demo_with_its_last_words(place: Place) -> None:
+    """Exit code 1, and the path of its log."""
+    running = await place.start("run", "--vms", "0", "--time-scale", "1")
+    await running.printed("Sent ")
+    (arm,) = (pid for pid, line in place.processes().items() if "localcloud.arm" in line)
+    os.kill(arm, signal.SIGKILL)
+    ended = await running.end()
+    assert ended.code == 1, ended
+    assert "The arm ended unexpectedly, killed by SIGKILL." in ended.err
+    assert "arm.log" in ended.err
+    assert place.processes() == {}
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # Linux says so when the other side of a terminal is gone
+        asyncio.get_running_loop().remove_reader(descriptor)
+        return b""

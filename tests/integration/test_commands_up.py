@@ -1,0 +1,73 @@
+"""`up`, and its clients `send` and `watch`: how people try things out."""
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.integration.commands_harness import Place, up
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A directory of the test's own."""
+    return Place(tmp_path)
+
+
+async def test_what_is_sent_to_a_running_cloud_is_answered_on_its_topics(place: Place) -> None:
+    """From `up` to Ctrl-C: send finds the cloud, watch shows the answer, nothing is left."""
+    file = place.directory / ".localcloud" / "up.json"
+    async with up(place, "--vms", "3", "--time-scale", "300") as cloud:
+        told = await cloud.printed("make dead-letters")
+        vm_id = next(line.strip() for line in told.splitlines() if "/virtualMachines/" in line)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, "it has a secret in it"
+
+        second = await place.run("up")
+        assert second.code == 1
+        assert "runs here already" in second.err
+
+        sent = await place.run("send", vm_id, "--request-id", "r-1", "--reason", "a test")
+        assert sent.code == 0, sent
+        answer = await place.run(
+            "watch", "--json", "--count", "1", "--alerts-subscription", "all", "--for", "60"
+        )
+        assert answer.code == 0, answer
+        message = json.loads(answer.out.splitlines()[0])
+        assert message["correlationId"] == "r-1"
+        assert message["body"]["data"]["request"]["reason"] == "a test"
+
+        rejected = await place.run("send", "--file", "-", stdin=b"not JSON")
+        assert rejected.code == 0, rejected
+        line = await place.run(
+            "watch", "--results-subscription", "rejected", "--count", "1", "--for", "60"
+        )
+        assert f"Rejected, NotUnderstood, {rejected.out.strip()}" in line.out, line
+
+        cloud.process.send_signal(signal.SIGINT)
+        ended = await cloud.end()
+        assert ended.code == 130, ended
+        assert place.processes() == {}
+    assert not file.exists()
+    after = await place.run("send", vm_id)
+    assert after.code == 1
+    assert "No local cloud is running here" in after.err
+
+
+async def test_nothing_outlives_a_killed_cloud_and_its_file_counts_for_nothing(
+    place: Place,
+) -> None:
+    """Even SIGKILL takes every part along."""
+    async with up(place, "--vms", "0") as cloud:
+        await cloud.printed("make dead-letters")
+        os.kill(cloud.process.pid, signal.SIGKILL)
+        await cloud.process.wait()
+        await place.empty()
+    assert (place.directory / ".localcloud" / "up.json").exists()
+    after = await place.run("watch", "--for", "1")
+    assert after.code == 1
+    assert "No local cloud is running here" in after.err
