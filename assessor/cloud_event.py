@@ -25,6 +25,20 @@ from pydantic_core import from_json
 CONTENT_TYPE: Final = "application/cloudevents+json"
 SOURCE: Final = "urn:patch-assessor"
 """`source` of every event that this app makes."""
+DATA_SCHEMAS: Final[Mapping[str, str]] = {
+    f"PatchAssessor.{event}": f"urn:patch-assessor:data:{schema}:{version}"
+    for event, schema, version in (
+        ("AssessmentCompleted", "assessment-completed", 1),
+        ("AssessmentFailed", "assessment-failed", 1),
+        ("AssessmentSkipped", "assessment-skipped", 1),
+        ("RequestRejected", "request-rejected", 1),
+        ("ScanCompleted", "scan-completed", 1),
+        ("AlertFired", "alert", 1),
+        ("AlertResolved", "alert", 1),
+    )
+}
+"""`dataschema` of each type of event: the `$id` of its data in schemas/, whose README says when the
+version changes."""
 
 
 class CloudEventError(ValueError):
@@ -107,7 +121,10 @@ def _has_specversion(body: bytes) -> bool:
 def structured(
     *, event_type: str, event_id: str, subject: str | None, time: datetime, data: dict[str, Any]
 ) -> bytes:
-    """Returns the event in structured JSON mode, in UTF-8; its content type is CONTENT_TYPE."""
+    """Returns the event in structured JSON mode, in UTF-8; its content type is CONTENT_TYPE.
+
+    Types that DATA_SCHEMAS names carry their `dataschema`.
+    """
     attributes: dict[str, Any] = {
         "type": event_type,
         "id": event_id,
@@ -117,4 +134,6 @@ def structured(
     }
     if subject is not None:
         attributes["subject"] = subject
+    if event_type in DATA_SCHEMAS:
+        attributes["dataschema"] = DATA_SCHEMAS[event_type]
     return JSONFormat().write(CloudEvent(attributes, data))

@@ -167,7 +167,8 @@ def conclude(
     about = _request_fields(request) | _vm_fields(request.vm, vm)
     match conclusion:
         case Finished(result=result):
-            data = about | _result_fields(result) | _ending(conclusion)
+            # `about` once more: a field that ARM adds must not take the place of one of ours
+            data = about | _result_fields(result) | about | _ending(conclusion)
             if conclusion.patches_missing is not None:
                 data["availablePatchesMissing"] = conclusion.patches_missing
             kind = OutcomeType.FAILED if _is_failed(result) else OutcomeType.COMPLETED

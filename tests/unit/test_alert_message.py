@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator, FormatChecker
-from referencing import Registry, Resource
 
 from assessor.alert import Alert, Posture
 from assessor.alert_message import alert_message, describe
@@ -19,8 +16,8 @@ from assessor.outcome import Outcome
 from assessor.removal import retired
 from tests.support.assessments import FIRST_DAY, completed, days, finding, patch
 from tests.support.builders import REFERENCE_RESULT, VM_ID, recorded_result
+from tests.support.schemas import SCHEMAS, validator
 
-SCHEMAS = Path(__file__).parents[2] / "schemas"
 EXAMPLES = ("alert-fired", "alert-grew", "alert-resolved")
 
 AZURE_MONITORS_SAMPLE = {
@@ -57,17 +54,6 @@ AZURE_MONITORS_SAMPLE = {
     },
 }
 """The sample payload of learn.microsoft.com, "Common alert schema"."""
-
-
-def validator(name: str) -> Draft202012Validator:
-    """Returns a validator for one of the schemas, which may refer to the others."""
-    schemas = [json.loads(path.read_text()) for path in SCHEMAS.glob("alert*.schema.json")]
-    registry: Registry[Any] = Registry().with_resources(
-        (schema["$id"], Resource.from_contents(schema)) for schema in schemas
-    )
-    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema, registry=registry, format_checker=FormatChecker())
 
 
 ALERT = validator("alert")
