@@ -1,0 +1,314 @@
+"""A world for scans: a fleet in pages, a bus, and accounts, on a clock that jumps.
+
+The scans' own code is the app's; what is simulated is what ARM, Service Bus and storage do. An
+effect is anything that one of them sees, and a worker can die right before and right after each.
+"""
+
+import asyncio
+import heapq
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any
+
+from assessor.arm_answer import ArmError
+from assessor.fleet import ListedVm, Page
+from assessor.hold import Hold
+from assessor.message import OutgoingMessage
+from assessor.outcome import Finished, conclude
+from assessor.progress import Progress
+from assessor.request import IncomingMessage, Rejection, ScanRequest, parse_request
+from assessor.resource_id import Scope, VirtualMachineId
+from assessor.scan_event import SCAN_COMPLETED
+from assessor.scan_expansion import Expander
+from assessor.scan_progress import ScanProgress, read_in_progress
+from assessor.scan_store import Concluded, MemoryScans, ScanState, Tally
+from assessor.scan_watch import Watcher
+from assessor.scans import Scans
+from tests.support.fakes import FakeClock
+
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+REQUESTS, IN_PROGRESS, RESULTS = "requests", "in-progress", "results"
+LOCK_SECONDS = 60.0
+ASSESSMENT_SECONDS = 660.0
+
+
+class Died(BaseException):
+    """The worker is gone: nothing that it would have done after this happens."""
+
+
+@dataclass
+class Mortality:
+    """Lets the worker die once, at one of the pauses that it passes."""
+
+    at: int | None = None
+    passed: int = 0
+
+    def pause(self) -> None:
+        """Is a place to die."""
+        self.passed += 1
+        if self.passed == self.at:
+            raise Died
+
+
+def vms(number: int, regions: Sequence[str] = ("eastus",)) -> list[ListedVm]:
+    """Returns that many VMs, in the regions by turns; each third one is stopped."""
+    return [
+        ListedVm(
+            VirtualMachineId(SUBSCRIPTION, f"group-{index % 2}", f"vm-{index}"),
+            location=regions[index % len(regions)],
+            tags={"environment": "prod" if index % 2 else "test"},
+            power_state="deallocated" if index % 3 == 2 else "running",
+        )
+        for index in range(number)
+    ]
+
+
+@dataclass
+class FakeFleet:
+    """ARM's lists, in pages that are found by number, and the errors that come before them."""
+
+    listed: list[ListedVm]
+    page_size: int
+    mortality: Mortality = field(default_factory=Mortality)
+    errors: dict[int, list[ArmError]] = field(default_factory=dict)
+    calls: int = 0
+
+    async def page(self, scope: Scope, link: str | None) -> Page:
+        """Shows a page without power states."""
+        page = self._page(scope, link)
+        return replace(page, vms=tuple(replace(vm, power_state=None) for vm in page.vms))
+
+    async def power_page(self, scope: Scope, link: str | None) -> Page:
+        """Shows a page without tags and regions."""
+        page = self._page(scope, link)
+        return replace(page, vms=tuple(replace(vm, tags={}, location=None) for vm in page.vms))
+
+    def _page(self, scope: Scope, link: str | None) -> Page:
+        self.mortality.pause()
+        number = int(link or 0)
+        self.calls += 1
+        if self.errors.get(number):
+            raise self.errors[number].pop(0)
+        mine = self._in(scope)
+        start, end = number * self.page_size, (number + 1) * self.page_size
+        return Page(tuple(mine[start:end]), str(number + 1) if end < len(mine) else None)
+
+    def _in(self, scope: Scope) -> list[ListedVm]:
+        if scope.resource_group is None:
+            return self.listed
+        return [vm for vm in self.listed if scope.contains(vm.id)]
+
+
+@dataclass
+class MortalScans(MemoryScans):
+    """The accounts of a storage that survives workers."""
+
+    mortality: Mortality
+
+    def __post_init__(self) -> None:
+        """Starts empty."""
+        super().__init__()
+
+    async def open(self, scan_id: str, started_at: datetime) -> ScanState:
+        """Remembers a scan."""
+        self.mortality.pause()
+        state = await super().open(scan_id, started_at)
+        self.mortality.pause()
+        return state
+
+    async def expect(self, scan_id: str, vms: Sequence[VirtualMachineId]) -> None:
+        """Dies in the middle of them too."""
+        self.mortality.pause()
+        await super().expect(scan_id, vms[: len(vms) // 2])
+        self.mortality.pause()
+        await super().expect(scan_id, vms)
+        self.mortality.pause()
+
+    async def record(self, scan_id: str, vm_id: VirtualMachineId, outcome: Concluded) -> None:
+        """Remembers an outcome."""
+        self.mortality.pause()
+        await super().record(scan_id, vm_id, outcome)
+        self.mortality.pause()
+
+    async def tally(self, scan_id: str) -> Tally:
+        """Counts."""
+        self.mortality.pause()
+        return await super().tally(scan_id)
+
+    async def sum_up(self, scan_id: str) -> None:
+        """Forgets."""
+        self.mortality.pause()
+        await super().sum_up(scan_id)
+        self.mortality.pause()
+
+
+@dataclass(order=True)
+class Queued:
+    """A message that waits in one of the queues."""
+
+    due: datetime
+    order: int
+    entity: str = field(compare=False)
+    message: OutgoingMessage = field(compare=False)
+    enqueued_at: datetime = field(compare=False)
+
+
+class ScanWorld:
+    """Everything around the scans, and the workers that run them."""
+
+    def __init__(
+        self,
+        listed: list[ListedVm],
+        *,
+        page_size: int = 2,
+        hold_seconds: float = 0.0,
+        pace: int = 180,
+        dies_at: int | None = None,
+        assesses: bool = True,
+    ) -> None:
+        """Starts with that fleet, and with nothing asked.
+
+        Args:
+            listed: the fleet.
+            page_size: VMs on a page.
+            hold_seconds: 0 hands over after each page.
+            pace: SCAN_PACE_PER_MINUTE.
+            dies_at: the pause at which a worker dies; None: none does.
+            assesses: whether requests for VMs are delivered; else they are only kept.
+        """
+        self.clock = FakeClock()
+        self.mortality = Mortality(dies_at)
+        self.fleet = FakeFleet(listed, page_size, self.mortality)
+        self.store = MortalScans(self.mortality)
+        self.requested: dict[str, OutgoingMessage] = {}
+        self.results: dict[str, OutgoingMessage] = {}
+        self.results_of_vm: Mapping[str, Mapping[str, Any]] = {}
+        self.lost: set[str] = set()
+        self.largest_transfer = 0
+        self.largest_hand_over = 0
+        self.deaths = 0
+        self._queue: list[Queued] = []
+        self._assesses = assesses
+        self._seen: set[str] = set()
+        self._order = count()
+        self._hold_seconds = hold_seconds
+        self._pace = pace
+        self._worker = self._new_worker()
+
+    async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+        """Takes messages in two transfers, without duplicates; a worker can die in between."""
+        self.mortality.pause()
+        self.largest_transfer = max(self.largest_transfer, len(messages))
+        half = len(messages) // 2
+        for position, message in enumerate(messages):
+            if position == half:
+                self.mortality.pause()
+            if f"{entity}/{message.message_id}" not in self._seen:
+                self._seen.add(f"{entity}/{message.message_id}")
+                self._keep(entity, message)
+        self.mortality.pause()
+
+    def ask(self, message_id: str = "m-1", **fields: object) -> None:
+        """Puts a request into the queue."""
+        body = {"scope": f"/subscriptions/{SUBSCRIPTION}", "requestId": "r-1", **fields}
+        message = OutgoingMessage(json.dumps(body).encode(), message_id, "r-1", "application/json")
+        now = self.clock.now()
+        heapq.heappush(self._queue, Queued(now, next(self._order), REQUESTS, message, now))
+
+    async def run(self) -> None:
+        """Delivers messages until none is left; what a dead worker held comes back."""
+        while self._queue:
+            queued = heapq.heappop(self._queue)
+            self.clock.advance(max(0.0, (queued.due - self.clock.now()).total_seconds()))
+            try:
+                await self._deliver(queued)
+            except Died:
+                self.deaths += 1
+                self._worker = self._new_worker()
+                again = self.clock.now() + timedelta(seconds=LOCK_SECONDS)
+                heapq.heappush(self._queue, replace(queued, due=again))
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """Returns the outcomes of VMs."""
+        return [each for each in self._events() if each["type"] != SCAN_COMPLETED]
+
+    def sums(self) -> list[dict[str, Any]]:
+        """Returns the data of the events that sum scans up."""
+        return [each["data"] for each in self._events() if each["type"] == SCAN_COMPLETED]
+
+    def _events(self) -> list[dict[str, Any]]:
+        return [json.loads(each.body) for each in self.results.values()]
+
+    def _new_worker(self) -> Scans:
+        deadline = timedelta(minutes=120)
+        return Scans(
+            expander=Expander(
+                fleet=self.fleet,
+                bus=self,
+                store=self.store,
+                clock=self.clock,
+                random=Random(1),
+                new_hold=lambda: Hold(self._hold_seconds, lambda: 0.0, asyncio.Event()),
+                requests_queue=REQUESTS,
+                pace_per_minute=self._pace,
+                deadline=deadline,
+            ),
+            watcher=Watcher(
+                store=self.store,
+                bus=self,
+                clock=self.clock,
+                random=Random(1),
+                results_topic=RESULTS,
+                deadline=deadline,
+            ),
+            store=self.store,
+            bus=self,
+            clock=self.clock,
+            in_progress_queue=IN_PROGRESS,
+        )
+
+    async def _deliver(self, queued: Queued) -> None:
+        message = queued.message
+        if queued.entity == IN_PROGRESS:
+            await self._worker.go_on(_scan(read_in_progress(message.body)))
+            return
+        incoming = IncomingMessage(
+            message.body, message.message_id, message.content_type, {}, queued.enqueued_at
+        )
+        match parse_request(incoming, ()):
+            case ScanRequest() as scan:
+                await self._worker.begin(scan)
+            case Rejection() as rejection:
+                raise AssertionError(rejection.errors)
+            case (request,):
+                if request.vm.key in self.lost:
+                    return
+                result = {"status": "Succeeded", **self.results_of_vm.get(request.vm.name, {})}
+                at = queued.due + timedelta(seconds=ASSESSMENT_SECONDS)
+                outcome = conclude(request, None, Finished(result, at, ASSESSMENT_SECONDS))
+                body = json.dumps({"type": outcome.type.value, "data": outcome.data}).encode()
+                told = OutgoingMessage(body, outcome.id, outcome.request_id, "application/json")
+                await self.send(RESULTS, [told])
+                await self._worker.record(request, outcome)
+
+    def _keep(self, entity: str, message: OutgoingMessage) -> None:
+        if entity == RESULTS:
+            self.results[message.message_id] = message
+            return
+        if entity == REQUESTS:
+            self.requested[message.message_id] = message
+            if not self._assesses:
+                return
+        if entity == IN_PROGRESS:
+            self.largest_hand_over = max(self.largest_hand_over, len(message.body))
+        due = message.enqueue_at or self.clock.now()
+        heapq.heappush(self._queue, Queued(due, next(self._order), entity, message, due))
+
+
+def _scan(progress: Progress | ScanProgress) -> ScanProgress:
+    assert not isinstance(progress, Progress)
+    return progress
