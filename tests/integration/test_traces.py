@@ -1,0 +1,296 @@
+"""Traces as a collector in another process gets them from the whole app on the local cloud."""
+
+import asyncio
+import json
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+from azure.servicebus import ServiceBusMessage
+
+from assessor.telemetry import root_span_id, trace_id_of
+from assessor.telemetry_setup import FLUSH_SECONDS
+from commands.tree import render_tree
+from localcloud.otlp import Span, read_spans
+from localcloud.processes import PartOptions, start_part
+from tests.support.cloud_harness import (
+    IN_PROGRESS,
+    REQUESTS,
+    Harness,
+    Plan,
+    Published,
+    Request,
+    running,
+    vm,
+    vm_id,
+)
+
+pytestmark = pytest.mark.integration
+
+NEVER_MS: Final = "600000"
+SOON_MS: Final = "100"
+SLACK_SECONDS: Final = 15.0
+"""What a host takes to settle and to end its worker besides, on a slow machine."""
+ACTIVITY_ID: Final = "azure.vm.assessment_activity_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """A collector process, and reading it."""
+
+    endpoint: str
+    http: aiohttp.ClientSession
+
+    def settings(self, every_ms: str, **more: str) -> dict[str, str]:
+        """Returns the app settings that send telemetry here, each so many milliseconds."""
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint,
+            "OTEL_BSP_SCHEDULE_DELAY": every_ms,
+            "OTEL_BLRP_SCHEDULE_DELAY": every_ms,
+            "OTEL_METRIC_EXPORT_INTERVAL": every_ms,
+            **more,
+        }
+
+    async def spans(self, trace_id: str = "") -> list[Span]:
+        """Returns the spans of a trace."""
+        return await read_spans(self.http, self.endpoint, trace_id)
+
+    async def show(self, what: str) -> list[dict[str, Any]]:
+        """Returns all log records or metrics."""
+        async with self.http.get(f"{self.endpoint}/{what}") as response:
+            shown: list[dict[str, Any]] = await response.json()
+            return shown
+
+    async def until_finished(self, harness: Harness, activity_id: str) -> list[Span]:
+        """Waits for an assessment's root span; returns all of its trace."""
+
+        async def is_there() -> bool:
+            return any(each.name == "assess_patches" for each in await self.spans(activity_id))
+
+        await harness.until(is_there, "the root span is at the collector")
+        return await self.spans(activity_id)
+
+
+@pytest.fixture
+async def collector(tmp_path: Path) -> AsyncIterator[Collector]:
+    """A collector in a process of its own."""
+    part = await start_part(
+        PartOptions(
+            name="collector",
+            module="localcloud.otlp",
+            arguments=("--exit-with-parent",),
+            environment={"PATH": os.environ["PATH"]},
+            log=tmp_path / "collector.log",
+        )
+    )
+    async with aiohttp.ClientSession() as http:
+        yield Collector(str(part.ready["endpoint"]), http)
+    await part.stop()
+
+
+def roots(spans: Sequence[Span]) -> list[Span]:
+    return [span for span in spans if not span.parent_id]
+
+
+def orphans(spans: Sequence[Span]) -> list[Span]:
+    known = {span.span_id for span in spans}
+    return [span for span in spans if span.parent_id and span.parent_id not in known]
+
+
+def processes(spans: Sequence[Span]) -> set[object]:
+    return {span.resource["process.pid"] for span in spans}
+
+
+def named(spans: Sequence[Span], name: str) -> list[Span]:
+    return [span for span in spans if span.name == name]
+
+
+async def only_outcome(harness: Harness) -> Published:
+    (outcome,) = await harness.outcomes()
+    return outcome
+
+
+async def test_two_workers_and_three_invocations_make_one_tree(
+    tmp_path: Path, collector: Collector
+) -> None:
+    """Nothing is exported before a worker goes: all that the tree has was flushed at its end."""
+    settings = collector.settings(NEVER_MS, ASSESS_HOLD_SECONDS="0")
+    plan = Plan([vm(0, seconds=3)], settings=settings)
+    async with running(tmp_path, plan) as harness:
+        (first,) = harness.cloud.hosts
+        await harness.ask([Request("r-1", vm_id(0))])
+
+        async def handed_over() -> bool:
+            return (await harness.counts(IN_PROGRESS)).total >= 1
+
+        await harness.until(handed_over, "the first invocation hands over")
+        await harness.cloud.stop_host(first)
+        second = await harness.cloud.add_host()
+        await harness.until_told(1)
+        await harness.cloud.stop_host(second)
+        outcome = await only_outcome(harness)
+    activity_id = str(outcome.data["assessmentActivityId"])
+
+    spans = await collector.spans(activity_id)
+
+    (root,) = roots(spans)
+    assert root.name == "assess_patches"
+    assert root.span_id == root_span_id(activity_id, "r-1")
+    assert orphans(spans) == []
+    assert len(processes(spans)) == 2
+    invocations = named(spans, "follow") + named(spans, f"process {IN_PROGRESS}")
+    assert len(invocations) >= 3
+    assert len(named(spans, "wait")) == len(invocations) - 1
+    assert len(named(spans, f"send {IN_PROGRESS}")) == len(invocations) - 1
+    assert all(root.start <= span.start for span in spans)
+    # The last invocation ends right after it has emitted the root.
+    assert all(span.end <= root.end for span in spans if span.kind != "CONSUMER")
+    assert {span.attributes[ACTIVITY_ID] for span in spans} == {activity_id}
+    tree = render_tree(spans)
+    assert len(tree.splitlines()) == len(spans) + 1
+    assert "POST virtualMachines/assessPatches (202" in tree
+
+
+async def test_a_worker_that_dies_in_the_middle_leaves_one_tree(
+    tmp_path: Path, collector: Collector
+) -> None:
+    """Its heir adopts the operation and finds the root's ID again."""
+    settings = collector.settings(SOON_MS, ASSESS_HOLD_SECONDS="20")
+    plan = Plan([vm(0, seconds=6)], settings=settings)
+    async with running(tmp_path, plan) as harness:
+        (host,) = harness.cloud.hosts
+        await harness.ask([Request("r-1", vm_id(0))])
+
+        async def polls_told() -> bool:
+            return len(named(await collector.spans(), "GET locations/operations")) >= 2
+
+        await harness.until(polls_told, "two polls are at the collector")
+        pid = (await harness.host_status(host))["workerPid"]
+        assert await harness.kill_worker(host)
+        await harness.until_told(1)
+        outcome = await only_outcome(harness)
+        activity_id = str(outcome.data["assessmentActivityId"])
+        spans = await collector.until_finished(harness, activity_id)
+
+    (root,) = roots(spans)
+    assert root.span_id == root_span_id(activity_id, "r-1")
+    assert root.attributes["assessment.adopted"] is True
+    assert root.resource["process.pid"] != pid
+    assert processes(spans) == {pid, root.resource["process.pid"]}
+    (heirs,) = named(spans, "follow")
+    assert heirs.parent_id == root.span_id
+    # What the dead worker had in hand never ended; what it had done hangs beneath that.
+    assert len({span.parent_id for span in orphans(spans)}) == 1
+    assert {span.resource["process.pid"] for span in orphans(spans)} == {pid}
+
+
+async def test_a_throttle_and_a_rejection_are_found_from_both_sides(
+    tmp_path: Path, collector: Collector
+) -> None:
+    """In the trace of the message while there is no activity ID, linked once there is one."""
+    theirs, rejected = (uuid.uuid4().hex for _ in range(2))
+    plan = Plan([vm(0, seconds=2)], settings=collector.settings(SOON_MS))
+    async with running(tmp_path, plan) as harness:
+        throttle = {"status": 429, "retryAfter": 1}
+        await harness.break_arm({"match": {"operation": "assess"}, "answer": throttle, "count": 1})
+        await harness.send(
+            REQUESTS,
+            [
+                asking({"vmId": vm_id(0), "requestId": "r-1"}, theirs),
+                asking({"vmId": "nonsense", "requestId": "r-2"}, rejected),
+            ],
+        )
+        await harness.until_told(2)
+        told = {each.request_id: each for each in await harness.outcomes()}
+        activity_id = str(told["r-1"].data["assessmentActivityId"])
+        spans = await collector.until_finished(harness, activity_id)
+        before = await collector.spans(theirs)
+        refused = await collector.spans(rejected)
+
+        async def counted() -> bool:
+            return {"assessor.arm.throttles", "assessor.operation.duration"} <= {
+                str(each["name"]) for each in await collector.show("metrics")
+            }
+
+        await harness.until(counted, "the throttle and the duration are at the collector")
+        metrics = await collector.show("metrics")
+        logs = await collector.show("logs")
+
+    assert told["r-2"].type == "RequestRejected"
+    posts = named(before, "POST virtualMachines/assessPatches")
+    assert [each.attributes["http.response.status_code"] for each in posts] == [429]
+    assert posts[0].is_error
+    assert len(named(before, f"process {REQUESTS}")) == 1
+    (waiting,) = named(before, "wait")
+    assert waiting.end - waiting.start >= 1_000_000_000
+    (process,) = named(before, f"process {IN_PROGRESS}")
+    (root,) = roots(spans)
+    (follow,) = named(spans, "follow")
+    assert (root.trace_id, root.span_id) in links_of(process)
+    assert (process.trace_id, process.span_id) in links_of(follow)
+    assert theirs in {trace_id for trace_id, _ in links_of(root)}
+    assert {span.name for span in refused} == {f"process {REQUESTS}", "send assessment-results"}
+    (throttled,) = (each for each in metrics if each["name"] == "assessor.arm.throttles")
+    assert throttled["value"] == 1
+    (duration,) = (each for each in metrics if each["name"] == "assessor.operation.duration")
+    assert duration["exemplar_trace_ids"] == [f"{trace_id_of(activity_id):032x}"]
+    mine = [each for each in logs if each["attributes"].get(ACTIVITY_ID) == activity_id]
+    assert {each["trace_id"] for each in mine} == {f"{trace_id_of(activity_id):032x}"}
+    assert "nonsense" not in json.dumps([*logs, *metrics])
+
+
+async def test_a_dead_collector_slows_nothing_down(tmp_path: Path) -> None:
+    """It takes connections and never answers; the outcomes come, and the worker goes."""
+    async with silent_server() as endpoint:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_BSP_SCHEDULE_DELAY": SOON_MS,
+        }
+        vms = [vm(index, seconds=1) for index in range(4)]
+        async with running(tmp_path, Plan(vms, settings=settings)) as harness:
+            await harness.ask([Request(f"r-{index}", vm_id(index)) for index in range(4)])
+            await harness.until_told(4)
+            (host,) = harness.cloud.hosts
+            began = time.monotonic()
+            await harness.cloud.stop_host(host)
+            ending = time.monotonic() - began
+
+    assert ending < FLUSH_SECONDS + SLACK_SECONDS
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[str]:
+    """Runs a server that reads nothing and says nothing."""
+    closing = asyncio.Event()
+
+    async def keep_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await closing.wait()
+        writer.close()
+
+    server = await asyncio.start_server(keep_silent, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        closing.set()
+        server.close()
+        await server.wait_closed()
+
+
+def asking(body: Mapping[str, object], trace_id: str) -> ServiceBusMessage:
+    """Returns a request with a trace context of its own."""
+    return ServiceBusMessage(
+        json.dumps(body),
+        message_id=str(body["requestId"]),
+        application_properties={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"},
+    )
+
+
+def links_of(span: Span) -> set[tuple[str, str]]:
+    return {(link.trace_id, link.span_id) for link in span.links}
