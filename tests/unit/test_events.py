@@ -1,0 +1,337 @@
+"""What follows from Event Grid's events, in either schema, through the worker's own decoding."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.functions import eventgrid
+from azure.functions.meta import Datum
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assessor.fleet_decisions import Assess, decide
+from assessor.fleet_event import RULES, Event, without_personal_data
+from assessor.fleet_events import FleetEvents
+from assessor.request import AssessmentRequest, IncomingMessage, ScanRequest, parse_request
+from assessor.resource_id import Scope, VirtualMachineId
+from handlers.events import decoded
+from tests.support.builders import (
+    OTHER_SUBSCRIPTION,
+    SUBSCRIPTION,
+    VM_ID,
+    json_values,
+)
+from tests.support.event_grid import (
+    EVENT_TIME,
+    as_cloud_event,
+    deleted,
+    maintained,
+    notified,
+    recorded,
+    requested,
+    started,
+    written,
+)
+from tests.support.fakes import FakeBus, FakeClock
+
+SETTLE = timedelta(minutes=5)
+CHANGES = [written, started, notified]
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Retired:
+    """Keeps what it is told to retire."""
+
+    vms: list[tuple[VirtualMachineId, datetime]] = field(default_factory=list)
+
+    async def retire(
+        self, vm_id: VirtualMachineId, at: datetime, request_id: str, traceparent: str | None = None
+    ) -> None:
+        """Keeps the VM."""
+        del request_id, traceparent
+        self.vms.append((vm_id, at))
+
+
+@dataclass
+class Counted:
+    """Keeps what it is told to count."""
+
+    events: list[tuple[str, str]] = field(default_factory=list)
+
+    def event(self, name: str, became: str) -> None:
+        """Keeps the event's name."""
+        self.events.append((name, became))
+
+
+class App:
+    """Events' way through the app, between fakes."""
+
+    def __init__(self, allowed: tuple[Scope, ...] = ()) -> None:
+        self.bus = FakeBus()
+        self.retired = Retired()
+        self.counted = Counted()
+        self._events = FleetEvents(
+            bus=self.bus,
+            alerts=self.retired,
+            metrics=self.counted,
+            clock=FakeClock(),
+            requests_queue="requests",
+            results_topic="results",
+            settle=SETTLE,
+            allowed_scopes=allowed,
+        )
+
+    async def take(self, *events: Json) -> None:
+        """Has the events delivered."""
+        for event in events:
+            await self._events.take(_decoded(event))
+
+    def requests(self) -> list[AssessmentRequest | ScanRequest]:
+        """Returns what was asked for, as the requests queue's own reader understands it."""
+        found: list[AssessmentRequest | ScanRequest] = []
+        for message in self.bus.sent.get("requests", []):
+            enqueued_at = message.enqueue_at or FakeClock().now()
+            incoming = IncomingMessage(
+                message.body, message.message_id, message.content_type, {}, enqueued_at
+            )
+            parsed = parse_request(incoming, ())
+            assert isinstance(parsed, tuple | ScanRequest), parsed
+            found += parsed if isinstance(parsed, tuple) else [parsed]
+        return found
+
+    def rejections(self) -> list[Json]:
+        """Returns the data of the rejections that went out."""
+        return [json.loads(each.body)["data"] for each in self.bus.sent.get("results", [])]
+
+
+def _decoded(event: Json) -> Event:
+    datum = Datum(json.dumps(event), "json")
+    return decoded(eventgrid.EventGridEventInConverter.decode(datum, trigger_metadata=None))
+
+
+def _twins(*makers: Callable[[], Json]) -> list[Json]:
+    return [shape(make()) for make in makers for shape in (dict, as_cloud_event)]
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+@pytest.mark.parametrize("event", _twins(*CHANGES))
+async def test_a_changed_vm_is_assessed_once_it_has_settled(event: Json) -> None:
+    """Written, started or notified of, in either schema."""
+    app = App()
+    await app.take(event)
+
+    (message,) = app.bus.sent["requests"]
+    (request,) = app.requests()
+    assert isinstance(request, AssessmentRequest)
+    assert request.vm == VM_ID
+    assert request.requested_by == "event-grid"
+    assert message.enqueue_at is not None
+    changed = _at(event.get("eventTime") or event["time"])
+    assert changed + SETTLE <= message.enqueue_at <= changed + 1.5 * SETTLE
+    assert request.fresh_since is not None
+    assert changed < request.fresh_since < message.enqueue_at
+
+
+async def test_many_events_of_one_change_become_one_request() -> None:
+    """ARM tells a change in several events; each may be delivered twice, in either schema."""
+    app = App()
+    burst = [
+        written(time=f"2026-01-05T11:57:{second}Z", event_id=f"e-{second}")
+        for second in range(30, 50)
+    ]
+    await app.take(*burst, *map(as_cloud_event, burst), written(str(VM_ID).upper()))
+    assert len(app.requests()) == 1
+
+
+@given(st.integers(0, 10**6), st.integers(0, 149))
+def test_events_on_both_sides_of_a_slot_need_one_assessment(offset: int, apart: int) -> None:
+    """Two events of one change make two requests at most: the first's assessment answers both."""
+    first_at = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=offset)
+    second_at = first_at + timedelta(seconds=apart)
+    first, second = (_assessment(at) for at in (first_at, second_at))
+    if first.message_id != second.message_id:
+        assert second.fresh_since < first.due
+        assert second.fresh_since > second_at
+
+
+def _assessment(at: datetime) -> Assess:
+    event = _decoded(written(time=at.isoformat()))
+    (decision,) = decide(event, now=FakeClock().now(), settle=SETTLE, allowed=())
+    assert isinstance(decision, Assess)
+    return decision
+
+
+async def test_a_later_change_is_assessed_again() -> None:
+    """An hour later is another change."""
+    app = App()
+    await app.take(written(), written(time="2026-01-05T10:57:30Z"))
+    assert len(app.requests()) == 2
+
+
+async def test_no_event_is_from_the_future() -> None:
+    """A publisher's clock that is ahead does not put the assessment off."""
+    app = App()
+    await app.take(written(time="2027-01-01T00:00:00Z"))
+    (message,) = app.bus.sent["requests"]
+    assert message.enqueue_at is not None
+    assert message.enqueue_at <= FakeClock().now() + 1.5 * SETTLE
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *_twins(deleted),
+        notified() | {"eventType": "Microsoft.ResourceNotifications.Resources.Deleted"},
+    ],
+)
+async def test_a_deleted_vm_is_retired(event: Json) -> None:
+    """Nothing is asked of ARM."""
+    app = App()
+    await app.take(event)
+    assert app.retired.vms == [(VM_ID, _at(EVENT_TIME))]
+    assert app.requests() == []
+
+
+@pytest.mark.parametrize("shape", [dict, as_cloud_event])
+async def test_the_end_of_maintenance_scans_each_subscription(
+    shape: Callable[[Json], Json],
+) -> None:
+    """Once, however often the event is delivered; it names no VMs."""
+    app = App()
+    event = shape(maintained(SUBSCRIPTION, OTHER_SUBSCRIPTION, SUBSCRIPTION))
+    await app.take(event, event)
+    scans = app.requests()
+    assert all(isinstance(each, ScanRequest) for each in scans)
+    assert {each.scope for each in scans if isinstance(each, ScanRequest)} == {
+        Scope(SUBSCRIPTION),
+        Scope(OTHER_SUBSCRIPTION),
+    }
+    assert len(scans) == 2
+
+
+async def test_maintenance_beyond_the_allowed_scopes_scans_what_is_allowed() -> None:
+    """The groups of a subscription that are allowed, and nothing of another subscription."""
+    app = App((Scope(SUBSCRIPTION, "group"),))
+    await app.take(maintained(SUBSCRIPTION, OTHER_SUBSCRIPTION))
+    (scan,) = app.requests()
+    assert isinstance(scan, ScanRequest)
+    assert scan.scope == Scope(SUBSCRIPTION, "group")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"vmId": str(VM_ID)}, {"scope": f"/subscriptions/{SUBSCRIPTION}", "requestId": "mine"}],
+)
+@pytest.mark.parametrize("shape", [dict, as_cloud_event])
+async def test_a_custom_event_carries_a_request(shape: Callable[[Json], Json], data: Json) -> None:
+    """Of any form; its delivery twice is one request."""
+    app = App()
+    event = shape(requested(data))
+    await app.take(event, event)
+    (request,) = app.requests()
+    assert request.request_id == data.get("requestId", _decoded(event).key)
+
+
+@pytest.mark.parametrize("event", _twins(*CHANGES, deleted))
+async def test_vms_beyond_the_allowed_scopes_are_ignored(event: Json) -> None:
+    """An event subscription may be wider than what the app may assess."""
+    app = App((Scope(OTHER_SUBSCRIPTION),))
+    await app.take(event)
+    assert (app.requests(), app.rejections(), app.retired.vms) == ([], [], [])
+    assert [became for _, became in app.counted.events] == ["ignore"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(
+            shape(recorded(name))
+            for name in ("ResourceWriteSuccess", "ResourceActionSuccess", "ARN_CreatedOrUpdated")
+            for shape in (dict, as_cloud_event)
+        ),
+        written() | {"eventType": "Microsoft.Resources.ResourceWriteFailure"},
+        maintained() | {"eventType": "Microsoft.Maintenance.PreMaintenanceEvent"},
+        requested(None) | {"eventType": "Contoso.Something"},
+    ],
+)
+async def test_every_other_event_is_ignored_and_counted(event: Json) -> None:
+    """By its type and operation; other resources' events are other events."""
+    app = App()
+    await app.take(event)
+    assert (app.requests(), app.rejections(), app.retired.vms) == ([], [], [])
+    ((name, became),) = app.counted.events
+    assert became == "ignore"
+    assert name.startswith(event.get("eventType") or event["type"])
+
+
+async def test_what_the_app_does_itself_is_ignored() -> None:
+    """An assessment is an action on a VM too: it must not lead to the next one."""
+    app = App()
+    event = started()
+    event["data"]["operationName"] = "Microsoft.Compute/virtualMachines/assessPatches/action"
+    await app.take(event)
+    assert app.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [
+        (written("/subscriptions/x"), ["subject"]),
+        (notified("nonsense"), ["data.resourceInfo.id"]),
+        (maintained(), ["data.resourceSubscriptionIds"]),
+        (maintained("x", SUBSCRIPTION), ["data.resourceSubscriptionIds[0]"]),
+        (requested("text"), ["data"]),
+        ({k: v for k, v in written().items() if k not in {"id", "eventTime"}}, ["id", "time"]),
+    ],
+)
+async def test_malformed_events_are_rejected_kept_and_explained(
+    event: Json, fields: list[str]
+) -> None:
+    """As messages are: the whole event but who did it, and all that is wrong with it."""
+    app = App()
+    await app.take(event, event)
+    (data,) = app.rejections()
+    assert data["reason"] == "NotUnderstood"
+    assert [each["field"] for each in data["errors"]] == fields
+    kept = json.loads(data["body"])
+    assert kept["type"] == event["eventType"]
+    assert kept["data"] == without_personal_data(event["data"])
+
+
+@pytest.mark.parametrize("shape", [dict, as_cloud_event])
+@pytest.mark.parametrize("vm", [str(VM_ID), "malformed"])
+async def test_claims_are_dropped_at_the_door(
+    shape: Callable[[Json], Json], vm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are in nothing that is sent, kept or logged, whether the event is good or not."""
+    app = App()
+    event = written(vm)
+    event["data"]["claims"] = {"name": "secret-name", "ipaddr": "secret-address"}
+    event["data"]["authorization"]["evidence"] = {"principalId": "secret-principal"}
+    event["data"]["httpRequest"] = {"clientIpAddress": "secret-address"}
+    await app.take(shape(event))
+    sent = b"".join(each.body for messages in app.bus.sent.values() for each in messages)
+    assert sent
+    assert b"secret" not in sent
+    assert "secret" not in caplog.text
+
+
+@given(json_values())
+def test_no_claims_are_left_anywhere(value: object) -> None:
+    """At any depth, by a name in any case; all else stays as it is."""
+    cleaned = without_personal_data({"Claims": value, "kept": [{"claims": value}, value]})
+    assert cleaned == {"kept": [{}, without_personal_data(value)]}
+
+
+def test_the_table_names_each_event_once() -> None:
+    """No two lines about the same event."""
+    keys = [(rule.type.lower(), (rule.about or "").lower()) for rule in RULES]
+    assert len(set(keys)) == len(keys)

@@ -1,0 +1,164 @@
+"""The scheduled scan: what one occurrence asks for, however late or often the timer fires."""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import azure.functions as func
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assessor.fleet_ncrontab import Ncrontab
+from assessor.fleet_schedule import FleetSchedule
+from assessor.resource_id import Scope
+from assessor.settings import Settings, SettingsError, read_settings
+from assessor.worker import Worker
+from handlers import timer
+from tests.support.builders import OTHER_SUBSCRIPTION, SUBSCRIPTION, VM_ID
+from tests.support.fakes import FakeBus, FakeClock
+
+NIGHTLY = Ncrontab("0 0 2 * * *")
+AT_TWO = datetime(2026, 1, 5, 2, tzinfo=UTC)
+NO_WORKER = cast(Worker, None)
+"""What a function that is only looked at works with."""
+SCOPES = (Scope(SUBSCRIPTION), Scope(OTHER_SUBSCRIPTION, "group"))
+
+
+def _schedule(bus: FakeBus, now: datetime, scopes: tuple[Scope, ...] = SCOPES) -> FleetSchedule:
+    return FleetSchedule(
+        bus=bus,
+        clock=FakeClock(now),
+        requests_queue="requests",
+        schedule=NIGHTLY,
+        scopes=scopes,
+        tags={"env": "prod"},
+    )
+
+
+async def test_an_occurrence_asks_for_each_scope() -> None:
+    """One request for each, independent of the others, with the tags."""
+    bus = FakeBus()
+    await _schedule(bus, AT_TWO).fire()
+    bodies = [json.loads(each.body) for each in bus.sent["requests"]]
+    assert [each["scope"] for each in bodies] == [str(scope) for scope in SCOPES]
+    assert all(each["tags"] == {"env": "prod"} for each in bodies)
+    assert len({each["requestId"] for each in bodies}) == 2
+
+
+@pytest.mark.parametrize(
+    "late", [timedelta(), timedelta(milliseconds=-800), timedelta(hours=3), timedelta(hours=23)]
+)
+async def test_a_late_or_doubled_firing_sends_nothing_twice(late: timedelta) -> None:
+    """In time, a little early by another host's clock, or hours later: it is one occurrence."""
+    bus = FakeBus()
+    await _schedule(bus, AT_TWO).fire()
+    await _schedule(bus, AT_TWO + late).fire()
+    assert len(bus.sent["requests"]) == len(SCOPES)
+
+
+async def test_the_next_occurrence_scans_again() -> None:
+    """A day later."""
+    bus = FakeBus()
+    await _schedule(bus, AT_TWO).fire()
+    await _schedule(bus, AT_TWO + timedelta(days=1)).fire()
+    assert len(bus.sent["requests"]) == 2 * len(SCOPES)
+
+
+async def test_without_scopes_nothing_is_sent() -> None:
+    """An empty SCAN_SCOPES means no scheduled scan."""
+    bus = FakeBus()
+    await _schedule(bus, AT_TWO, ()).fire()
+    assert bus.sent == {}
+
+
+def _settings(**environment: str) -> Settings:
+    return read_settings({"ServiceBus__fullyQualifiedNamespace": "x.example", **environment})
+
+
+@pytest.mark.parametrize("scopes", ["", f"/subscriptions/{SUBSCRIPTION}"])
+def test_an_empty_scan_scopes_is_said_once(scopes: str, caplog: pytest.LogCaptureFixture) -> None:
+    """When the app is loaded, not at each firing."""
+    settings = _settings(SCAN_SCOPES=scopes)
+    with caplog.at_level(logging.INFO, "handlers.timer"):
+        timer.blueprint(NO_WORKER, settings)
+    assert len(caplog.messages) == (0 if scopes else 1)
+
+
+def test_the_trigger_has_the_settings_schedule() -> None:
+    """As text, so that a setting that is not set has its default."""
+    app = func.FunctionApp()
+    app.register_functions(timer.blueprint(NO_WORKER, _settings()))
+    (function,) = app.get_functions()
+    binding = json.loads(json.dumps(function.get_trigger().get_dict_repr(), default=str))
+    assert binding["schedule"] == "0 0 2 * * *"
+
+
+def test_the_settings_say_when_and_what() -> None:
+    """With the contract's default for when."""
+    assert _settings().scan_schedule.text == "0 0 2 * * *"
+    assert _settings().scan_scopes == ()
+    settings = _settings(
+        SCAN_SCHEDULE="0 */30 * * * Mon-Fri",
+        SCAN_SCOPES=f"/subscriptions/{SUBSCRIPTION}, /subscriptions/{OTHER_SUBSCRIPTION}/",
+        SCAN_TAGS="env=prod, owner = a=b",
+    )
+    assert settings.scan_schedule.text == "0 */30 * * * Mon-Fri"
+    assert settings.scan_scopes == (Scope(SUBSCRIPTION), Scope(OTHER_SUBSCRIPTION))
+    assert settings.scan_tags == {"env": "prod", "owner": "a=b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SCAN_SCHEDULE", "0 2 * * *"),
+        ("SCAN_SCHEDULE", "@daily"),
+        ("SCAN_SCHEDULE", "0 0 25 * * *"),
+        ("SCAN_SCHEDULE", "0 0 0 30 2 *"),
+        ("SCAN_SCHEDULE", "0 0 2 * * 5#2"),
+        ("SCAN_SCOPES", "prod"),
+        (
+            "SCAN_SCOPES",
+            str(VM_ID),
+        ),
+        ("SCAN_TAGS", "prod"),
+        ("SCAN_TAGS", "=prod"),
+        ("EVENT_SETTLE_SECONDS", "0"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, text: str) -> None:
+    """With what it must be, and what it is."""
+    with pytest.raises(SettingsError) as refused:
+        _settings(**{name: text})
+    assert refused.value.name == name
+    assert refused.value.value == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0 0 2 * * *", "2026-01-06T02:00:00"),
+        ("*/10 * * * * *", "2026-01-05T12:00:10"),
+        ("0 30 9 * Jan Mon", "2026-01-12T09:30:00"),
+        ("0 0 0 13 * 5", "2026-02-13T00:00:00"),  # a Friday the 13th: both fields have to match
+        ("5,10 0-2 12 * * 0", "2026-01-11T12:00:05"),
+    ],
+)
+def test_schedules_are_read_as_functions_reads_them(text: str, expected: str) -> None:
+    """Seconds first, and both kinds of days at once; 5 January 2026 is a Monday."""
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    assert Ncrontab(text).next(noon) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+
+
+@given(
+    st.sampled_from(["0 0 2 * * *", "*/7 * * * * *", "30 15 */6 1 * *", "0 0 0 * * Mon-Fri"]),
+    st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds UTC
+)
+def test_the_last_occurrence_is_the_one_before_the_next(text: str, now: datetime) -> None:
+    """At any moment: nothing lies between them."""
+    schedule = Ncrontab(text)
+    last, following = schedule.last(now), schedule.next(now)
+    assert last <= now < following
+    assert schedule.next(last) == following
+    assert schedule.last(last) == last
