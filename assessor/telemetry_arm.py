@@ -1,8 +1,8 @@
 """Calls to ARM as spans and metrics: a policy in the SDK's pipeline sees each call and its answer.
 
-The SDK's own tracing stays off. It would put the begin into the wrong trace, for the activity ID is
-known only from its answer, and it records whole URLs; an operation's URL may carry a signature.
-This policy records the route, never the URL, and no header but those that it names.
+The SDK's own tracing stays off: it would put the begin into the wrong trace, for the activity ID is
+known only from its answer; docs/observability.md has the comparison. This policy records the route,
+never the URL, and no header but those that it names.
 """
 
 import asyncio
