@@ -210,7 +210,7 @@ class LocalCloud:
     async def _start_arm(self) -> None:
         options = self.options
         self._arm = await self._start(
-            "arm",
+            "ARM",
             "localcloud.arm",
             f"--seed={options.seed}",
             f"--time-scale={options.time_scale:g}",
@@ -232,7 +232,7 @@ class LocalCloud:
                 module=module,
                 arguments=(*arguments, "--exit-with-parent"),
                 environment={**_inherited(), **(environment or {})},
-                log=self.options.logs / f"{name.replace(' ', '-')}.log",
+                log=self.options.logs / f"{name.lower().replace(' ', '-')}.log",
                 stop_seconds=stop_seconds,
             )
         )

@@ -99,7 +99,7 @@ async def test_a_part_that_dies_ends_the_demo_with_its_last_words(place: Place) 
     os.kill(arm, signal.SIGKILL)
     ended = await running.end()
     assert ended.code == 1, ended
-    assert "The arm ended unexpectedly, killed by SIGKILL." in ended.err
+    assert "The ARM ended unexpectedly, killed by SIGKILL." in ended.err
     assert "arm.log" in ended.err
     assert place.processes() == {}
 
