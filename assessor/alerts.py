@@ -74,9 +74,8 @@ def transition(previous: Posture | None, finding: Finding, reminder: timedelta) 
     if _is_stale(before, finding):
         return Transition((), before)
     assessment = finding.assessment
-    listed = finding.listed()
     growth = before.told.growth(
-        assessment.critical_and_security_count, listed, whole=assessment.is_whole
+        assessment.critical_and_security_count, finding.listed, whole=assessment.is_whole
     )
     alerts = tuple(
         _alert(rule, change, before, finding, growth)
@@ -126,7 +125,7 @@ def _situation(
 def _holds(rule: Rule, finding: Finding) -> bool | None:
     match rule:
         case Rule.PATCHES:
-            count, listed = finding.assessment.critical_and_security_count, finding.listed()
+            count, listed = finding.assessment.critical_and_security_count, finding.listed
             if listed or (count is not None and count > 0):
                 return True
             return None if listed is None and count is None else False
@@ -171,7 +170,7 @@ def _with_patches(alert: Alert, finding: Finding, growth: Growth) -> Alert:
     """Returns the alert with the patches that count, then those nobody can tell whether they do."""
     if finding.patches is None:
         return alert
-    listed: Mapping[str, Patch] = finding.listed() or {}
+    listed: Mapping[str, Patch] = finding.listed or {}
     odd = [
         each
         for each in finding.patches

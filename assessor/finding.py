@@ -53,6 +53,7 @@ class Finding:
         request_id: the request that the assessment was for.
         assessment: its numbers.
         patches: the list of patches as ARM sent it; None where there is none.
+        listed: the critical and security ones of them by digest; None where there is no list.
         location: the VM's region.
         os_type: `Windows` or `Linux`.
     """
@@ -61,14 +62,9 @@ class Finding:
     request_id: str
     assessment: Assessment
     patches: tuple[Patch, ...] | None = None
+    listed: Mapping[str, Patch] | None = None
     location: str | None = None
     os_type: str | None = None
-
-    def listed(self) -> Mapping[str, Patch] | None:
-        """Returns the critical and security patches by digest; None where there is no list."""
-        if self.patches is None:
-            return None
-        return {digest(each): each for each in self.patches if is_critical_or_security(each)}
 
 
 def finding_of(outcome: Outcome) -> Finding | None:
@@ -96,6 +92,11 @@ def finding_of(outcome: Outcome) -> Finding | None:
             reboot_pending=_flag(data.get("rebootPending")),
         ),
         patches=None if patches is None else tuple(patches),
+        listed=(
+            None
+            if patches is None
+            else {digest(each): each for each in patches if is_critical_or_security(each)}
+        ),
         location=_text(about.get("location")),
         os_type=_text(about.get("osType")),
     )

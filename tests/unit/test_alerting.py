@@ -146,7 +146,7 @@ def assert_what_holds_is_open(world: World, sequence: Sequence[Day]) -> None:
         assert believed == {}
         return
     newest = next(each for each in found if each.assessment == known)
-    has_patches = bool(known.critical_and_security_count or newest.listed())
+    has_patches = bool(known.critical_and_security_count or newest.listed)
     tells_patches = newest.patches is not None or known.critical_and_security_count is not None
     for rule, holds, told in (
         (Rule.PATCHES, has_patches, tells_patches),
