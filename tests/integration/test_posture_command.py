@@ -79,6 +79,50 @@ async def test_the_fleet_is_read_without_those_that_are_gone() -> None:
         assert [vm.vm_id for vm in only] == [str(elsewhere)]
 
 
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("Retired eq false and OpenAlerts gt 0", [VM_ID.name]),
+        (
+            "Retired eq false and PatchesAlertFiredAt lt datetime'2026-01-06T00:00:00Z'",
+            [VM_ID.name],
+        ),
+        ("Retired eq false and PatchesAlertFiredAt lt datetime'2026-01-01T00:00:00Z'", []),
+        (
+            f"PartitionKey eq '{VM_ID.subscription_id}' and Retired eq false and Assessed eq false",
+            ["off"],
+        ),
+        (
+            (
+                f"PartitionKey eq '{VM_ID.subscription_id}'"
+                " and RowKey ge 'group|' and RowKey lt 'group}'"
+            ),
+            ["gone", "off"],
+        ),
+        ("Retired eq true and RetiredAt lt datetime'2027-01-01T00:00:00Z'", ["gone"]),
+    ],
+)
+async def test_the_documented_queries_find_what_they_say(query: str, names: list[str]) -> None:
+    """Those of docs/alerts.md; a group whose name begins like another one's is not among them."""
+    named = {
+        name: VirtualMachineId(VM_ID.subscription_id, group, name)
+        for name, group in (("off", "group"), ("gone", "Group"), ("other", "group-2"))
+    }
+    async with (
+        run_azurite() as azurite,
+        TableClient.from_connection_string(azurite.connection_string, "vmposture") as table,
+    ):
+        await tell(
+            table,
+            completed(0, "abc", count=3, reboot=True),
+            of(named["off"], skipped(0)),
+            of(named["other"], completed(0)),
+            *(of(named["gone"], each) for each in (completed(0, "a"), *_not_found())),
+        )
+        found = [row["VmId"].split("/")[-1] async for row in table.query_entities(query)]
+    assert found == names
+
+
 async def test_the_command_prints_what_is_in_the_table() -> None:
     """Named by the settings that the app has; one JSON object for each VM, or tables."""
     async with (
