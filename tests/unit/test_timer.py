@@ -91,8 +91,9 @@ def test_the_trigger_has_the_settings_schedule() -> None:
     app = func.FunctionApp()
     app.register_functions(timer.blueprint(NO_WORKER, _settings()))
     (function,) = app.get_functions()
-    binding = json.loads(json.dumps(function.get_trigger().get_dict_repr(), default=str))
-    assert binding["schedule"] == "0 0 2 * * *"
+    trigger = function.get_trigger()
+    assert trigger is not None
+    assert trigger.get_dict_repr()["schedule"] == "0 0 2 * * *"
 
 
 def test_the_settings_say_when_and_what() -> None:
