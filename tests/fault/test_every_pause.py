@@ -33,6 +33,7 @@ from assessor.telemetry import AssessmentIdGenerator, Telemetry
 from assessor.throttle import ThrottleGate
 from assessor.virtual_machine import PatchSummary, VirtualMachine
 from tests.support.fakes import FakeClock, FakeScans
+from tests.support.schemas import assert_published
 
 pytestmark = pytest.mark.fault
 
@@ -114,6 +115,7 @@ class World:
         """Takes messages, without duplicates."""
         self.mortality.pause()
         for message in messages:
+            assert_published(message)
             if f"{entity}/{message.message_id}" not in self.seen:
                 self.seen.add(f"{entity}/{message.message_id}")
                 self._keep(entity, message)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.commands_harness import BOUND_SECONDS, Place, eventually
+from tests.support.schemas import assert_event
 
 pytestmark = pytest.mark.integration
 
@@ -36,6 +37,8 @@ async def test_each_request_has_its_one_outcome_and_nothing_is_left_running(plac
 
     lines = (place.directory / "out.jsonl").read_text("utf-8").splitlines()
     messages = [json.loads(line) for line in lines]
+    for each in messages:
+        assert_event(each["body"])
     outcomes = [each for each in messages if each["topic"] == "assessment-results"]
     vms = Counter(each["body"]["data"].get("vmId", "none") for each in outcomes)
     assert set(vms.values()) == {1}

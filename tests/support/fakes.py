@@ -14,6 +14,7 @@ from assessor.request import AssessmentRequest, ScanRequest
 from assessor.resource_id import VirtualMachineId
 from assessor.scan_progress import ScanProgress
 from assessor.virtual_machine import VirtualMachine
+from tests.support.schemas import assert_published
 
 T = TypeVar("T")
 
@@ -104,6 +105,7 @@ class FakeBus:
         if self.refuse(entity):
             raise PublishError(entity, "refused by the test")
         for message in messages:
+            assert_published(message)
             self.effects.append(f"send {entity}")
             kept = self.sent.setdefault(entity, [])
             if all(message.message_id != each.message_id for each in kept):

@@ -6,8 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from azure.servicebus import ServiceBusReceivedMessage
 from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
+
+from assessor.cloud_event import CONTENT_TYPE
+from assessor.message import OutgoingMessage
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
 EVENT_SCHEMAS: Final[Mapping[str, str]] = {
@@ -60,18 +64,35 @@ def assert_event(event: Mapping[str, Any]) -> None:
     validator(EVENT_SCHEMAS[event["type"]]).validate(event)
 
 
-def assert_published(
-    body: bytes,
-    *,
-    message_id: str | None,
-    correlation_id: str | None,
-    subject: str | None,
-    properties: Mapping[str, object],
-) -> None:
-    """The message is one event of the contract, and its properties say what its body says."""
-    event = json.loads(body)
+def assert_published(message: OutgoingMessage) -> None:
+    """An event of the app is one of the contract, and its properties say what its body says.
+
+    Messages to the app itself, from one invocation to the next, are nobody else's business.
+    """
+    if message.content_type == CONTENT_TYPE:
+        event = json.loads(message.body)
+        assert_event(event)
+        assert event["id"] == message.message_id
+        assert event.get("subject") == message.subject
+        assert event["type"] == message.application_properties["type"]
+        assert message.application_properties["requestId"] == message.correlation_id
+
+
+def assert_received(message: ServiceBusReceivedMessage) -> dict[str, Any]:
+    """Returns the event of a message from a topic, once it is as the contract says."""
+    event: dict[str, Any] = json.loads(b"".join(message.body))
+    properties = {
+        name.decode() if isinstance(name, bytes) else name: value
+        for name, value in (message.application_properties or {}).items()
+    }
+    assert message.content_type == CONTENT_TYPE
     assert_event(event)
-    assert event["id"] == message_id
-    assert event.get("subject") == subject
-    assert properties["type"] == event["type"]
-    assert properties["requestId"] == correlation_id
+    assert event["id"] == message.message_id
+    assert event.get("subject") == message.subject
+    assert event["type"] == _text(properties["type"])
+    assert _text(properties["requestId"]) == message.correlation_id
+    return event
+
+
+def _text(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value
