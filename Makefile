@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
+INFRA  := $(VENV)/infra
 
-.PHONY: run up send watch dead-letters test check format lock clean
+.PHONY: run up send watch dead-letters test check check-infra format lock clean
 .DEFAULT_GOAL := run
 
 $(READY): requirements-dev.txt requirements-worker.txt
@@ -39,6 +40,15 @@ check: $(READY)  ## types, lint, format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check-infra: $(INFRA)/.ready ## infrastructure: security by checkov, deployability by azure-functions-doctor
+	$(INFRA)/bin/checkov --directory infra --framework bicep --compact --quiet --skip-download
+	$(INFRA)/bin/azure-functions-doctor doctor --path . --profile deploy
+
+$(INFRA)/.ready: requirements-infra.txt | $(READY)
+	@$(PYTHON) -m venv --clear $(INFRA)
+	@$(INFRA)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-infra.txt
+	@touch $@
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

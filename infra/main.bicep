@@ -96,6 +96,9 @@ param instanceMemoryMB int = 2048
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
+@description('Spreads instances over zones, where the region has them.')
+param zoneRedundant bool = false
+
 @description('Scales on the length of the queues, which takes the right to manage them; otherwise by trial.')
 param scaleOnQueueLength bool = true
 
@@ -271,6 +274,7 @@ module functionApp 'app/function-app.bicep' = {
     subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
+    zoneRedundant: zoneRedundant
     traceRatio: traceRatio
     appSettings: {
       ServiceBus__fullyQualifiedNamespace: serviceBus.outputs.hostName

@@ -29,6 +29,7 @@ param addressPrefix = readEnvironmentVariable('ADDRESS_PREFIX', '10.40.0.0/24')
 
 param instanceMemoryMB = int(readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048'))
 param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '40'))
+param zoneRedundant = bool(readEnvironmentVariable('ZONE_REDUNDANT', 'false'))
 param scaleOnQueueLength = bool(readEnvironmentVariable('SCALE_ON_QUEUE_LENGTH', 'true'))
 param traceRatio = readEnvironmentVariable('TRACE_RATIO', '1')
 param retentionDays = int(readEnvironmentVariable('RETENTION_DAYS', '30'))
