@@ -35,6 +35,9 @@ from assessor.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 
 _RECHECKS: Final = 3
 """How often a VM that refuses is looked at again before its refusal is believed."""
+_CLOCKS_APART: Final = timedelta(seconds=2)
+"""How much older than its request an assessment may seem that was begun for it: some hosts write
+whole seconds, and Compute and Service Bus have a clock each."""
 _LOST_SECONDS: Final = 60.0
 """How often the instance view is looked at where the operation itself can't be."""
 
@@ -167,7 +170,7 @@ class Steps:
         is_live = (
             summary.is_in_progress and started_at > self._clock.now() - self._deadline
         )  # else nobody is at work on it any more
-        since = min(request.fresh_since or request.enqueued_at, request.enqueued_at)
+        since = min(request.fresh_since or request.enqueued_at, request.enqueued_at) - _CLOCKS_APART
         is_fresh = not summary.is_in_progress and started_at >= since
         return summary if is_live or is_fresh else None
 

@@ -172,6 +172,27 @@ async def test_an_assessment_that_began_after_the_request_answers_it(
     assert arm.effects == ["read vm-1", f"adopt vm-1 {ACTIVITY}", f"poll {ACTIVITY}"]
 
 
+async def test_a_start_time_in_whole_seconds_does_not_hide_the_requests_own_assessment(
+    steps: Steps, arm: FakeArm, new: Progress, clock: FakeClock
+) -> None:
+    """Begun in the same second as it was asked for, it seems to be older than its request."""
+    asked_at = new.request.enqueued_at.replace(microsecond=900_000)
+    asked = replace(new, request=replace(new.request, enqueued_at=asked_at))
+    started = asked_at.replace(microsecond=0)
+    clock.advance(3600)
+    arm.reads = [
+        replace(
+            RUNNING,
+            last_assessment=summary(status="Succeeded", startTime=f"{started:%Y-%m-%dT%H:%M:%SZ}"),
+        )
+    ]
+    arm.looks = [OperationEnd(RESULT, started, clock.now())]
+
+    await steps.next(asked)
+
+    assert "begin vm-1" not in arm.effects
+
+
 @pytest.mark.parametrize(
     ("status", "minutes_ago"),
     [("Succeeded", 1), ("InProgress", 121), ("Failed", 600)],
