@@ -33,7 +33,9 @@ def render_tree(spans: Sequence[Span]) -> str:
         return "(no spans)"
     ordered = sorted(known.values(), key=lambda span: (span.start, -span.end))
     began = ordered[0].start
-    processes = list(dict.fromkeys(_process(span) for span in ordered))
+    # The root comes last in the numbering: it begins first, and is told by whoever concludes.
+    numbered = sorted(ordered, key=lambda span: span.name == ROOT)
+    processes = list(dict.fromkeys(_process(span) for span in numbered))
     lines = [f"trace {ordered[0].trace_id}, from {_time(began)}"]
     for span, branch in _walk(ordered, known):
         since = (span.start - began) / _NANOSECONDS
@@ -41,6 +43,19 @@ def render_tree(spans: Sequence[Span]) -> str:
         worker = f"worker {processes.index(_process(span)) + 1}"
         lines.append(f"{since:8.2f} s  {took:8.2f} s  {worker}  {branch}{_label(span)}")
     return "\n".join(lines)
+
+
+def most_telling(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """Returns the finished assessment's trace that most invocations took part in; empty if none."""
+    traces: dict[str, list[Span]] = {}
+    for span in spans:
+        traces.setdefault(span.trace_id, []).append(span)
+    finished = (each for each in traces.values() if any(span.name == ROOT for span in each))
+    invocations = (
+        (sum(span.kind == "CONSUMER" for span in each), len(each), each) for each in finished
+    )
+    best = max(invocations, key=lambda counted: counted[:2], default=None)
+    return tuple(best[2]) if best else ()
 
 
 def _walk(ordered: Sequence[Span], known: dict[str, Span]) -> Iterator[tuple[Span, str]]:

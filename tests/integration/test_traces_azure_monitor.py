@@ -1,0 +1,105 @@
+"""Telemetry as Azure Monitor gets it: through its own exporter, with a managed identity's token."""
+
+import gzip
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiohttp import web
+
+from assessor.telemetry_attributes import ACTIVITY_ID
+from assessor.telemetry_ids import trace_id_of
+from localcloud.tls import LocalAuthority
+from tests.support.cloud_harness import Plan, Request, running, vm, vm_id
+
+pytestmark = pytest.mark.integration
+
+INSTRUMENTATION_KEY: Final = "00000000-0000-0000-0000-000000000001"
+
+
+@dataclass
+class Ingestion:
+    """Azure Monitor's ingestion endpoint: keeps what is tracked, and with which token."""
+
+    items: list[dict[str, Any]] = field(default_factory=list)
+    authorizations: set[str] = field(default_factory=set)
+
+    async def track(self, request: web.Request) -> web.Response:
+        """Takes a batch."""
+        body = await request.read()
+        text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+        items = json.loads(text)
+        self.items += items
+        self.authorizations.add(request.headers.get("Authorization", ""))
+        count = len(items)
+        return web.json_response({"itemsReceived": count, "itemsAccepted": count, "errors": []})
+
+    def of_type(self, base_type: str) -> list[dict[str, Any]]:
+        """Returns what was tracked of one kind."""
+        return [each for each in self.items if each["data"]["baseType"] == base_type]
+
+
+@asynccontextmanager
+async def ingestion(context: ssl.SSLContext) -> AsyncIterator[tuple[Ingestion, str]]:
+    """Runs the endpoint."""
+    taking = Ingestion()
+    application = web.Application()
+    application.router.add_post("/{version:.*}/track", taking.track)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        yield taking, f"https://localhost:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def test_azure_monitor_gets_the_trace_with_an_entra_token(tmp_path: Path) -> None:
+    """The operation's ID is the activity ID; no key is used but the identity's token."""
+    authority = LocalAuthority()
+    async with ingestion(authority.server_context()) as (taken, endpoint):
+        settings = {
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": (
+                f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={endpoint}"
+            ),
+            "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "Authorization=AAD",
+            "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+            "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+            "REQUESTS_CA_BUNDLE": str(authority.write_certificate(tmp_path / "ca.pem")),
+            "TMPDIR": str(tmp_path),
+        }
+        async with running(tmp_path, Plan([vm(0, seconds=1)], settings=settings)) as harness:
+            await harness.ask([Request("r-1", vm_id(0))])
+            await harness.until_told(1)
+            (outcome,) = await harness.outcomes()
+            (host,) = harness.cloud.hosts
+            await harness.cloud.stop_host(host)  # flushes
+    activity_id = str(outcome.data["assessmentActivityId"])
+
+    (root,) = (
+        each
+        for each in taken.of_type("RemoteDependencyData")
+        if each["data"]["baseData"]["name"] == "assess_patches"
+    )
+    assert root["tags"]["ai.operation.id"] == f"{trace_id_of(activity_id):032x}"
+    assert root["data"]["baseData"]["properties"][ACTIVITY_ID] == activity_id
+    assert "process assessment-requests" in {
+        each["data"]["baseData"]["name"] for each in taken.of_type("RequestData")
+    }
+    assert "assessor.assessments" in {
+        each["data"]["baseData"]["metrics"][0]["name"] for each in taken.of_type("MetricData")
+    }
+    said = [each for each in taken.of_type("MessageData") if ACTIVITY_ID in _properties(each)]
+    assert {each["tags"]["ai.operation.id"] for each in said} == {root["tags"]["ai.operation.id"]}
+    assert taken.authorizations
+    assert all(each.startswith("Bearer ey") for each in taken.authorizations)
+
+
+def _properties(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties: Mapping[str, Any] = item["data"]["baseData"].get("properties") or {}
+    return properties
