@@ -1,5 +1,7 @@
 """ARM refuses, forgets and breaks off; nobody waits in a worker, and nothing begins twice."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pytest
 from tests.support.cloud_harness import (
     IN_PROGRESS,
     REQUESTS,
+    SUBSCRIPTIONS,
     Harness,
     Plan,
+    Post,
     Request,
     running,
     vm,
@@ -21,6 +25,7 @@ pytestmark = pytest.mark.fault
 RETRY_AFTER = 1200
 POST: dict[str, object] = {"operation": "assess"}
 POLL: dict[str, object] = {"operation": "operation"}
+COUNTS = ("status", "criticalAndSecurityPatchCount", "otherPatchCount", "rebootPending")
 
 
 async def test_a_throttled_begin_holds_no_lock_and_holds_back_its_region(tmp_path: Path) -> None:
@@ -53,53 +58,61 @@ async def test_a_throttled_begin_holds_no_lock_and_holds_back_its_region(tmp_pat
             assert (counts.active, counts.locked) == (0, 0)
 
 
-@pytest.mark.parametrize("answer", ["reset-after", "reset", 500, 503, 408])
-async def test_a_post_without_an_answer_begins_once(tmp_path: Path, answer: object) -> None:
+async def test_a_post_without_an_answer_begins_once(tmp_path: Path) -> None:
     """Whether the lost POST began something is asked of ARM, and what it began is followed."""
-    async with running(tmp_path, Plan([vm(0, seconds=1)])) as harness:
-        await harness.break_arm({"match": POST, "answer": answer, "count": 1})
-        await harness.ask([Request("r", vm_id(0))])
-        await harness.until_told(1)
+    answers = ("reset-after", "reset", 500, 503, 408)
+    asked = [Request(f"r-{index}", vm_id(index)) for index in range(len(answers))]
+    async with running(tmp_path, Plan([vm(index, seconds=1) for index in range(5)])) as harness:
+        for request, answer in zip(asked, answers, strict=True):
+            await harness.break_arm(
+                {"match": {**POST, "vm": request.vm_id}, "answer": answer, "count": 1}
+            )
+        await harness.ask(asked)
+        await harness.until_told(len(asked))
 
-        (outcome,) = await harness.outcomes()
-        begun = [post for post in await harness.posts() if post.activity_id is not None]
-        assert outcome.type == "AssessmentCompleted"
-        assert [post.activity_id for post in begun] == [outcome.data["assessmentActivityId"]]
-        assert len(await harness.posts()) == (1 if answer == "reset-after" else 2)
+        outcomes, posts = await harness.outcomes(), await harness.posts()
+        assert {each.type for each in outcomes} == {"AssessmentCompleted"}
+        assert begun_by_request(posts, asked) == {
+            each.request_id: [each.data["assessmentActivityId"]] for each in outcomes
+        }
+        tries = Counter(post.vm_id for post in posts)
+        assert [tries[request.vm_id] for request in asked] == [1, 2, 2, 2, 2]
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "told"),
-    [
-        (
-            403,
-            "AuthorizationFailed",
-            (
-                "Microsoft.Compute/locations/operations/read",
-                "/subscriptions/11111111-2222-4333-8444-555555555555",
-            ),
-        ),
-        (404, "NotFound", ("no longer knew the operation", "404 NotFound")),
-    ],
-)
-async def test_a_lost_operation_is_concluded_with_its_counts(
-    tmp_path: Path, status: int, code: str, told: tuple[str, ...]
-) -> None:
+async def test_a_lost_operation_is_concluded_with_its_counts(tmp_path: Path) -> None:
     """The instance view gives the counts; the outcome says why the list is missing."""
-    async with running(tmp_path, Plan([vm(0, seconds=0.5)])) as harness:
-        await harness.break_arm({"match": POLL, "answer": {"status": status, "code": code}})
-        await harness.ask([Request("r", vm_id(0))])
-        await harness.until_told(1)
+    forbidden, forgotten = vm_id(0), vm_id(1)
+    asked = [Request("forbidden", forbidden), Request("forgotten", forgotten)]
+    told = {
+        "forbidden": (
+            "403 AuthorizationFailed",
+            "Microsoft.Compute/locations/operations/read",
+            f"/subscriptions/{SUBSCRIPTIONS[0]}",
+        ),
+        "forgotten": ("404 NotFound", "no longer knew the operation"),
+    }
+    plan = Plan([vm(0, seconds=0.5), vm(1, seconds=0.5)])
+    async with running(tmp_path, plan) as harness:
+        await harness.break_arm(
+            {
+                "match": {**POLL, "vm": forbidden},
+                "answer": {"status": 403, "code": "AuthorizationFailed"},
+            },
+            {"match": {**POLL, "vm": forgotten}, "answer": {"status": 404, "code": "NotFound"}},
+        )
+        await harness.ask(asked)
+        await harness.until_told(len(asked))
 
-        (outcome,) = await harness.outcomes()
-        known = (await harness.vms())[vm_id(0)]
-        assert outcome.type == "AssessmentCompleted"
-        assert [outcome.data["assessmentActivityId"]] == known["activityIds"]
-        for name in ("status", "criticalAndSecurityPatchCount", "otherPatchCount", "rebootPending"):
-            assert outcome.data[name] == known[name]
-        assert outcome.data["availablePatches"] is None
-        for words in told:
-            assert words in outcome.data["availablePatchesMissing"]
+        vms = await harness.vms()
+        for outcome in await harness.outcomes():
+            known = vms[outcome.vm_id]
+            assert outcome.type == "AssessmentCompleted"
+            assert [outcome.data["assessmentActivityId"]] == known["activityIds"]
+            for name in COUNTS:
+                assert outcome.data[name] == known[name]
+            assert outcome.data["availablePatches"] is None
+            for words in told[outcome.request_id]:
+                assert words in outcome.data["availablePatchesMissing"]
 
 
 async def test_requests_for_one_vm_at_the_same_time_share_its_assessment(tmp_path: Path) -> None:
@@ -114,6 +127,16 @@ async def test_requests_for_one_vm_at_the_same_time_share_its_assessment(tmp_pat
         assert sorted(each.request_id for each in outcomes) == [each.request_id for each in asked]
         assert len(begun) == 1
         assert {each.data["assessmentActivityId"] for each in outcomes} == {begun[0].activity_id}
+
+
+def begun_by_request(posts: Sequence[Post], asked: Sequence[Request]) -> dict[str, list[str]]:
+    """Returns the assessments that were begun for each request."""
+    request_of = {each.client_request_id: each.request_id for each in asked}
+    begun: dict[str, list[str]] = {}
+    for post in posts:
+        if post.activity_id is not None:
+            begun.setdefault(request_of[post.client_request_id or ""], []).append(post.activity_id)
+    return begun
 
 
 async def until_waiting(harness: Harness, messages: int) -> None:

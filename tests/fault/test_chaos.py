@@ -104,7 +104,7 @@ async def test_each_request_has_one_true_outcome_whatever_breaks(
     vms = max(1, requests * 5 // 6)  # so that some VMs are asked for twice, by two requests
     asked = [Request(f"r-{index}", vm_id(index % vms)) for index in range(requests)]
 
-    async with running(tmp_path, Plan(fleet(vms, random), hosts=HOSTS)) as harness:
+    async with running(tmp_path, Plan(fleet(vms, random), hosts=HOSTS, seed=seed)) as harness:
         await harness.break_arm(*ARM_FAULTS)
         chaos = Chaos(harness, random)
         await harness.ask(random.sample(asked, requests))
