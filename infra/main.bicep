@@ -283,6 +283,7 @@ module functionApp 'app/function-app.bicep' = {
       RESULTS_TOPIC: 'assessment-results'
       ALERTS_TOPIC: 'patch-alerts'
       POSTURE_TABLE: storage.outputs.postureTable
+      SCAN_TABLE: storage.outputs.scanTable
       ALLOWED_SCOPES: allowedScopes
       SCAN_SCHEDULE: scanSchedule
       SCAN_SCOPES: scanScopes

@@ -42,6 +42,7 @@ resource changes 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
       filter: {
         includedEventTypes: [
           'Microsoft.Resources.ResourceActionSuccess'
+          'Microsoft.Resources.ResourceDeleteSuccess'
           'Microsoft.Resources.ResourceWriteSuccess'
         ]
         advancedFilters: [
@@ -49,6 +50,7 @@ resource changes 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
             key: 'data.operationName'
             operatorType: 'StringIn'
             values: [
+              'Microsoft.Compute/virtualMachines/delete'
               'Microsoft.Compute/virtualMachines/start/action'
               'Microsoft.Compute/virtualMachines/write'
             ]

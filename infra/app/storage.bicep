@@ -1,4 +1,4 @@
-// The host's state, the app's package, and the table of postures. No shared key opens it.
+// The host's state, the app's package, and its tables: postures of VMs, and scans under way. No shared key opens it.
 @maxLength(24)
 param name string
 param location string
@@ -58,14 +58,19 @@ resource posture 'Microsoft.Storage/storageAccounts/tableServices/tables@2024-01
   name: 'vmposture'
 }
 
+resource scans 'Microsoft.Storage/storageAccounts/tableServices/tables@2024-01-01' = {
+  parent: tables
+  name: 'vmscans'
+}
+
 // Blob Data Owner: the host keeps leases and keys in containers of its own and reads its package.
 resource blobOwnerRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' existing = {
   scope: subscription()
   name: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owner
 }
 
-// On the account and not on the table: a worker makes sure that the table is there, and that call
-// names the table in its body, where a right on the table itself doesn't count.
+// On the account and not on the tables: a worker makes sure that they are there, and that call
+// names a table in its body, where a right on the table itself doesn't count.
 resource tableContributorRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' existing = {
   scope: subscription()
   name: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
@@ -120,3 +125,4 @@ output id string = account.id
 output name string = account.name
 output packageContainer string = packages.name
 output postureTable string = posture.name
+output scanTable string = scans.name

@@ -81,6 +81,7 @@ def _settings() -> dict[str, str]:
         "PostureStorage__tableServiceUri": "https://example.table.core.windows.net/",
         "PostureStorage__clientId": "00000000-0000-0000-0000-000000000001",
         "POSTURE_TABLE": "vmposture",
+        "SCAN_TABLE": "vmscans",
         "ARM_CLOUD": "AZURE_PUBLIC_CLOUD",
         "SCAN_SCHEDULE": "0 0 2 * * *",
         "OTEL_TRACES_SAMPLER_ARG": "1",

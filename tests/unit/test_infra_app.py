@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from assessor.fleet_event import RULES
 from assessor.settings import Settings, read_settings
 from tests.support.bicep import BicepFile, properties, source, text, walk
 
@@ -19,8 +20,11 @@ _APP = BicepFile(_INFRA / "app" / "function-app.bicep")
 _ACCESS = BicepFile(_INFRA / "app" / "service-bus-access.bicep")
 _ALL = [BicepFile(path) for path in sorted(_INFRA.rglob("*.bicep"))]
 
-_LOCAL_ONLY = {"ServiceBus", "PostureStorage", "ARM_ENDPOINT"}
+_LOCAL_ONLY = {"ServiceBus", "PostureStorage", "AzureWebJobsStorage", "ARM_ENDPOINT"}
 """Connection strings, and another ARM: for the local cloud and the emulators."""
+
+_INSTEAD = {"AzureWebJobsStorage__tableServiceUri", "AzureWebJobsStorage__accountName"}
+"""Where tables are if PostureStorage__tableServiceUri does not say so."""
 
 _PLATFORM = {
     # https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
@@ -37,9 +41,6 @@ _PLATFORM = {
     "OTEL_TRACES_SAMPLER_ARG",
 }
 """What the Functions host, the worker, the SDKs and OpenTelemetry read."""
-
-_TO_COME = {"PostureStorage__tableServiceUri", "PostureStorage__clientId", "POSTURE_TABLE"}
-"""Set for the posture table whether or not this version of the app keeps one."""
 
 _ROLES = {
     # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
@@ -132,12 +133,12 @@ def _grants() -> Iterator[tuple[str, str, frozenset[str]]]:
 
 def test_every_setting_that_the_app_reads_is_set() -> None:
     """But for those that only local runs have."""
-    assert _settings_read() - _LOCAL_ONLY - _settings_set().keys() == set()
+    assert _settings_read() - _LOCAL_ONLY - _INSTEAD - _settings_set().keys() == set()
 
 
 def test_every_setting_that_is_set_is_read() -> None:
     """By the app, or by what it runs in; a misspelt name would be read by nobody."""
-    assert _settings_set().keys() - _settings_read() - _PLATFORM - _TO_COME == set()
+    assert _settings_set().keys() - _settings_read() - _PLATFORM == set()
 
 
 def test_no_setting_is_set_twice() -> None:
@@ -196,8 +197,7 @@ def test_the_app_has_the_role_for_each_entity_that_it_calls_and_no_other() -> No
     The triggers name the queues they receive from, and the worker, which puts the app together,
     names everything that the app sends to.
     """
-    handlers = (path for path in (_ROOT / "handlers").glob("*.py") if "timer" not in path.name)
-    receives = _entity_attributes(*handlers)
+    receives = _entity_attributes(*(_ROOT / "handlers").glob("*.py"))
     sends = _entity_attributes(_ROOT / "assessor" / "worker.py")
     owner, receiver, sender = (
         f"Azure Service Bus Data {kind}" for kind in ("Owner", "Receiver", "Sender")
@@ -232,6 +232,28 @@ def test_the_vm_roles_hold_what_the_apps_calls_ask_for_and_no_more() -> None:
     granted = {action for role in roles.values() for action in role["actions"]}
     assert granted == set().union(*(_ACTIONS[name] for name in operations))
     assert roles["operationReader"]["actions"] == ["Microsoft.Compute/locations/operations/read"]
+
+
+def test_the_events_that_are_subscribed_are_those_that_the_app_understands() -> None:
+    """But for resource notifications, which tell of the same changes again."""
+    file = BicepFile(_INFRA / "app" / "events.bicep")
+    given = {text(node) for node in walk(file.root) if node.type == "string"}
+    rules = [rule for rule in RULES if rule.type.startswith(("Microsoft.Res", "Microsoft.Main"))]
+    rules = [rule for rule in rules if "ResourceNotifications" not in rule.type]
+    assert {
+        each for each in given if re.fullmatch(r"Microsoft\.\w+\.\w+(Success|Event)", each)
+    } == {rule.type for rule in rules}
+    assert {each for each in given if each.startswith("Microsoft.Compute/")} == {
+        rule.about for rule in rules if rule.about
+    }
+
+
+def test_the_function_that_takes_events_is_the_one_that_is_subscribed() -> None:
+    """Event Grid would refuse a function that is not there."""
+    function = _MAIN.modules["events"].property("params", "functionId")
+    assert function is not None
+    name = source(function).rsplit("/", 1)[1].strip("'")
+    assert f'.function_name("{name}")' in (_ROOT / "handlers" / "events.py").read_text()
 
 
 def test_following_operations_is_granted_at_the_subscription_in_every_case() -> None:
