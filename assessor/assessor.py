@@ -163,7 +163,9 @@ class Assessor:
         if isinstance(progress, Progress):
             await self.take_on(progress)
         else:
-            await self._scans.go_on(progress)
+            delivery = Delivery(self._entities.in_progress_queue)
+            with self._telemetry.processing(delivery, self._clock.now()):
+                await self._scans.go_on(progress)
 
     async def _go_on(self, progress: Progress) -> None:
         step = await self._steps.next(progress)

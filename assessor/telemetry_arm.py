@@ -46,7 +46,7 @@ class _Route:
     """A path of ARM's.
 
     Attributes:
-        name: its RBAC operation, without the provider's name.
+        name: its RBAC operation without the provider's name, for a list with what it is of.
         template: the path with its parameters' names.
         pattern: what the path looks like; `subscription` is a group.
     """
@@ -61,18 +61,19 @@ def _route(name: str, template: str) -> _Route:
     return _Route(name, template, re.compile(pattern, re.IGNORECASE))
 
 
-_VM: Final = (
-    "/subscriptions/{subscription}/resourceGroups/{group}"
-    f"/providers/{_PROVIDER}/virtualMachines/{{vm}}"
-)
+_SUBSCRIPTION: Final = "/subscriptions/{subscription}"
+_GROUP: Final = f"{_SUBSCRIPTION}/resourceGroups/{{group}}"
+_VMS: Final = f"/providers/{_PROVIDER}/virtualMachines"
+_VM: Final = f"{_GROUP}{_VMS}/{{vm}}"
 _OPERATION: Final = (
-    f"/subscriptions/{{subscription}}/providers/{_PROVIDER}"
-    "/locations/{location}/operations/{operation}"
+    f"{_SUBSCRIPTION}/providers/{_PROVIDER}/locations/{{location}}/operations/{{operation}}"
 )
 _ROUTES: Final = (
     _route("virtualMachines", _VM),
     _route("virtualMachines/assessPatches", f"{_VM}/assessPatches"),
     _route("locations/operations", _OPERATION),
+    _route("subscriptions/virtualMachines", f"{_SUBSCRIPTION}{_VMS}"),
+    _route("resourceGroups/virtualMachines", f"{_GROUP}{_VMS}"),
 )
 _ELSEWHERE: Final = _Route("elsewhere", "/", re.compile(""))
 

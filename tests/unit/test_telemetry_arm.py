@@ -124,6 +124,12 @@ async def test_a_call_is_a_client_span_by_the_conventions(rig: Rig) -> None:
         ("GET", f"{VM}?$expand=instanceView", "GET virtualMachines"),
         ("POST", f"{VM}/assessPatches?api-version=1", "POST virtualMachines/assessPatches"),
         ("GET", VM.upper().replace("HTTPS", "https"), "GET virtualMachines"),
+        ("GET", f"{VM.rpartition('/')[0]}?$skiptoken=x", "GET resourceGroups/virtualMachines"),
+        (
+            "GET",
+            f"{ARM}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines",
+            "GET subscriptions/virtualMachines",
+        ),
         ("GET", f"{ARM}/somewhere/else", "GET elsewhere"),
     ],
 )
