@@ -56,8 +56,8 @@ format: $(READY)
 
 lock: $(READY)   ## pin again what pyproject.toml allows
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header pyproject.toml --output-file requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --extra dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --group app --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,28 +1,20 @@
-"""`python -m commands`: the entry point of all commands."""
+"""`python -m commands`: the clients, and the commands that start a local cloud."""
 
-import typer
-
-from commands.dead_letters import app as dead_letters
-from commands.posture import posture
+from commands.clients import make_app
 from commands.run import run
-from commands.send import send
 from commands.up import up
-from commands.watch import watch
 
-app = typer.Typer(
-    name="patch-assessor",
-    help="Patch assessments for Azure VMs: a demo, a local cloud, and clients of the app.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_HELP = """Patch assessments for Azure VMs: a demo, a local cloud, and clients of the app.
+
+The clients go to the local cloud that `up` runs here, or to any namespace.
+
+Exit codes: 0 done, 1 it could not be done and a sentence on stderr says why, 2 wrong usage,
+130 ended by Ctrl-C, 143 by SIGTERM.
+"""
+
+app = make_app(_HELP)
 app.command()(run)
 app.command()(up)
-app.command()(send)
-app.command()(watch)
-app.command()(posture)
-app.add_typer(dead_letters, name="dead-letters")
 
 
 def main() -> None:

@@ -1,13 +1,16 @@
-"""The options of the commands that start a local cloud."""
+"""The options of the commands that start a local cloud, and the start."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from commands.errors import CommandError
 from commands.local import DIRECTORY
-from localcloud.cloud import CloudOptions
+from localcloud.cloud import CloudOptions, LocalCloud
+from localcloud.processes import PartError
 
 Vms = Annotated[
     int, typer.Option(min=0, help="VMs in the fleet, besides two recorded ones and missing ones.")
@@ -58,3 +61,17 @@ def make_options(  # noqa: PLR0913 - one for each command line option
         hosts=workers,
         settings={name: value for name, _, value in pairs},
     )
+
+
+@asynccontextmanager
+async def start(options: CloudOptions) -> AsyncIterator[LocalCloud]:
+    """Yields a running local cloud.
+
+    Raises:
+        CommandError: A part of it does not start, or ends by itself.
+    """
+    try:
+        async with LocalCloud(options) as cloud:
+            yield cloud
+    except PartError as error:
+        raise CommandError(str(error)) from error

@@ -46,7 +46,11 @@ Entities = Annotated[
 ]
 Entity = Annotated[str, typer.Option("--entity", help="A queue, or topic/subscription.")]
 
-app = typer.Typer(help="Show what could not be handled, and send it again.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show what could not be handled, and send it again.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command("list")
@@ -76,6 +80,7 @@ def show(
     message_id: Annotated[str, typer.Argument(metavar="MESSAGE_ID")],
     *,
     entity: Entities = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     connection_string: ConnectionString = None,
     namespace: Namespace = None,
 ) -> None:
@@ -84,6 +89,9 @@ def show(
     async def main() -> ExitCode:
         connection = choose_connection(connection_string, namespace)
         for letter in await _find(connection, entity or _ENTITIES, [message_id]):
+            if as_json:
+                sys.stdout.write(f"{json.dumps(whole(letter), default=str)}\n")
+                continue
             sys.stdout.write(f"{describe(letter)}\n")
             for name, value in (
                 ("content type", letter.content_type),
@@ -101,7 +109,7 @@ def show(
 def resubmit_(  # noqa: PLR0913 - one for each command line option
     message_ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MESSAGE_ID]...", help="Which ones.", show_default=False),
+        typer.Argument(metavar="MESSAGE_ID", help="Which ones.", show_default=False),
     ] = None,
     *,
     entity: Entity = REQUESTS_QUEUE,
@@ -122,6 +130,7 @@ def resubmit_(  # noqa: PLR0913 - one for each command line option
     yes: Annotated[
         bool, typer.Option("--yes", help="Send to a topic, though all its subscriptions get it.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     connection_string: ConnectionString = None,
     namespace: Namespace = None,
 ) -> None:
@@ -149,6 +158,9 @@ def resubmit_(  # noqa: PLR0913 - one for each command line option
         async with open_client(connection) as client:
             sent = await resubmit(client, source, letters, make_id)
         for old, new in sent.items():
+            if as_json:
+                sys.stdout.write(f"{json.dumps({'messageId': old, 'sentAs': new})}\n")
+                continue
             sys.stdout.write(f"{old} is sent again{f' as {new}' if new != old else ''}.\n")
         return ExitCode.DONE
 
@@ -176,6 +188,15 @@ def to_json(letter: DeadLetter) -> dict[str, object]:
         "description": letter.description,
         "deliveryCount": letter.delivery_count,
         "enqueuedTime": letter.enqueued_time.isoformat() if letter.enqueued_time else None,
+    }
+
+
+def whole(letter: DeadLetter) -> dict[str, object]:
+    """Returns a dead letter as JSON, with its properties and its body."""
+    return to_json(letter) | {
+        "contentType": letter.content_type,
+        "applicationProperties": dict(letter.application_properties),
+        "body": letter.body.decode("utf-8", errors="replace"),
     }
 
 

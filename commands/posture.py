@@ -16,7 +16,6 @@ from azure.identity.aio import DefaultAzureCredential
 from rich.console import Console
 from rich.table import Table
 
-from assessor.clock import to_text
 from commands.display import make_console
 from commands.errors import CommandError, ExitCode
 from commands.fleet_posture import SubscriptionPosture, VmPosture, read_fleet, sum_up
@@ -222,7 +221,8 @@ def _camel(name: str) -> str:
 def _plain(value: object) -> object:
     match value:
         case datetime():
-            return to_text(value)
+            text = value.astimezone(UTC).isoformat(timespec="milliseconds")
+            return text.replace("+00:00", "Z")
         case dict():
             return {name: _plain(each) for name, each in value.items()}
         case _:

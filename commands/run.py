@@ -79,7 +79,7 @@ async def _run(options: CloudOptions, out: Path | None, give_up_after: float) ->
             f"logs are in {options.logs}",
             soft_wrap=True,
         )
-        async with LocalCloud(options) as cloud:
+        async with cloud_options.start(options) as cloud:
             console.print(f"Ready after {time.monotonic() - began:.1f} s.")
             demo = _Demo(console, cloud, file)
             await cloud.guard(demo.assess_fleet(give_up_after))

@@ -10,7 +10,6 @@ import typer
 from azure.core.exceptions import AzureError
 
 from commands.errors import CommandError, ExitCode
-from localcloud.processes import PartError
 
 
 def run(main: Coroutine[Any, Any, ExitCode]) -> NoReturn:
@@ -34,8 +33,6 @@ def _exit_code(main: Coroutine[Any, Any, ExitCode]) -> ExitCode:
     except CommandError as error:
         sys.stderr.write(f"{error.sentence}\n")
         return error.exit_code
-    except PartError as error:
-        sys.stderr.write(f"{error}\n")
     except AzureError as error:
         sys.stderr.write(f"Azure's SDK gave up with {type(error).__name__}: {error.message}\n")
     return ExitCode.FAILED

@@ -3,6 +3,7 @@
 import json
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,9 +21,27 @@ _STDIN: Final = "-"
 def send(  # noqa: PLR0913 - one for each command line option
     vm_ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VM_ID]...", help="Resource IDs of VMs.", show_default=False),
+        typer.Argument(metavar="VM_ID", help="Resource IDs of VMs.", show_default=False),
     ] = None,
     *,
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask for all VMs of a subscription or resource group, in place of VM_ID.",
+            show_default=False,
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="With --scope: only VMs that have this tag; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    running_only: Annotated[
+        bool, typer.Option("--running-only", help="With --scope: leave out VMs that do not run.")
+    ] = False,
     request_id: Annotated[
         str | None, typer.Option(help="Every answer carries it; the message ID by default.")
     ] = None,
@@ -40,52 +59,93 @@ def send(  # noqa: PLR0913 - one for each command line option
     queue: Annotated[
         str, typer.Option(envvar="REQUESTS_QUEUE", help="Where to send.")
     ] = REQUESTS_QUEUE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
     connection_string: ConnectionString = None,
     namespace: Namespace = None,
 ) -> None:
-    """Send a request to assess one VM or several.
+    """Send a request to assess one VM, several, or all of a scope.
 
     Several VMs make one message with one request ID; each of them gets its own outcome. Prints the
-    message's ID.
+    message's ID, which is the request ID too where none was given.
     """
-    if bool(vm_ids) == (file is not None):
-        raise typer.BadParameter("Give VM IDs or --file, one of the two.")
+    if [bool(vm_ids), scope is not None, file is not None].count(True) != 1:
+        raise typer.BadParameter("Give VM IDs, --scope or --file, one of the three.")
+    if scope is None and (tag or running_only):
+        raise typer.BadParameter("--tag and --running-only go with --scope.")
     if file is not None and (request_id or requested_by or reason):
         raise typer.BadParameter("A file is sent as it is: put these fields into it.")
     run_to_end(
         _send(
             body=_read(file)
             if file is not None
-            else request_body(vm_ids or [], request_id, requested_by, reason),
+            else request_body(
+                vm_ids or [],
+                request_id,
+                requested_by,
+                reason,
+                narrowed(scope, tag or [], running_only=running_only) if scope else None,
+            ),
             content_type=content_type,
             queue=queue,
+            as_json=as_json,
             connection_string=connection_string,
             namespace=namespace,
         )
     )
 
 
+def narrowed(scope: str, tags: list[str], *, running_only: bool) -> dict[str, object]:
+    """Returns the fields that name the VMs of a scope.
+
+    Raises:
+        typer.BadParameter: A tag is not NAME=VALUE.
+    """
+    pairs = [text.partition("=") for text in tags]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise typer.BadParameter(f"{name!r} is not NAME=VALUE.", param_hint="--tag")
+    named: dict[str, object] = {"scope": scope}
+    if pairs:
+        named["tags"] = {name: value for name, _, value in pairs}
+    return named | {"runningOnly": True} if running_only else named
+
+
 def request_body(
-    vm_ids: list[str], request_id: str | None, requested_by: str | None, reason: str | None
+    vm_ids: list[str],
+    request_id: str | None,
+    requested_by: str | None,
+    reason: str | None,
+    scope: Mapping[str, object] | None = None,
 ) -> bytes:
-    """Returns the body of a request; fields that were not given are left out."""
-    named: dict[str, object] = {"vmId": vm_ids[0]} if len(vm_ids) == 1 else {"vmIds": vm_ids}
+    """Returns the body of a request; fields that were not given are left out.
+
+    Args:
+        vm_ids: The VMs; none where `scope` names them.
+        request_id: The requester's ID.
+        requested_by: Who asks.
+        reason: Why.
+        scope: The fields that name the VMs of a scope.
+    """
+    listed: Mapping[str, object] = {"vmId": vm_ids[0]} if len(vm_ids) == 1 else {"vmIds": vm_ids}
+    named = dict(scope or listed)
     about = {"requestId": request_id, "requestedBy": requested_by, "reason": reason}
     return json.dumps(named | {name: text for name, text in about.items() if text}).encode()
 
 
-async def _send(
+async def _send(  # noqa: PLR0913 - the command's options
     *,
     body: bytes,
     content_type: str,
     queue: str,
+    as_json: bool,
     connection_string: str | None,
     namespace: str | None,
 ) -> ExitCode:
     message = Message(body, str(uuid.uuid4()), content_type)
     async with open_client(choose_connection(connection_string, namespace)) as client:
         await send_messages(client, queue, [message])
-    sys.stdout.write(f"{message.message_id}\n")
+    told = json.dumps({"queue": queue, "messageId": message.message_id})
+    sys.stdout.write(f"{told if as_json else message.message_id}\n")
     return ExitCode.DONE
 
 

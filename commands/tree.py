@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from localcloud.otlp import Span
+from localcloud.otlp_records import Span
 
 ROOT: Final = "assess_patches"
 

@@ -45,7 +45,7 @@ async def _up(options: CloudOptions) -> ExitCode:
             f"A local cloud runs here already, as process {other.pid}. Stop it first, with Ctrl-C "
             f"where it was started or with `kill {other.pid}`."
         )
-    async with LocalCloud(options) as cloud:
+    async with cloud_options.start(options) as cloud:
         running = describe(cloud)
         async with aiohttp.ClientSession() as session:
             vm_ids = await read_fleet(session, running.arm_control_url)

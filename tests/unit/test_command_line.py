@@ -20,7 +20,7 @@ from commands.dead_letter_queue import DeadLetter, check_window
 from commands.dead_letters import describe
 from commands.errors import CommandError, ExitCode
 from commands.running import run
-from commands.send import request_body
+from commands.send import narrowed, request_body
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SAMPLE = Path(__file__).parents[2] / "local.settings.sample.json"
@@ -69,6 +69,9 @@ def test_each_command_explains_itself(command: list[str]) -> None:
         ["send", "/subscriptions/s", "--file", "-"],
         ["send", "--file", "/nowhere/at-all.json"],
         ["send", "--file", "-", "--reason", "because"],
+        ["send", "/subscriptions/s", "--scope", "/subscriptions/s"],
+        ["send", "/subscriptions/s", "--running-only"],
+        ["send", "--scope", "/subscriptions/s", "--tag", "env"],
         ["run", "--setting", "NO_VALUE"],
         ["run", "--vms", "-1"],
         ["watch", "--count", "0"],
@@ -99,6 +102,18 @@ def test_one_vm_is_asked_for_by_its_id_and_several_by_a_list() -> None:
         "requestedBy": "me",
         "reason": "why",
     }
+
+
+def test_a_scope_is_asked_for_with_what_narrows_it_down() -> None:
+    """Tags and the filter on running VMs stand in the request only if they were given."""
+    narrow = narrowed("/subscriptions/s", ["env=prod", "a=b=c"], running_only=True)
+    assert json.loads(request_body([], "r", None, None, narrow)) == {
+        "scope": "/subscriptions/s",
+        "tags": {"env": "prod", "a": "b=c"},
+        "runningOnly": True,
+        "requestId": "r",
+    }
+    assert narrowed("/subscriptions/s", [], running_only=False) == {"scope": "/subscriptions/s"}
 
 
 def test_app_settings_may_have_equals_signs_in_them() -> None:

@@ -447,7 +447,9 @@ async def test_alerts_are_counted_as_they_go_out(app: App) -> None:
     alert = {"alertRule": "RebootPending", "monitorCondition": "Fired", "change": "Appeared"}
     await app.assess(RESULT)
     (outcome,) = app.bus.sent["results"]
-    message = replace(outcome, message_id="a-1", application_properties=alert)
+    message = replace(
+        outcome, message_id="a-1", content_type="text/plain", application_properties=alert
+    )
 
     await bus.send("alerts", [message])
     app.bus.refuse = lambda _: True

@@ -1,0 +1,47 @@
+"""`patch-assessor`: the commands that are clients of a namespace, as `pip install .` installs them.
+
+In the repository `python -m commands` has them too, beside those that need the local cloud.
+"""
+
+import typer
+
+from commands.dead_letters import app as dead_letters
+from commands.posture import posture
+from commands.send import send
+from commands.watch import watch
+
+_HELP = """Ask for patch assessments of Azure VMs, and follow what comes of them.
+
+Each command goes to a Service Bus namespace by --namespace, with whichever identity
+DefaultAzureCredential finds (`az login` is enough), or by --connection-string to an emulator.
+
+Exit codes: 0 done, 1 it could not be done and a sentence on stderr says why, 2 wrong usage,
+130 ended by Ctrl-C, 143 by SIGTERM.
+"""
+
+
+def make_app(summary: str = _HELP) -> typer.Typer:
+    """Returns the command line of the clients.
+
+    Args:
+        summary: What its help begins with.
+    """
+    app = typer.Typer(
+        name="patch-assessor",
+        help=summary,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help folds paragraphs, and reads well in a pipe
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.command()(send)
+    app.command()(watch)
+    app.command()(posture)
+    app.add_typer(dead_letters, name="dead-letters")
+    return app
+
+
+def main() -> None:
+    """Runs the command line."""
+    make_app()()
