@@ -1,0 +1,200 @@
+"""Scans of whole fleets, end to end: the app in its host, on the local cloud."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
+
+from localcloud.azurite import run_azurite
+from localcloud.cloud import CloudOptions, LocalCloud
+from tests.support.cloud_harness import REQUESTS, Harness, Published
+
+pytestmark = pytest.mark.integration
+
+SUBSCRIPTIONS: Final = (
+    "11111111-2222-4333-8444-555555555555",
+    "66666666-7777-4888-8999-aaaaaaaaaaaa",
+)
+REGIONS: Final = ("eastus", "westeurope", "southeastasia")
+PACE: Final = 180
+"""The default of SCAN_PACE_PER_MINUTE."""
+MINUTE: Final = timedelta(minutes=1)
+
+
+def _vm(index: int, **fields: object) -> dict[str, object]:
+    subscription = SUBSCRIPTIONS[index % 2]
+    return {
+        "id": (
+            f"/subscriptions/{subscription}/resourceGroups/group-{index % 5}"
+            f"/providers/Microsoft.Compute/virtualMachines/vm-{index:04d}"
+        ),
+        "location": REGIONS[index % 3],
+        "behaviour": "patches",
+        "tags": {"environment": "prod" if index % 10 else "test"},
+        "durationSeconds": 5,
+        **fields,
+    }
+
+
+@asynccontextmanager
+async def _cloud(
+    directory: Path,
+    vms: Sequence[Mapping[str, object]],
+    **options: Any,  # noqa: ANN401 - CloudOptions' own
+) -> AsyncIterator[Harness]:
+    scenario = directory / "fleet.json"
+    scenario.write_text(json.dumps({"vms": list(vms)}))
+    async with AsyncExitStack() as stack:
+        cloud = await stack.enter_async_context(
+            LocalCloud(CloudOptions(logs=directory / "logs", scenario=scenario, **options))
+        )
+        yield Harness(
+            cloud,
+            await stack.enter_async_context(aiohttp.ClientSession()),
+            await stack.enter_async_context(
+                ServiceBusClient.from_connection_string(cloud.connection_string)
+            ),
+        )
+
+
+def _scan(subscription: str, **fields: object) -> ServiceBusMessage:
+    body = {"scope": f"/subscriptions/{subscription}", "requestId": subscription, **fields}
+    return ServiceBusMessage(json.dumps(body), message_id=f"scan {subscription}")
+
+
+def _sums(arrived: Sequence[Published]) -> list[Mapping[str, Any]]:
+    return [each.data for each in arrived if each.type == "ScanCompleted"]
+
+
+def _busiest(posts: Sequence[Mapping[str, Any]], region_of: Mapping[str, str]) -> int:
+    """Returns the most begins that one subscription and region saw in any minute."""
+    times: dict[str, list[datetime]] = defaultdict(list)
+    for post in posts:
+        vm_id = str(post["vmId"]).lower()
+        times[f"{vm_id.split('/')[2]} {region_of[vm_id]}"].append(
+            datetime.fromisoformat(post["time"])
+        )
+    most = 0
+    for each in times.values():
+        each.sort()
+        first = 0
+        for last, moment in enumerate(each):
+            while moment - each[first] >= MINUTE:
+                first += 1
+            most = max(most, last - first + 1)
+    return most
+
+
+async def test_a_fleet_is_scanned_at_arms_pace(tmp_path: Path) -> None:
+    """2,500 VMs, two subscriptions, three regions, and ARM's limits enforced in real time.
+
+    It takes as long as the pace makes it take: the VMs of one subscription and region, 417 of them,
+    at 180 a minute. A request for one VM that comes while all that waits does not wait.
+    """
+    number = 2500
+    fleet = [_vm(index) for index in range(number)]
+    extra = _vm(number, id=f"{_vm(0)['id']}-extra")
+    settings = {"ASSESS_HOLD_SECONDS": "20"}  # the default, which the local cloud shortens
+    async with _cloud(
+        tmp_path, [*fleet, extra], time_scale=1.0, enforce_limits=True, settings=settings
+    ) as harness:
+        await harness.send(REQUESTS, [_scan(each) for each in SUBSCRIPTIONS])
+
+        async def sent() -> bool:
+            return (await harness.counts(REQUESTS)).total >= number
+
+        await harness.until(sent, "a request for each VM", within=120)
+        backlog = (await harness.counts(REQUESTS)).scheduled
+        single = {"vmId": extra["id"], "requestId": "single"}
+        await harness.send(REQUESTS, [ServiceBusMessage(json.dumps(single))])
+
+        async def answered() -> bool:
+            return any(each.request_id == "single" for each in await harness.outcomes())
+
+        await harness.until(answered, "the single request's outcome", within=60)
+        left = (await harness.counts(REQUESTS)).scheduled
+        await harness.until_told(number + 1 + 1 + len(SUBSCRIPTIONS), within=400)
+        arrived = await harness.outcomes()
+        calls = await harness.calls()
+
+    assert backlog > 0
+    assert left > 0, "the single request had to wait for the scan"
+    assert calls["byStatus"].get("429", 0) == 0
+    region_of = {str(each["id"]).lower(): str(each["location"]) for each in (*fleet, extra)}
+    busiest = _busiest(calls["assessPosts"], region_of)
+    (tmp_path / "busiest-minute.txt").write_text(str(busiest))
+    # The bus releases 180 at the most; a machine that stalls for a while begins them together.
+    assert busiest <= 2 * PACE
+    assert Counter(each["status"] for each in calls["assessPosts"]) == {202: number + 2}
+    sums = _sums(arrived)
+    assert sum(each["vms"]["assessed"] for each in sums) == number + 1
+    assert [each["status"] for each in sums] == ["Succeeded", "Succeeded"]
+    assert all(each["vms"]["missing"] == 0 for each in sums)
+
+
+async def test_a_worker_that_dies_while_it_expands_loses_and_doubles_nothing(
+    tmp_path: Path,
+) -> None:
+    """Half-way through the pages the worker is killed; another goes on, and the sum is right."""
+    fleet = [_vm(index * 2) for index in range(300)]
+    async with AsyncExitStack() as stack:
+        azurite = await stack.enter_async_context(run_azurite())
+        harness = await stack.enter_async_context(
+            _cloud(
+                tmp_path,
+                fleet,
+                time_scale=1.0,
+                entities=_short_locks(tmp_path),
+                settings={
+                    "ASSESS_HOLD_SECONDS": "0",
+                    "PostureStorage": azurite.connection_string,
+                },
+            )
+        )
+        await harness.break_arm(
+            {"match": {"operation": "list_subscription"}, "answer": {"slow": 1.5}}
+        )
+        await harness.send(REQUESTS, [_scan(SUBSCRIPTIONS[0])])
+
+        async def half_way() -> bool:
+            return (await harness.counts(REQUESTS)).total >= len(fleet) // 2
+
+        await harness.until(half_way, "the requests of half of the pages")
+        assert (await harness.counts(REQUESTS)).total < len(fleet)
+        (host,) = harness.cloud.hosts
+        assert await harness.kill_worker(host)
+        await harness.until_told(len(fleet) + 1, within=300)
+        arrived = await harness.outcomes()
+        posts = await harness.posts()
+
+    assert Counter(each.type for each in arrived) == {
+        "AssessmentCompleted": len(fleet),
+        "ScanCompleted": 1,
+    }
+    assert {each.vm_id for each in arrived if each.vm_id.count("/") > 4} == {
+        str(each["id"]) for each in fleet
+    }
+    begun = Counter(post.activity_id for post in posts if post.status == 202)
+    assert len(begun) == len(fleet)
+    (total,) = _sums(arrived)
+    assert (total["vms"]["requested"], total["vms"]["assessed"]) == (300, 300)
+    assert total["status"] == "Succeeded"
+
+
+def _short_locks(directory: Path) -> Path:
+    """Returns the real list of entities with locks that a dead worker holds for seconds only."""
+    source = Path(__file__).parents[2] / "infra" / "servicebus.json"
+    config = json.loads(source.read_text("utf-8"))
+    for queue in config["UserConfig"]["Namespaces"][0]["Queues"]:
+        queue["Properties"]["LockDuration"] = "PT5S"
+    path = directory / "servicebus.json"
+    path.write_text(json.dumps(config))
+    return path
