@@ -18,7 +18,8 @@ from azure.servicebus import ServiceBusMessage
 from assessor.telemetry import root_span_id, trace_id_of
 from assessor.telemetry_setup import FLUSH_SECONDS
 from commands.tree import render_tree
-from localcloud.otlp import Span, read_spans
+from localcloud.otlp import read_spans
+from localcloud.otlp_records import Span
 from localcloud.processes import PartOptions, start_part
 from tests.support.cloud_harness import (
     IN_PROGRESS,

@@ -65,7 +65,7 @@ def _root_attributes() -> set[str]:
         name: value for name, value in vars(telemetry_attributes).items() if isinstance(value, str)
     }
     found = set()
-    for module, function in (("assessor", "_finish"), ("telemetry", "finish")):
+    for module, function in (("assessor", "_finish"), ("telemetry_trace", "finish")):
         tree = ast.parse((_ROOT / "assessor" / f"{module}.py").read_text())
         (body,) = (
             node
