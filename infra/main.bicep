@@ -96,7 +96,7 @@ param instanceMemoryMB int = 2048
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('Spreads instances over zones, where the region has them.')
+@description('Spreads instances and storage over zones, where the region has them.')
 param zoneRedundant bool = false
 
 @description('Scales on the length of the queues, which takes the right to manage them; otherwise by trial.')
@@ -118,8 +118,13 @@ param dailyQuotaGb int = -1
 @description('Subscribes the function resource_events to changes of VMs in this subscription. The function must have been deployed before.')
 param subscribeEvents bool = false
 
-@description('Maintenance configurations in this subscription, after whose windows VMs are assessed: their resource IDs.')
-param maintenanceConfigurationIds string[] = []
+type maintenanceConfiguration = {
+  id: string
+  location: string
+}
+
+@description('Maintenance configurations in this subscription, after whose windows VMs are assessed.')
+param maintenanceConfigurations maintenanceConfiguration[] = []
 
 @description('Resource IDs of the action groups that the alert rules call.')
 param actionGroupIds string[] = []
@@ -180,6 +185,7 @@ module storage 'app/storage.bicep' = {
     location: location
     tags: tags
     isPrivate: privateNetwork
+    zoneRedundant: zoneRedundant
     appPrincipalId: identity.outputs.principalId
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -252,7 +258,7 @@ module serviceBusEndpoint 'app/private-endpoint.bicep' = if (privateNetwork && s
     networkId: network!.outputs.id
     targetId: serviceBus.outputs.id
     groupId: 'namespace'
-    zoneName: 'privatelink.servicebus.windows.net'
+    zoneName: 'privatelink.${join(skip(split(serviceBus.outputs.hostName, '.'), 1), '.')}'
   }
 }
 
@@ -330,7 +336,7 @@ module events 'app/events.bicep' = if (subscribeEvents) {
     name: 'evgt-${token}'
     tags: tags
     functionId: '${functionApp.outputs.id}/functions/resource_events'
-    maintenanceConfigurationIds: maintenanceConfigurationIds
+    maintenanceConfigurations: maintenanceConfigurations
     workspaceId: monitoring.outputs.workspaceId
   }
 }

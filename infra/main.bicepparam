@@ -36,5 +36,5 @@ param retentionDays = int(readEnvironmentVariable('RETENTION_DAYS', '30'))
 param dailyQuotaGb = int(readEnvironmentVariable('DAILY_QUOTA_GB', '-1'))
 
 param subscribeEvents = bool(readEnvironmentVariable('SUBSCRIBE_EVENTS', 'false'))
-param maintenanceConfigurationIds = json(readEnvironmentVariable('MAINTENANCE_CONFIGURATION_IDS', '[]'))
+param maintenanceConfigurations = json(readEnvironmentVariable('MAINTENANCE_CONFIGURATIONS', '[]'))
 param actionGroupIds = json(readEnvironmentVariable('ACTION_GROUP_IDS', '[]'))

@@ -8,8 +8,8 @@ param tags object
 @description('The function, which must exist: Event Grid asks it whether it agrees.')
 param functionId string
 
-@description('Maintenance configurations in this subscription: their resource IDs.')
-param maintenanceConfigurationIds array
+@description('Maintenance configurations in this subscription: id and location of each.')
+param maintenanceConfigurations array
 param workspaceId string
 
 var delivery = {
@@ -61,27 +61,20 @@ resource changes 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   }
 }
 
-resource configurations 'Microsoft.Maintenance/maintenanceConfigurations@2023-04-01' existing = [
-  for id in maintenanceConfigurationIds: {
-    scope: resourceGroup(split(id, '/')[4])
-    name: last(split(id, '/'))
-  }
-]
-
 resource windows 'Microsoft.EventGrid/systemTopics@2025-02-15' = [
-  for (id, i) in maintenanceConfigurationIds: {
+  for (configuration, i) in maintenanceConfigurations: {
     name: '${name}-window-${i}'
-    location: configurations[i].location
+    location: configuration.location
     tags: tags
     properties: {
-      source: id
+      source: configuration.id
       topicType: 'Microsoft.Maintenance.MaintenanceConfigurations'
     }
   }
 ]
 
 resource windowEnds 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = [
-  for (id, i) in maintenanceConfigurationIds: {
+  for (configuration, i) in maintenanceConfigurations: {
     parent: windows[i]
     name: 'window-ends'
     properties: {

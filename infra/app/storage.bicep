@@ -6,17 +6,18 @@ param tags object
 
 @description('Closed to the public network; private endpoints lead in.')
 param isPrivate bool
+param zoneRedundant bool
 param appPrincipalId string
 param workspaceId string
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   // checkov:skip=CKV_AZURE_35: it is, unless privateNetwork is switched off; checkov can't evaluate that
-  // checkov:skip=CKV_AZURE_206: zones are enough: package, leases and postures can all be made again
+  // checkov:skip=CKV_AZURE_206: zones are enough, where wanted: package, leases and postures can be made again
   name: name
   location: location
   tags: tags
   kind: 'StorageV2'
-  sku: { name: 'Standard_ZRS' }
+  sku: { name: zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS' }
   properties: {
     accessTier: 'Hot'
     allowBlobPublicAccess: false
