@@ -1,0 +1,74 @@
+"""When an assessment that is known already answers a request that says since when one is fresh."""
+
+import asyncio
+from datetime import datetime, timedelta
+from random import Random
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from assessor.arm import OperationEnd
+from assessor.hold import Hold
+from assessor.progress import Progress
+from assessor.request import AssessmentRequest
+from assessor.steps import Done, Steps
+from assessor.telemetry import AssessmentIdGenerator, Telemetry
+from assessor.throttle import ThrottleGate
+from assessor.virtual_machine import PatchSummary, VirtualMachine
+from tests.support.builders import ACTIVITY_ID, NOW, VM_ID
+from tests.support.fakes import FakeArm, FakeClock
+
+OLD = "68f8b292-dfc2-4646-9781-33cc88631968"
+
+
+async def _effects(began_at: datetime, fresh_since: datetime | None) -> list[str]:
+    """Returns what is asked of ARM where an assessment that began then has ended."""
+    fields = {
+        "status": "Succeeded",
+        "assessmentActivityId": OLD,
+        "startTime": began_at.isoformat(),
+    }
+    known = VirtualMachine(
+        VM_ID,
+        location="eastus",
+        power_state="running",
+        agent_state="Ready",
+        last_assessment=PatchSummary(fields),
+    )
+    end = OperationEnd({"status": "Succeeded"}, None, None)
+    arm = FakeArm(reads=[known], begins=[ACTIVITY_ID], looks=[end])
+    ids = AssessmentIdGenerator()
+    steps = Steps(
+        arm=arm,
+        gate=ThrottleGate(60),
+        telemetry=Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids),
+        clock=FakeClock(NOW),
+        random=Random(1),
+        new_hold=lambda: Hold(20, lambda: 0.0, asyncio.Event()),
+        deadline=timedelta(minutes=120),
+    )
+    request = AssessmentRequest(VM_ID, "r-1", NOW, fresh_since=fresh_since)
+    assert isinstance(await steps.next(Progress(request, NOW)), Done)
+    return arm.effects
+
+
+@pytest.mark.parametrize(
+    ("began", "fresh", "adopted"),
+    [
+        (-5, -10, True),  # minutes before the request was taken
+        (-5, -1, False),
+        (-5, None, False),
+        (1, None, True),
+        (1, 10, True),  # no request asks for less than one that says nothing
+    ],
+)
+async def test_an_assessment_that_is_fresh_enough_answers(
+    began: int,
+    fresh: int | None,
+    adopted: bool,  # noqa: FBT001 - one of the table's columns
+) -> None:
+    """Then none is begun; else one is."""
+    fresh_since = None if fresh is None else NOW + timedelta(minutes=fresh)
+    effects = await _effects(NOW + timedelta(minutes=began), fresh_since)
+    begun = [each for each in effects if each.startswith("begin")]
+    assert bool(begun) is not adopted
