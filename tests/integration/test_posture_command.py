@@ -193,6 +193,8 @@ async def _connection_ends(
         reader, writer = await asyncio.open_connection(host, port)
     except ConnectionRefusedError:
         return False
+    except ConnectionResetError:
+        return True  # the listener went in the middle of the handshake
     once_open()
     with suppress(ConnectionResetError):
         await reader.read()
