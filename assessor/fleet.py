@@ -21,10 +21,16 @@ class ListedVm:
         """Whether ARM says that the VM runs."""
         return self.power_state is not None and self.power_state.lower() == "running"
 
-    def has(self, tags: Mapping[str, str]) -> bool:
-        """Whether the VM has all of `tags`; as in ARM, names in any case, values to the letter."""
+    def has(self, tags: Mapping[str, str | None]) -> bool:
+        """Whether the VM has all of `tags`; None stands for any value.
+
+        As in ARM, names are compared without regard to case, values to the letter.
+        """
         mine = {name.lower(): value for name, value in self.tags.items()}
-        return all(mine.get(name.lower()) == value for name, value in tags.items())
+        return all(
+            name.lower() in mine and value in {None, mine[name.lower()]}
+            for name, value in tags.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,14 @@ _EARLY: Final = timedelta(seconds=1)
 
 
 def scan_messages(
-    scopes: Sequence[Scope], tags: Mapping[str, str], occurrence: datetime
+    scopes: Sequence[Scope], tags: Mapping[str, str | None], occurrence: datetime
 ) -> list[OutgoingMessage]:
     """Returns the requests of one occurrence, one for each scope."""
     at = to_text(occurrence)
     return [_message(scope, tags, at) for scope in {each.key: each for each in scopes}.values()]
 
 
-def _message(scope: Scope, tags: Mapping[str, str], at: str) -> OutgoingMessage:
+def _message(scope: Scope, tags: Mapping[str, str | None], at: str) -> OutgoingMessage:
     message_id = name_based_id("scheduled-scan", scope.key, at)
     fields = {
         "scope": str(scope),
@@ -59,7 +59,7 @@ class FleetSchedule:
         requests_queue: str,
         schedule: Ncrontab,
         scopes: Sequence[Scope],
-        tags: Mapping[str, str],
+        tags: Mapping[str, str | None],
     ) -> None:
         """Keeps what it works with.
 
@@ -69,7 +69,7 @@ class FleetSchedule:
             requests_queue: the queue that takes requests.
             schedule: when the timer fires.
             scopes: what to scan; nothing if there are none.
-            tags: which VMs of it.
+            tags: which VMs of it; None stands for any value of a tag.
         """
         self._bus = bus
         self._clock = clock

@@ -97,7 +97,7 @@ class ScanRequest:
         request_id: the requester's own ID, else the message's; every answer carries it.
         message_id: the message's ID, which tells two requests with one request ID apart.
         enqueued_at: when the request was taken, in UTC.
-        tags: only VMs that have all of these; none: any VM.
+        tags: only VMs that have all of these, None for any value; none of them: any VM.
         running_only: whether VMs that are not running are left out.
         requested_by: who asks, in the requester's words.
         reason: why, in the requester's words.
@@ -108,7 +108,7 @@ class ScanRequest:
     request_id: str
     message_id: str
     enqueued_at: AwareDatetime
-    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tags: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     running_only: bool = False
     requested_by: str | None = None
     reason: str | None = None
@@ -252,7 +252,7 @@ _RequestId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 _ScopeId = Annotated[Scope, BeforeValidator(_scope)]
 _ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 _Tags = Annotated[
-    dict[Annotated[str, StringConstraints(min_length=1, max_length=512)], str],
+    dict[Annotated[str, StringConstraints(min_length=1, max_length=512)], str | None],
     Field(max_length=50),
 ]
 """ARM allows 50 tags, with names of at most 512 characters."""

@@ -95,9 +95,9 @@ def _tags(text: object) -> object:
     if not isinstance(text, str):
         return text
     pairs = [each.partition("=") for each in text.split(",") if each.strip()]
-    if not all(name.strip() and equals for name, equals, _ in pairs):
-        raise PydanticCustomError("tags", "key=value pairs with commas between them")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    if not all(name.strip() for name, _, _ in pairs):
+        raise PydanticCustomError("tags", "key=value pairs, or keys, with commas between them")
+    return {name.strip(): value.strip() if equals else None for name, equals, value in pairs}
 
 
 def _schedule(text: object) -> object:
@@ -145,7 +145,9 @@ class Settings(BaseModel):
         tuple[Scope, ...], BeforeValidator(_scan_scopes), Field(alias="SCAN_SCOPES")
     ] = ()
     scan_tags: Annotated[
-        Mapping[str, str], BeforeValidator(_tags), Field(alias="SCAN_TAGS", default_factory=dict)
+        Mapping[str, str | None],
+        BeforeValidator(_tags),
+        Field(alias="SCAN_TAGS", default_factory=dict),
     ]
     event_settle_seconds: Annotated[float, Field(alias="EVENT_SETTLE_SECONDS", ge=1, le=3600)] = 300
     reminder_hours: Annotated[float, Field(alias="ALERT_REMINDER_HOURS", ge=0, le=8760)] = 0

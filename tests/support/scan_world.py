@@ -60,7 +60,7 @@ def vms(number: int, regions: Sequence[str] = ("eastus",)) -> list[ListedVm]:
         ListedVm(
             VirtualMachineId(SUBSCRIPTION, f"group-{index % 2}", f"vm-{index}"),
             location=regions[index % len(regions)],
-            tags={"environment": "prod" if index % 2 else "test"},
+            tags={"environment": "prod" if index % 2 else "test", "owner": f"team-{index}"},
             power_state="deallocated" if index % 3 == 2 else "running",
         )
         for index in range(number)

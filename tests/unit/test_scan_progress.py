@@ -23,6 +23,8 @@ SCAN = Scan(scan_id_of(_REQUEST), _REQUEST, NOW)
 EXPANSION = Expansion(SCAN, "https://next", 5, 4, {"eastus": NOW + timedelta(seconds=1)}, 3, 1)
 WATCH = Watch(SCAN, 5, 4, NOW, ApiError("Code", "message", details=({"code": "x"},)), 2, 1)
 
+EITHER: list[Expansion | Watch] = [EXPANSION, WATCH]
+
 
 @pytest.mark.parametrize("progress", [EXPANSION, WATCH, Expansion(SCAN), Watch(SCAN, 0, 0, NOW)])
 def test_a_scan_is_handed_over_whole(progress: Expansion | Watch) -> None:
@@ -42,7 +44,7 @@ def test_an_assessment_is_still_an_assessment() -> None:
 def test_each_hop_has_an_id_that_repeats() -> None:
     """A repeat after a crash is a duplicate; no two hops, kinds or scans share an ID."""
     other = Scan("other", _REQUEST, NOW)
-    steps = [
+    steps: list[Expansion | Watch] = [
         EXPANSION,
         Expansion(SCAN, hop=4),
         Expansion(other, hop=3),
@@ -61,7 +63,7 @@ def test_a_scan_is_named_by_its_message() -> None:
     assert scan_id_of(tonight) != SCAN.id
 
 
-@given(st.sampled_from([EXPANSION, WATCH]), st.data())
+@given(st.sampled_from(EITHER), st.data())
 def test_a_message_of_nobody_is_refused(progress: Expansion | Watch, data: st.DataObject) -> None:
     """One field of another kind, or one too many; the error names it and shows no value."""
     fields: dict[str, Any] = json.loads(scan_message(progress, NOW).body)

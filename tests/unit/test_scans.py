@@ -105,7 +105,7 @@ async def test_wherever_a_worker_dies_nothing_is_lost_or_doubled(running_only: b
 async def test_tags_and_power_states_narrow_a_scope_down() -> None:
     """Tags come with one list of ARM, power states with another."""
     world = ScanWorld(vms(12), page_size=5)
-    world.ask(tags={"Environment": "prod"}, runningOnly=True)
+    world.ask(tags={"Environment": "prod", "OWNER": None}, runningOnly=True)
     await world.run()
 
     wanted = [vm for vm in world.fleet.listed if vm.is_running and vm.tags["environment"] == "prod"]

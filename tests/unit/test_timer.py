@@ -33,7 +33,7 @@ def _schedule(bus: FakeBus, now: datetime, scopes: tuple[Scope, ...] = SCOPES) -
         requests_queue="requests",
         schedule=NIGHTLY,
         scopes=scopes,
-        tags={"env": "prod"},
+        tags={"env": "prod", "owner": None},
     )
 
 
@@ -43,7 +43,7 @@ async def test_an_occurrence_asks_for_each_scope() -> None:
     await _schedule(bus, AT_TWO).fire()
     bodies = [json.loads(each.body) for each in bus.sent["requests"]]
     assert [each["scope"] for each in bodies] == [str(scope) for scope in SCOPES]
-    assert all(each["tags"] == {"env": "prod"} for each in bodies)
+    assert all(each["tags"] == {"env": "prod", "owner": None} for each in bodies)
     assert len({each["requestId"] for each in bodies}) == 2
 
 
@@ -103,11 +103,11 @@ def test_the_settings_say_when_and_what() -> None:
     settings = _settings(
         SCAN_SCHEDULE="0 */30 * * * Mon-Fri",
         SCAN_SCOPES=f"/subscriptions/{SUBSCRIPTION}, /subscriptions/{OTHER_SUBSCRIPTION}/",
-        SCAN_TAGS="env=prod, owner = a=b",
+        SCAN_TAGS="env=prod, owner = a=b, role, empty=",
     )
     assert settings.scan_schedule.text == "0 */30 * * * Mon-Fri"
     assert settings.scan_scopes == (Scope(SUBSCRIPTION), Scope(OTHER_SUBSCRIPTION))
-    assert settings.scan_tags == {"env": "prod", "owner": "a=b"}
+    assert settings.scan_tags == {"env": "prod", "owner": "a=b", "role": None, "empty": ""}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,6 @@ def test_the_settings_say_when_and_what() -> None:
             "SCAN_SCOPES",
             str(VM_ID),
         ),
-        ("SCAN_TAGS", "prod"),
         ("SCAN_TAGS", "=prod"),
         ("EVENT_SETTLE_SECONDS", "0"),
     ],
