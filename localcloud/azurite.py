@@ -9,6 +9,7 @@ goes on with a continuation token come by rows only. Access is by account key; A
 Microsoft Entra tokens over TLS alone.
 """
 
+import argparse
 import asyncio
 import base64
 import json
@@ -36,6 +37,8 @@ _NODE: Final = _NODE_ROOT / "bin" / "node"
 _NPM: Final = _NODE_ROOT / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 _MAIN: Final = Path("node_modules", "azurite", "dist", "src", "table", "main.js")
 _PRELOAD: Final = Path(__file__).with_name("azurite_preload.mjs")
+_PATIENCE: Final = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000")
+"""npm's own would let a machine without a registry wait for minutes."""
 _LISTENING: Final = re.compile(rb"listening on port (\d+)")
 
 
@@ -80,7 +83,7 @@ async def run_azurite(cache: Path = CACHE, start_seconds: float = 60.0) -> Async
     Raises:
         AzuriteError: it could not be installed, or did not start.
     """
-    main = await _installed(cache) / _MAIN
+    main = await install(cache) / _MAIN
     key = base64.b64encode(secrets.token_bytes(64)).decode()
     with tempfile.TemporaryDirectory(prefix="azurite-") as scratch:
         process = await asyncio.create_subprocess_exec(
@@ -93,7 +96,11 @@ async def run_azurite(cache: Path = CACHE, start_seconds: float = 60.0) -> Async
             "--tableHost=127.0.0.1",
             "--tablePort=0",
             cwd=scratch,
-            env={"PATH": os.defpath, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"},
+            env={
+                "PATH": os.defpath,
+                "TMPDIR": tempfile.gettempdir(),
+                "AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}",
+            },
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -143,14 +150,22 @@ async def _drain(process: asyncio.subprocess.Process) -> None:
             pass
 
 
-async def _installed(cache: Path) -> Path:
+def is_installed(cache: Path = CACHE) -> bool:
+    """Returns whether this version of Azurite is in the cache."""
+    return (cache / VERSION).exists()
+
+
+async def install(cache: Path = CACHE) -> Path:
     """Returns the directory with this version of Azurite, installing it first if need be.
 
     It is installed beside its place and moved there when it is whole, so that two that install at
-    once do no harm.
+    once do no harm. The registry is npm's, or the one that npm's own settings name.
+
+    Raises:
+        AzuriteError: it could not be installed.
     """
     place = cache / VERSION
-    if place.exists():
+    if is_installed(cache):
         return place
     with _scratch_in(cache) as scratch:
         whole = Path(scratch) / VERSION
@@ -165,6 +180,7 @@ async def _installed(cache: Path) -> Path:
             "--no-fund",
             "--ignore-scripts",
             "--no-update-notifier",
+            *_PATIENCE,
             f"azurite@{VERSION}",
             env=os.environ | {"PATH": f"{_NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}"},
             stdin=asyncio.subprocess.DEVNULL,
@@ -194,6 +210,9 @@ async def serve() -> None:
     """Runs Azurite until stdin closes or a signal comes; prints one line of JSON when it is ready.
 
     `connectionString`, `tableEndpoint`.
+
+    Raises:
+        AzuriteError: it could not be installed, or did not start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -218,5 +237,20 @@ def _on_input(stop: asyncio.Event) -> None:
         stop.set()
 
 
+def main() -> int:
+    """Runs Azurite until it is told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m localcloud.azurite", description=__doc__)
+    parser.add_argument(
+        "--exit-with-parent", action="store_true", help="as every part has it; here it is always so"
+    )
+    parser.parse_args()
+    try:
+        asyncio.run(serve())
+    except AzuriteError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    asyncio.run(serve())
+    sys.exit(main())

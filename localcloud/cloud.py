@@ -1,9 +1,9 @@
-"""The local cloud put together: a bus, ARM with a managed identity, and hosts that run the app.
+"""The local cloud put together: a bus, ARM with a managed identity, tables, and hosts with the app.
 
 Each part is a process (`localcloud.processes`), so that tests can kill one as Azure takes machines
-away. The app gets app settings and nothing else. Left out of what a real environment has: storage
-(name an Azurite or an account with more settings), and any scaling by load: there are
-as many hosts as were asked for. Event Grid's events go to a host's webhook: `localcloud.eventgrid`.
+away. The app gets app settings and nothing else. Left out of what a real environment has: the
+host's own blobs in the storage, and any scaling by load: there are as many hosts as were asked for.
+Event Grid's events go to a host's webhook: `localcloud.eventgrid`.
 """
 
 import asyncio
@@ -14,7 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, Self, TypeVar
 
+from localcloud.azurite import install
 from localcloud.processes import Part, PartError, PartOptions, start_part
+from localcloud.tasks import cancel, together
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -44,6 +46,8 @@ class CloudOptions:
         time_scale: How many times faster than real assessments run.
         scenario: A JSON file with the fleet's VMs, in place of `vms`.
         enforce_limits: Whether ARM refuses calls above its documented limits.
+        tables: Whether the app gets tables, of an Azurite (`localcloud.azurite`); without them
+            each worker remembers by itself, and no longer than it lives.
         hosts: How many hosts, each with one worker, run the app.
         drain_seconds: How long a host may take to end what it works on.
         settings: More app settings; they win over what the local cloud sets.
@@ -57,6 +61,7 @@ class CloudOptions:
     time_scale: float = 60.0
     scenario: Path | None = None
     enforce_limits: bool = False
+    tables: bool = False
     hosts: int = 1
     drain_seconds: float = 20.0
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +84,7 @@ class LocalCloud:
         self._hosts_made = 0
         self._bus: Part | None = None
         self._arm: Part | None = None
+        self._azurite: Part | None = None
         self._state = TemporaryDirectory(prefix="localcloud-bus-")
         self._failure: asyncio.Future[PartError] = asyncio.get_running_loop().create_future()
 
@@ -87,13 +93,14 @@ class LocalCloud:
 
         Raises:
             PartError: One of them does not start.
+            AzuriteError: There should be tables, and Azurite could not be installed.
         """
-        for name in ("bus", "arm", "host-*"):
+        for name in ("bus", "arm", "azurite", "host-*"):
             for log in self.options.logs.glob(f"{name}.log"):
                 log.unlink(missing_ok=True)
         try:
-            await _together(self._start_bus(), self._start_arm())
-            await _together(*(self.add_host() for _ in range(self.options.hosts)))
+            await together(self._start_bus(), self._start_arm(), self._start_azurite())
+            await together(*(self.add_host() for _ in range(self.options.hosts)))
         except BaseException:
             await self._stop()
             raise
@@ -119,11 +126,17 @@ class LocalCloud:
         return str(self.bus.ready["connectionString"])
 
     @property
+    def storage_connection_string(self) -> str | None:
+        """What clients connect to the tables with; None if there are none."""
+        return None if self._azurite is None else str(self._azurite.ready["connectionString"])
+
+    @property
     def app_settings(self) -> dict[str, str]:
         """The app settings that the hosts get."""
-        arm = self.arm.ready
+        arm, storage = self.arm.ready, self.storage_connection_string
         return {
             **_DEMO_SETTINGS,
+            **({} if storage is None else {"PostureStorage": storage}),
             "ServiceBus": self.connection_string,
             "ARM_ENDPOINT": str(arm["armEndpoint"]),
             "SSL_CERT_FILE": str(arm["caFile"]),
@@ -196,7 +209,7 @@ class LocalCloud:
             await asyncio.wait({working, failing}, return_when=asyncio.FIRST_COMPLETED)
             return working.result() if working.done() else failing.result()
         finally:
-            await _cancel(working, failing)
+            await cancel(working, failing)
 
     async def _start_bus(self, *arguments: str) -> None:
         self._bus = await self._start(
@@ -217,6 +230,11 @@ class LocalCloud:
             f"--scenario={options.scenario}" if options.scenario else f"--vms={options.vms}",
             *(["--enforce-buckets"] if options.enforce_limits else []),
         )
+
+    async def _start_azurite(self) -> None:
+        if self.options.tables:
+            await install()  # here, where npm finds its settings
+            self._azurite = await self._start("Azurite", "localcloud.azurite")
 
     async def _start(
         self,
@@ -246,7 +264,7 @@ class LocalCloud:
     async def _stop(self) -> None:
         try:
             await asyncio.gather(*(host.stop() for host in self.hosts))
-            rest = [part for part in (self._bus, self._arm) if part is not None]
+            rest = [part for part in (self._bus, self._arm, self._azurite) if part is not None]
             await asyncio.gather(*(part.stop() for part in rest))
         finally:
             self._state.cleanup()
@@ -268,18 +286,3 @@ def _inherited() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX)
     }
-
-
-async def _together(*starts: Coroutine[Any, Any, object]) -> None:
-    """Runs them at the same time; where one fails, the others are cancelled."""
-    tasks = [asyncio.create_task(start) for start in starts]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        await _cancel(*tasks)
-
-
-async def _cancel(*tasks: "asyncio.Task[Any]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
