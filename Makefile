@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 INFRA  := $(VENV)/infra
 
-.PHONY: run up send watch dead-letters test check check-infra format lock clean
+.PHONY: run up send watch posture dead-letters test check check-infra format lock clean
 .DEFAULT_GOAL := run
 
 $(READY): requirements-dev.txt requirements-worker.txt
@@ -29,6 +29,9 @@ send: $(READY)   ## send a request
 
 watch: $(READY)  ## follow outcomes and alerts
 	@$(BIN)/python -m commands watch $(ARGS)
+
+posture: $(READY)  ## show the fleet as the app's table has it
+	@$(BIN)/python -m commands posture $(ARGS)
 
 dead-letters: $(READY)  ## list, show or resubmit what could not be handled
 	@$(BIN)/python -m commands dead-letters $(or $(ARGS),list)

@@ -1,5 +1,6 @@
 """What the local cloud tells beside what Azure would: counts of messages, and the fleet."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -52,6 +53,19 @@ class Waiting:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class FleetVm:
+    """A VM of the fleet: its resource ID, and its operating system, `Linux` or `Windows`."""
+
+    vm_id: str
+    os_type: str
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.vm_id.rpartition("/")[2]
+
+
 async def read_waiting(session: aiohttp.ClientSession, bus_control_url: str) -> Waiting:
     """Returns where the requests are; raises CommandError."""
     return Waiting.of(await _get(session, f"{bus_control_url}/entities"))
@@ -67,9 +81,43 @@ async def read_fleet(session: aiohttp.ClientSession, arm_control_url: str) -> li
     return [str(vm["id"]) for vm in (*fleet["vms"], *fleet["missing"])]
 
 
+async def find_vm(
+    session: aiohttp.ClientSession, arm_control_url: str, behaviour: str
+) -> FleetVm | None:
+    """Returns the fleet's first VM that behaves so when it is assessed; None if there is none.
+
+    Raises:
+        CommandError: The control surface does not answer.
+    """
+    for vm in (await _get(session, f"{arm_control_url}/fleet"))["vms"]:
+        if vm["behaviour"] == behaviour:
+            return FleetVm(str(vm["id"]), str(vm["osType"]))
+    return None
+
+
+async def change_vm(
+    session: aiohttp.ClientSession, arm_control_url: str, vm_id: str, fields: Mapping[str, Any]
+) -> None:
+    """Changes what an assessment of a VM finds, in the words of `localcloud.arm.scenario`.
+
+    Raises:
+        CommandError: The control surface does not answer, or refuses.
+    """
+    url = f"{arm_control_url}/vms{vm_id}/patches"
+    try:
+        async with session.post(url, json=fields, timeout=_TIMEOUT, raise_for_status=True):
+            pass
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise _unanswered(url, error) from error
+
+
 async def _get(session: aiohttp.ClientSession, url: str) -> Any:  # noqa: ANN401 - any JSON
     try:
         async with session.get(url, timeout=_TIMEOUT, raise_for_status=True) as response:
             return await response.json()
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise CommandError(f"The local cloud does not answer at {url}: {error!r}.") from error
+        raise _unanswered(url, error) from error
+
+
+def _unanswered(url: str, error: Exception) -> CommandError:
+    return CommandError(f"The local cloud does not answer at {url}: {error!r}.")

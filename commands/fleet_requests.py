@@ -51,7 +51,7 @@ def fleet_requests(vm_ids: Sequence[str], new_id: Callable[[], str]) -> list[Req
     by_form = [list(vm_ids[form::_FORMS]) for form in range(_FORMS)]
     plain, named, listed, structured, binary = by_form
     return [
-        *(_by_id(vm_id, new_id()) for vm_id in plain),
+        *(vm_request(vm_id, new_id()) for vm_id in plain),
         *(_by_names(vm_id, new_id()) for vm_id in named),
         *(_by_list(some, new_id()) for some in _chunks(listed)),
         *(_structured(vm_id, new_id()) for vm_id in structured),
@@ -60,8 +60,8 @@ def fleet_requests(vm_ids: Sequence[str], new_id: Callable[[], str]) -> list[Req
     ]
 
 
-def _by_id(vm_id: str, message_id: str) -> Request:
-    """Has no request ID: the message's stands in for it."""
+def vm_request(vm_id: str, message_id: str) -> Request:
+    """Returns a request for one VM by its ID; the message's ID stands in for a request ID."""
     return _request({"vmId": vm_id, **_ABOUT}, message_id, message_id, [vm_id])
 
 

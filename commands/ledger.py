@@ -23,6 +23,10 @@ class Ledger:
         self.alerts: list[Arrival] = []
         self._seen: Counter[Expected] = Counter()
 
+    def expect(self, more: Iterable[Expected]) -> None:
+        """Enters outcomes that have to come too."""
+        self.expected |= frozenset(more)
+
     def take(self, arrival: Arrival) -> None:
         """Enters a message."""
         if arrival.topic == ALERTS_TOPIC:

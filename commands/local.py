@@ -27,6 +27,7 @@ class RunningCloud:
         identity_header: The secret that goes with it.
         host_control_urls: The status of each host.
         logs: The directory of the log files.
+        storage_connection_string: Of the tables; None without any.
     """
 
     pid: int
@@ -39,6 +40,7 @@ class RunningCloud:
     identity_header: str = field(repr=False)
     host_control_urls: tuple[str, ...]
     logs: str
+    storage_connection_string: str | None = field(default=None, repr=False)
 
 
 def write_local_cloud(cloud: RunningCloud, path: Path = UP_FILE) -> None:

@@ -19,6 +19,7 @@ from rich.table import Table
 from commands.display import make_console
 from commands.errors import CommandError, ExitCode
 from commands.fleet_posture import SubscriptionPosture, VmPosture, read_fleet, sum_up
+from commands.local import find_local_cloud
 from commands.running import run as run_to_end
 
 _SHOWN_VMS: Final = 40
@@ -40,7 +41,7 @@ def posture(
         typer.Option(
             envvar="PostureStorage",
             show_envvar=True,
-            help="The storage account, for Azurite and for tests.",
+            help="The storage account, for Azurite and for tests; a running `up` by default.",
         ),
     ] = None,
     endpoint: Annotated[
@@ -74,6 +75,9 @@ def posture(
 async def _open(
     opened: AsyncExitStack, connection_string: str | None, endpoint: str | None, table: str
 ) -> TableClient:
+    if not (connection_string or endpoint):
+        running = find_local_cloud()
+        connection_string = running.storage_connection_string if running else None
     if connection_string:
         client = TableClient.from_connection_string(connection_string, table)
     elif endpoint:
@@ -81,8 +85,9 @@ async def _open(
         client = TableClient(endpoint, table, credential=credential)
     else:
         raise CommandError(
-            "No storage is named. Set PostureStorage to a connection string, "
-            "or PostureStorage__tableServiceUri to the account's table endpoint.",
+            "No storage is named, and no local cloud with tables runs here. Set PostureStorage to "
+            "a connection string, or PostureStorage__tableServiceUri to the account's table "
+            "endpoint.",
             ExitCode.WRONG_USAGE,
         )
     return await opened.enter_async_context(client)

@@ -1,4 +1,4 @@
-"""What the demo tells when it is over: tables of outcomes and alerts, and what is missing."""
+"""What the demo tells: tables of outcomes, alerts and changes, and what is missing."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from commands.arrivals import AlertSummary, OutcomeSummary, RejectionSummary, is_rejection
+from commands.changes import ChangeResult, ChangesResult
 from commands.fleet_requests import Expected
 from commands.ledger import Ledger
 
@@ -17,15 +18,8 @@ _SHOWN_MISSING = 20
 _STYLES = {"Completed": "green", "Failed": "red", "Skipped": "yellow", "Fired": "red"}
 
 
-def print_report(console: Console, ledger: Ledger, seconds: float, dead_letters: int) -> None:
-    """Prints what came, and in one last line whether it is all that had to come.
-
-    Args:
-        console: Where to print.
-        ledger: The account of what came.
-        seconds: How long it took.
-        dead_letters: How many messages could not be handled.
-    """
+def print_arrivals(console: Console, ledger: Ledger) -> None:
+    """Prints what came: outcomes, alerts, and rejected messages with what is wrong with them."""
     _print_outcomes(
         console,
         [OutcomeSummary.of(each) for each in ledger.outcomes if not is_rejection(each)],
@@ -33,10 +27,82 @@ def print_report(console: Console, ledger: Ledger, seconds: float, dead_letters:
     _print_alerts(console, [AlertSummary.of(each) for each in ledger.alerts])
     for rejected in filter(is_rejection, ledger.outcomes):
         _print_rejection(console, RejectionSummary.of(rejected))
+
+
+def print_changes(console: Console, changes: ChangesResult) -> None:
+    """Prints what changed on one VM, and the alert that each change had."""
+    table = _table(
+        console,
+        f"What changed on {changes.vm}",
+        ("round", "what happens to it", "status", "critical+security", "other", "alert"),
+        right=("round", "critical+security", "other"),
+    )
+    table.add_column("trace ID", no_wrap=True)
+    for number, each in enumerate(changes.results, 1):
+        found = each.outcome
+        table.add_row(
+            str(number),
+            each.change.told,
+            found.status if found else "no outcome",
+            _number(found.grave) if found else "",
+            _number(found.other) if found else "",
+            _told_alerts(each),
+            found.trace_id if found else "",
+        )
+    _print_table(console, table, len(changes.results))
+
+
+def _told_alerts(result: ChangeResult) -> str:
+    came = ", ".join(f"{alert.condition} {alert.change}" for alert in result.alerts) or "none"
+    if result.is_right:
+        return came
+    return f"{came}; expected {' '.join(result.change.alert or ('none',))}"
+
+
+def print_verdict(
+    console: Console,
+    ledger: Ledger,
+    changes: ChangesResult | None,
+    *,
+    seconds: float,
+    dead_letters: int,
+) -> None:
+    """Prints what is missing or too much, and in one last line whether all is right.
+
+    Args:
+        console: Where to print.
+        ledger: The account of what came.
+        changes: What the changes of one VM told; None if there were none.
+        seconds: How long it took.
+        dead_letters: How many messages could not be handled.
+    """
     console.print()
     if dead_letters:
         console.print(f"Messages that a function failed on for good: {dead_letters}; see the logs.")
-    _print_end(console, ledger, seconds)
+    for what, several in (
+        ("No outcome came", ledger.missing),
+        ("More than one outcome came", ledger.repeated),
+        ("An outcome came that nobody asked for", ledger.unasked),
+    ):
+        for each in several[:_SHOWN_MISSING]:
+            console.print(f"{what}: {_named(each)}", soft_wrap=True)
+        if len(several) > _SHOWN_MISSING:
+            console.print(f"… and {len(several) - _SHOWN_MISSING} more.")
+    asked, came = len(ledger.expected), len(ledger.outcomes)
+    console.print(
+        f"{asked} requests, {came} outcomes, {len(ledger.alerts)} alerts in {seconds:.1f} s: "
+        f"{_verdict(ledger, changes)}.",
+    )
+
+
+def _verdict(ledger: Ledger, changes: ChangesResult | None) -> str:
+    if not ledger.is_right:
+        return "this is not right"
+    if changes is None:
+        return "each request has its one outcome"
+    if not changes.is_right:
+        return f"the alerts of {changes.vm} are not right"
+    return "each request has its one outcome, and each change its alert"
 
 
 def _print_outcomes(console: Console, outcomes: Sequence[OutcomeSummary]) -> None:
@@ -88,24 +154,6 @@ def _print_rejection(console: Console, rejection: RejectionSummary) -> None:
     console.print(f"Rejected message {rejection.message_id}: {rejection.reason}")
     for error in rejection.errors:
         console.print(f"       {error}", soft_wrap=True)
-
-
-def _print_end(console: Console, ledger: Ledger, seconds: float) -> None:
-    for what, several in (
-        ("No outcome came", ledger.missing),
-        ("More than one outcome came", ledger.repeated),
-        ("An outcome came that nobody asked for", ledger.unasked),
-    ):
-        for each in several[:_SHOWN_MISSING]:
-            console.print(f"{what}: {_named(each)}", soft_wrap=True)
-        if len(several) > _SHOWN_MISSING:
-            console.print(f"… and {len(several) - _SHOWN_MISSING} more.")
-    asked, came = len(ledger.expected), len(ledger.outcomes)
-    verdict = "each request has its one outcome" if ledger.is_right else "this is not right"
-    console.print(
-        f"{asked} requests, {came} outcomes, {len(ledger.alerts)} alerts in {seconds:.1f} s: "
-        f"{verdict}.",
-    )
 
 
 def _named(expected: Expected) -> str:

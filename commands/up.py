@@ -11,6 +11,7 @@ from commands.control import read_fleet
 from commands.errors import CommandError, ExitCode
 from commands.local import UP_FILE, RunningCloud, find_local_cloud, write_local_cloud
 from commands.running import run as run_to_end
+from commands.tables import with_tables
 from localcloud.cloud import CloudOptions, LocalCloud
 
 _SHOWN_VMS = 3
@@ -27,8 +28,8 @@ def up(  # noqa: PLR0913 - one for each command line option
 ) -> None:
     """Leave the local cloud and the app running until Ctrl-C.
 
-    Prints how to reach each part, and writes it to .localcloud/up.json, where `send`, `watch` and
-    `dead-letters` look. Nothing outlives this command.
+    Prints how to reach each part, and writes it to .localcloud/up.json, where the other
+    commands look. Nothing outlives this command.
 
     Exit code 130 after Ctrl-C, 1 when a part ends by itself.
     """
@@ -45,6 +46,7 @@ async def _up(options: CloudOptions) -> ExitCode:
             f"A local cloud runs here already, as process {other.pid}. Stop it first, with Ctrl-C "
             f"where it was started or with `kill {other.pid}`."
         )
+    options = await with_tables(options, _tell)
     async with cloud_options.start(options) as cloud:
         running = describe(cloud)
         async with aiohttp.ClientSession() as session:
@@ -56,6 +58,11 @@ async def _up(options: CloudOptions) -> ExitCode:
             await cloud.failed()
         finally:
             UP_FILE.unlink(missing_ok=True)
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def describe(cloud: LocalCloud) -> RunningCloud:
@@ -72,6 +79,7 @@ def describe(cloud: LocalCloud) -> RunningCloud:
         identity_header=str(arm["identityHeader"]),
         host_control_urls=tuple(str(host.ready["controlUrl"]) for host in cloud.hosts),
         logs=str(cloud.options.logs),
+        storage_connection_string=cloud.storage_connection_string,
     )
 
 
@@ -86,6 +94,7 @@ def welcome(cloud: RunningCloud, vm_ids: list[str]) -> str:
         ("  fleet, calls, faults", f"{cloud.arm_control_url}/fleet"),
         ("managed identity", cloud.identity_endpoint),
         ("  its header", cloud.identity_header),
+        *_tables(cloud),
         *((name, f"{url}/admin/host/status") for name, url in hosts),
         ("logs", cloud.logs),
     ]
@@ -102,4 +111,11 @@ def welcome(cloud: RunningCloud, vm_ids: list[str]) -> str:
     ]
     if vm_ids:
         lines.append(f"  make send ARGS='{vm_ids[0]}'")
+    if cloud.storage_connection_string is not None:
+        lines.append("  make posture")
     return "\n".join([*lines, "  make dead-letters ARGS=list", "", ""])
+
+
+def _tables(cloud: RunningCloud) -> list[tuple[str, str]]:
+    storage = cloud.storage_connection_string
+    return [] if storage is None else [("tables", storage)]
