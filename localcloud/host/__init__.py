@@ -6,6 +6,7 @@ function app inside `azure_functions_runtime`. This package imports nothing by i
 worker process holds only what the app brings.
 
 What the real host does and this one leaves out: HTTP and every trigger but Service Bus, timers and
-Event Grid (others are indexed and reported as not served), output bindings, sessions and batches, scale-out, placeholder
-mode, several worker processes, function keys, and gRPC (JSON frames on a socket pair stand in).
+Event Grid (others are indexed and reported as not served), output bindings, sessions and batches,
+scale-out, placeholder mode, several worker processes, function keys, and gRPC (JSON frames on a
+socket pair stand in).
 """
