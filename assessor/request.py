@@ -10,25 +10,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-)
-from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails, PydanticCustomError, from_json
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from assessor import cloud_event
-from assessor.clock import from_text
-from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId, check_name, is_allowed
+from assessor.request_body import RequestBody, RequestId
+from assessor.resource_id import Scope, VirtualMachineId, is_allowed
 
 _FORMS: Final = {
     "vmId": ("vmId",),
@@ -38,7 +27,6 @@ _FORMS: Final = {
 }
 _SCOPE_FIELDS: Final = ("tags", "runningOnly")
 """What narrows a scope down, and means nothing without one."""
-_A_SCOPE: Final = "must be /subscriptions/{guid} or one of its resource groups"
 _SHOWN_CHARACTERS: Final = 256
 """How much of a wrong value an error repeats: enough to find it in the sender's log."""
 
@@ -155,7 +143,7 @@ def parse_request(
         return Rejection(message.message_id, "NotUnderstood", not_understood.errors, message)
     errors = [*_form_errors(payload)]
     try:
-        body = _Body.model_validate({k: v for k, v in payload.items() if v is not None})
+        body = RequestBody.model_validate({k: v for k, v in payload.items() if v is not None})
     except ValidationError as invalid:
         errors += [_field_error(detail) for detail in invalid.errors(include_url=False)]
         return Rejection(_request_id(payload, message), "Invalid", tuple(errors), message)
@@ -204,103 +192,7 @@ class _NotUnderstoodError(Exception):
         self.errors = errors
 
 
-def _vm_id(value: object) -> VirtualMachineId:
-    if not isinstance(value, str):
-        raise PydanticCustomError("string_type", "must be a string")
-    try:
-        return VirtualMachineId.parse(value)
-    except ResourceIdError as error:
-        raise _custom_error(error) from error
-
-
-def _scope(value: object) -> object:
-    if not isinstance(value, str):
-        raise PydanticCustomError("string_type", "must be a string")
-    try:
-        scope = Scope.parse(value)
-    except ResourceIdError as error:
-        raise PydanticCustomError("scope", _A_SCOPE) from error
-    if scope.vm_name is not None:
-        raise PydanticCustomError("scope", _A_SCOPE)
-    return scope
-
-
-def _moment(value: object) -> object:
-    moment = from_text(value)
-    if moment is None:
-        raise PydanticCustomError("time", "must be a time by RFC 3339")
-    return moment
-
-
-def _legal_name(name: str) -> AfterValidator:
-    def check(text: str) -> str:
-        try:
-            return check_name(name, text)
-        except ResourceIdError as error:
-            raise _custom_error(error) from error
-
-    return AfterValidator(check)
-
-
-def _custom_error(error: ResourceIdError) -> PydanticCustomError:
-    return PydanticCustomError("resource_id", "must be {expected}", {"expected": error.expected})
-
-
-_VmId = Annotated[VirtualMachineId, BeforeValidator(_vm_id)]
-_RequestId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-"""At most what Service Bus allows for a correlation ID."""
-_ScopeId = Annotated[Scope, BeforeValidator(_scope)]
-_ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-_Tags = Annotated[
-    dict[Annotated[str, StringConstraints(min_length=1, max_length=512)], str | None],
-    Field(max_length=50),
-]
-"""ARM allows 50 tags, with names of at most 512 characters."""
-_Moment = Annotated[datetime, BeforeValidator(_moment)]
-
-
-class _Body(BaseModel):
-    """The fields of a request, by the contract's names; unknown ones are left out."""
-
-    model_config = ConfigDict(
-        extra="ignore", frozen=True, strict=True, alias_generator=to_camel, validate_by_alias=True
-    )
-
-    vm_id: _VmId | None = None
-    subscription_id: Annotated[str, _legal_name("subscriptionId")] | None = None
-    resource_group_name: Annotated[str, _legal_name("resourceGroupName")] | None = None
-    vm_name: Annotated[str, _legal_name("vmName")] | None = None
-    vm_ids: Annotated[list[_VmId], Field(min_length=1)] | None = None
-    scope: _ScopeId | None = None
-    tags: _Tags | None = None
-    running_only: bool | None = None
-    scan_id: _ScanId | None = None
-    fresh_since: _Moment | None = None
-    request_id: _RequestId | None = None
-    requested_by: Annotated[str, StringConstraints(max_length=256)] | None = None
-    reason: Annotated[str, StringConstraints(max_length=1024)] | None = None
-
-    def parts(self) -> Iterator[tuple[str, VirtualMachineId | Scope]]:
-        """Yields each part of ARM's tree that is named, with the name of the field."""
-        if self.scope is not None:
-            yield "scope", self.scope
-        yield from self.vms()
-
-    def vms(self) -> Iterator[tuple[str, VirtualMachineId]]:
-        """Yields each VM that is named, with the name of the field that names it."""
-        if self.vm_id is not None:
-            yield "vmId", self.vm_id
-        elif self.vm_ids is not None:
-            for index, vm_id in enumerate(self.vm_ids):
-                yield f"vmIds[{index}]", vm_id
-        elif self.subscription_id and self.resource_group_name and self.vm_name:
-            yield (
-                "vmName",
-                VirtualMachineId(self.subscription_id, self.resource_group_name, self.vm_name),
-            )
-
-
-_REQUEST_ID: Final = TypeAdapter[str](_RequestId)
+_REQUEST_ID: Final = TypeAdapter[str](RequestId)
 
 
 def _request_id(payload: Mapping[str, Any], message: IncomingMessage) -> str:
