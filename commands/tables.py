@@ -44,4 +44,6 @@ async def with_tables(
 
 
 def _first_line(output: str) -> str:
-    return next((line.strip() for line in output.splitlines() if line.strip()), "nothing")
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if not line.startswith("npm warn")]
+    return next(iter(errors or lines), "nothing")

@@ -41,8 +41,8 @@ async def test_each_request_has_its_one_outcome_and_nothing_is_left_running(plac
         assert_event(each["body"])
     outcomes = [each for each in messages if each["topic"] == "assessment-results"]
     vms = Counter(each["body"]["data"].get("vmId", "none") for each in outcomes)
-    assert set(vms.values()) == {1}
-    assert len(outcomes) == 4 + 2 + 1 + 1, "the fleet, two recorded VMs, one missing, one rejected"
+    assert sorted(vms.values()) == [1, 1, 1, 1, 1, 1, 1, 5], "one changes, and is assessed again"
+    assert len(vms) == 4 + 2 + 1 + 1, "the fleet, two recorded VMs, one missing, one rejected"
     assert {each["topic"] for each in messages} == {"assessment-results", "patch-alerts"}
     begun = [each for each in outcomes if each["body"]["data"].get("assessmentActivityId")]
     for each in begun:
@@ -50,6 +50,57 @@ async def test_each_request_has_its_one_outcome_and_nothing_is_left_running(plac
         assert each["applicationProperties"]["traceparent"].split("-")[1] == activity_id
         assert activity_id in ended.out
     assert begun
+
+
+async def test_each_change_of_a_vm_has_its_one_alert(place: Place) -> None:
+    """The patches of a clean VM appear, grow and go; an assessment with no change has no alert."""
+    ended = await place.run(*FEW, "--out", "out.jsonl")
+    assert ended.code == 0, ended
+    title = next(line for line in ended.out.splitlines() if line.startswith("What changed on "))
+    vm = title.split()[-1]
+    lines = (place.directory / "out.jsonl").read_text("utf-8").splitlines()
+    of_vm = [each for each in map(json.loads, lines) if (each["subject"] or "").endswith(f"/{vm}")]
+    counts = [
+        each["body"]["data"]["criticalAndSecurityPatchCount"]
+        for each in of_vm
+        if each["topic"] == "assessment-results"
+    ]
+    assert counts == [0, 1, 1, 2, 0]
+    told = [each["body"]["data"] for each in of_vm if each["topic"] == "patch-alerts"]
+    assert [
+        (data["essentials"]["monitorCondition"], data["alertContext"]["change"]) for data in told
+    ] == [("Fired", "Appeared"), ("Fired", "Grew"), ("Resolved", "Gone")]
+    assert len({data["essentials"]["alertId"] for data in told}) == 1, "one alert, all the way"
+    assert ended.out.rstrip().endswith(
+        "each request has its one outcome, and each change its alert."
+    )
+
+
+async def test_it_ends_with_the_trace_of_an_assessment_that_told_of_a_change(place: Place) -> None:
+    """From the begin to the alert; what the hosts tell only as they end is in it."""
+    ended = await place.run(*FEW)
+    assert ended.code == 0, ended
+    _, _, tree = ended.out.partition("One of the assessments, as its trace tells it\n")
+    first, root, *rest = tree.splitlines()
+    trace_id = first.removeprefix("trace ").partition(",")[0]
+    assert trace_id in ended.out.partition("What changed on ")[2].partition(first)[0]
+    assert root.endswith("assess_patches (Succeeded)")
+    for name in ("POST virtualMachines/assessPatches (202", "send assessment-results"):
+        assert any(name in line for line in rest), tree
+    assert any(line.endswith("send patch-alerts") for line in rest), tree
+
+
+async def test_nothing_outlives_a_killed_demo(place: Place) -> None:
+    """Even SIGKILL takes every part along, Azurite's node too."""
+    running = await place.start("run", "--vms", "0", "--time-scale", "1")
+    await running.printed("Sent ")
+    lines = place.processes().values()
+    for part in ("servicebus", "arm", "host", "azurite"):
+        assert any(f"localcloud.{part}" in line for line in lines), (part, lines)
+    assert any("azurite/dist/src/table/main.js" in line for line in lines), lines
+    os.kill(running.process.pid, signal.SIGKILL)
+    await running.process.wait()
+    await place.empty()
 
 
 async def test_ctrl_c_on_a_terminal_stops_everything(place: Place) -> None:

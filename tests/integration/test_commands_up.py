@@ -41,6 +41,11 @@ async def test_what_is_sent_to_a_running_cloud_is_answered_on_its_topics(place: 
         assert message["correlationId"] == "r-1"
         assert message["body"]["data"]["request"]["reason"] == "a test"
 
+        posture = await place.run("posture", "--json")
+        assert posture.code == 0, posture
+        rows = [json.loads(line) for line in posture.out.splitlines()]
+        assert [row["vmId"].lower() for row in rows] == [vm_id.lower()]
+
         rejected = await place.run("send", "--file", "-", stdin=b"not JSON")
         assert rejected.code == 0, rejected
         line = await place.run(
@@ -64,6 +69,7 @@ async def test_nothing_outlives_a_killed_cloud_and_its_file_counts_for_nothing(
     """Even SIGKILL takes every part along."""
     async with up(place, "--vms", "0") as cloud:
         await cloud.printed("make dead-letters")
+        assert any("azurite/dist" in line for line in place.processes().values())
         os.kill(cloud.process.pid, signal.SIGKILL)
         await cloud.process.wait()
         await place.empty()

@@ -11,7 +11,7 @@ from commands.control import Waiting
 from commands.display import Snapshot, make_console, make_display
 from commands.fleet_requests import Expected
 from commands.ledger import Ledger
-from commands.report import SHOWN_ROWS, print_report
+from commands.report import SHOWN_ROWS, print_arrivals, print_verdict
 
 ESCAPE = "\x1b"
 VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines"
@@ -45,6 +45,12 @@ def ledger_of(vms: int, missing: int = 0) -> Ledger:
         body = {"type": "PatchAssessor.AssessmentCompleted", "data": data}
         ledger.take(Arrival(RESULTS_TOPIC, name, "r", None, None, None, {}, body))
     return ledger
+
+
+def report(console: Console, ledger: Ledger, seconds: float = 1.0, dead_letters: int = 0) -> None:
+    """Prints all of a demo without a second act."""
+    print_arrivals(console, ledger)
+    print_verdict(console, ledger, None, seconds=seconds, dead_letters=dead_letters)
 
 
 def test_where_nobody_watches_there_are_plain_lines_and_only_when_something_changed() -> None:
@@ -104,7 +110,7 @@ def test_the_bus_counts_as_quiet_only_when_nothing_is_on_its_way() -> None:
 def test_a_report_without_a_terminal_has_whole_trace_ids_and_no_control_codes() -> None:
     """Nothing is folded or cut."""
     console, printed = captured()
-    print_report(console, ledger_of(3), 4.2, 0)
+    report(console, ledger_of(3), 4.2)
     text = printed.getvalue()
     assert "00000000000040008000000000000002" in text
     assert ESCAPE not in text
@@ -116,7 +122,7 @@ def test_a_report_without_a_terminal_has_whole_trace_ids_and_no_control_codes() 
 def test_a_large_fleet_is_shown_in_part_and_counted_whole() -> None:
     """The first rows, how many more there are, and the counts by status."""
     console, printed = captured()
-    print_report(console, ledger_of(SHOWN_ROWS + 2), 1.0, 0)
+    report(console, ledger_of(SHOWN_ROWS + 2))
     text = printed.getvalue()
     assert f"vm-{SHOWN_ROWS - 1:03d}" in text
     assert f"vm-{SHOWN_ROWS:03d}" not in text
@@ -127,7 +133,7 @@ def test_a_large_fleet_is_shown_in_part_and_counted_whole() -> None:
 def test_a_report_names_each_request_without_an_outcome() -> None:
     """So that one knows where to look."""
     console, printed = captured()
-    print_report(console, ledger_of(4, missing=2), 1.0, 2)
+    report(console, ledger_of(4, missing=2), dead_letters=2)
     missing = [line for line in printed.getvalue().splitlines() if line.startswith("No outcome")]
     assert missing == [
         f"No outcome came: request r for {VM.lower()}/vm-002",
@@ -144,5 +150,5 @@ def test_markup_in_what_others_wrote_is_text() -> None:
     essentials = {"alertRule": "[bold]Rule[/red]", "monitorCondition": "Fired"}
     body = {"type": "PatchAssessor.AlertFired", "data": {"essentials": essentials}}
     ledger.take(Arrival(ALERTS_TOPIC, "a", "r", None, None, None, {}, body))
-    print_report(console, ledger, 1.0, 0)
+    report(console, ledger)
     assert "[bold]Rule[/red]" in printed.getvalue()
