@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from assessor.cloud_event import DATA_SCHEMAS
-from assessor.message import MAX_BODY_BYTES, outcome_message
-from assessor.outcome import Finished, conclude
-from assessor.request import Rejection, parse_request
-from assessor.scan_event import ScanStatus
-from assessor.virtual_machine import SkipReason
+from assessor.arm.virtual_machine import SkipReason
+from assessor.messages.cloud_event import DATA_SCHEMAS
+from assessor.messages.outcome import Finished, conclude
+from assessor.messages.outgoing import MAX_BODY_BYTES, outcome_message
+from assessor.messages.request import Rejection, parse_request
+from assessor.scans.event import ScanStatus
 from tests.support.builders import NOW, incoming, machine, recorded_result, request
 from tests.support.schemas import validator
 
@@ -38,7 +38,7 @@ def first_column(text: str) -> set[str]:
 
 def calls(function: str) -> Iterator[ast.Call]:
     """Yields the calls of a function or class in the app's source."""
-    for path in (ROOT / "assessor").glob("*.py"):
+    for path in (ROOT / "assessor").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == function:
                 yield node
