@@ -5,7 +5,7 @@ import os
 import azure.functions as func
 
 from assessor.settings import read_settings
-from assessor.telemetry_setup import configure_telemetry
+from assessor.telemetry.setup import configure_telemetry
 from assessor.worker import Worker
 from handlers import events, in_progress, requests, timer
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from assessor.fleet_ncrontab import Ncrontab
+from assessor.fleets.ncrontab import Ncrontab
 from assessor.resource_id import ResourceIdError, Scope
 
 

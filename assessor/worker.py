@@ -21,27 +21,27 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus.aio import ServiceBusClient
 
-from assessor.alerting import Alerting
-from assessor.arm_sdk import ComputeArm
-from assessor.assessor import Assessor, Entities
-from assessor.bus_servicebus import ServiceBus
+from assessor.alerts.posture import MemoryPosture, PostureStore
+from assessor.alerts.posture_tables import TablePosture
+from assessor.alerts.telling import Alerting
+from assessor.arm.compute import ComputeArm
+from assessor.arm.hold import Hold
+from assessor.arm.throttle import ThrottleGate
+from assessor.assessment.assessor import Assessor, Entities
+from assessor.assessment.steps import Steps
 from assessor.clock import SystemClock
-from assessor.fleet_events import FleetEvents
-from assessor.fleet_parts import Surroundings, make_events, make_scans, make_schedule
-from assessor.fleet_schedule import FleetSchedule
-from assessor.fleet_sdk import ComputeFleet
-from assessor.hold import Hold
-from assessor.posture import MemoryPosture, PostureStore
-from assessor.posture_tables import TablePosture
-from assessor.scan_store import MemoryScans, ScanStore
-from assessor.scan_tables import TableScans
+from assessor.fleets.compute import ComputeFleet
+from assessor.fleets.events import FleetEvents
+from assessor.fleets.parts import Surroundings, make_events, make_scans, make_schedule
+from assessor.fleets.schedule import FleetSchedule
+from assessor.messages.servicebus import ServiceBus
+from assessor.scans.store import MemoryScans, ScanStore
+from assessor.scans.tables import TableScans
 from assessor.settings import Settings
-from assessor.steps import Steps
 from assessor.storage import open_tables, table_storage
-from assessor.telemetry_arm import ArmCallPolicy
-from assessor.telemetry_bus import ToldBus
-from assessor.telemetry_setup import FLUSH_SECONDS, TelemetryPipeline
-from assessor.throttle import ThrottleGate
+from assessor.telemetry.arm_calls import ArmCallPolicy
+from assessor.telemetry.bus import ToldBus
+from assessor.telemetry.setup import FLUSH_SECONDS, TelemetryPipeline
 
 _LOG: Final = logging.getLogger(__name__)
 _CONNECTIONS: Final = 100

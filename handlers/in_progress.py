@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from assessor.scan_progress import read_in_progress
+from assessor.scans.progress import read_in_progress
 from assessor.settings import Settings
 from assessor.worker import Worker
 

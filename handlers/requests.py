@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import azure.functions as func
 
-from assessor.request import IncomingMessage
+from assessor.messages.request import IncomingMessage
 from assessor.settings import Settings
 from assessor.worker import Worker
 

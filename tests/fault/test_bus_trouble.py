@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assessor.progress import from_body
+from assessor.messages.progress import from_body
 from tests.support.cloud_harness import (
     IN_PROGRESS,
     OUTCOMES,

@@ -20,18 +20,18 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.arm import OperationEnd
-from assessor.assessor import Assessor, Entities
-from assessor.hold import Hold
-from assessor.message import OutgoingMessage
-from assessor.outcome import Outcome
-from assessor.progress import from_body
-from assessor.request import IncomingMessage
+from assessor.arm.hold import Hold
+from assessor.arm.port import OperationEnd
+from assessor.arm.throttle import ThrottleGate
+from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
+from assessor.assessment.assessor import Assessor, Entities
+from assessor.assessment.steps import Steps
+from assessor.messages.outcome import Outcome
+from assessor.messages.outgoing import OutgoingMessage
+from assessor.messages.progress import from_body
+from assessor.messages.request import IncomingMessage
 from assessor.resource_id import VirtualMachineId
-from assessor.steps import Steps
-from assessor.telemetry import AssessmentIdGenerator, Telemetry
-from assessor.throttle import ThrottleGate
-from assessor.virtual_machine import PatchSummary, VirtualMachine
+from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
 from tests.support.fakes import FakeClock, FakeScans
 from tests.support.schemas import assert_published
 

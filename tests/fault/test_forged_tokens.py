@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from assessor import continuation
-from assessor.arm_sdk import API_VERSION
-from assessor.progress import OperationRef, Progress, to_message
-from assessor.request import AssessmentRequest
+from assessor.arm import continuation
+from assessor.arm.compute import API_VERSION
+from assessor.messages.progress import OperationRef, Progress, to_message
+from assessor.messages.request import AssessmentRequest
 from assessor.resource_id import VirtualMachineId
 from tests.support.cloud_harness import (
     IN_PROGRESS,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from assessor.arm_answer import ArmError, Phase, Verdict, judge
-from assessor.arm_sdk import ComputeArm
-from assessor.hold import Hold, HoldOver
+from assessor.arm.answers import ArmError, Phase, Verdict, judge
+from assessor.arm.compute import ComputeArm
+from assessor.arm.hold import Hold, HoldOver
 from assessor.resource_id import VirtualMachineId
 from assessor.settings import ArmCloud
 from localcloud.arm.access import RoleAssignment

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from azure.data.tables.aio import TableClient
 
-from assessor.alerting import Alerting
-from assessor.outcome import Outcome
-from assessor.posture_tables import TablePosture
+from assessor.alerts.posture_tables import TablePosture
+from assessor.alerts.telling import Alerting
+from assessor.messages.outcome import Outcome
 from assessor.resource_id import VirtualMachineId
 from commands.fleet_posture import read_fleet
 from localcloud.azurite import AzuriteError, run_azurite

@@ -11,15 +11,15 @@ import pytest_asyncio
 from azure.core.exceptions import ServiceRequestError
 from azure.data.tables.aio import TableClient
 
-from assessor.alert import Attempt, Posture
-from assessor.alerting import Alerting
-from assessor.posture import (
+from assessor.alerts.model import Attempt, Posture
+from assessor.alerts.posture import (
     MemoryPosture,
     PostureConflictError,
     PostureError,
     PostureStore,
 )
-from assessor.posture_tables import TablePosture
+from assessor.alerts.posture_tables import TablePosture
+from assessor.alerts.telling import Alerting
 from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import Azurite, run_azurite
 from tests.support.assessments import completed, failed

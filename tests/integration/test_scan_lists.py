@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from assessor.arm_answer import ArmError, Phase, Verdict, judge
-from assessor.arm_sdk import ComputeArm
-from assessor.fleet import Page, PageLinkRefusedError, running_vms
-from assessor.fleet_sdk import ComputeFleet
+from assessor.arm.answers import ArmError, Phase, Verdict, judge
+from assessor.arm.compute import ComputeArm
+from assessor.fleets.compute import ComputeFleet
+from assessor.fleets.listing import Page, PageLinkRefusedError, running_vms
 from assessor.resource_id import Scope
 from assessor.settings import ArmCloud
 from localcloud.arm.faults import parse_rules

@@ -10,7 +10,7 @@ import pytest_asyncio
 from azure.core.exceptions import ServiceRequestError
 from azure.data.tables.aio import TableClient
 
-from assessor.scan_store import (
+from assessor.scans.store import (
     Concluded,
     Ending,
     MemoryScans,
@@ -19,7 +19,7 @@ from assessor.scan_store import (
     ScanStoreError,
     Tally,
 )
-from assessor.scan_tables import TableScans
+from assessor.scans.tables import TableScans
 from localcloud.azurite import Azurite, run_azurite
 from tests.support.builders import NOW
 from tests.support.scan_world import vms

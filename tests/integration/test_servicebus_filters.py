@@ -10,13 +10,13 @@ import pytest
 import pytest_asyncio
 from azure.servicebus.aio import ServiceBusClient
 
-from assessor.alert import Alert
-from assessor.alert_message import alert_message
-from assessor.alerts import transition
-from assessor.bus_servicebus import ServiceBus as AppBus
-from assessor.message import OutgoingMessage, outcome_message
-from assessor.outcome import reject
-from assessor.request import Rejection, parse_request
+from assessor.alerts.message import alert_message
+from assessor.alerts.model import Alert
+from assessor.alerts.rules import transition
+from assessor.messages.outcome import reject
+from assessor.messages.outgoing import OutgoingMessage, outcome_message
+from assessor.messages.request import Rejection, parse_request
+from assessor.messages.servicebus import ServiceBus as AppBus
 from localcloud.servicebus import ServiceBus, load_entities
 from tests.support.assessments import completed, failed, finding, skipped
 from tests.support.builders import incoming

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 from azure.servicebus import ServiceBusMessage
 
-from assessor.telemetry import root_span_id, trace_id_of
-from assessor.telemetry_setup import FLUSH_SECONDS
+from assessor.telemetry.setup import FLUSH_SECONDS
+from assessor.telemetry.telemetry import root_span_id, trace_id_of
 from commands.tree import render_tree
 from localcloud.otlp import read_spans
 from localcloud.otlp_records import Span

@@ -12,8 +12,8 @@ from typing import Any, Final
 import pytest
 from aiohttp import web
 
-from assessor.telemetry_attributes import ACTIVITY_ID
-from assessor.telemetry_ids import trace_id_of
+from assessor.telemetry.attributes import ACTIVITY_ID
+from assessor.telemetry.ids import trace_id_of
 from localcloud.tls import LocalAuthority
 from tests.support.cloud_harness import Plan, Request, running, vm, vm_id
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from assessor.outcome import Finished
-from assessor.request import AssessmentRequest, IncomingMessage
+from assessor.arm.virtual_machine import VirtualMachine
+from assessor.messages.outcome import Finished
+from assessor.messages.request import AssessmentRequest, IncomingMessage
 from assessor.resource_id import VirtualMachineId
-from assessor.virtual_machine import VirtualMachine
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SUBSCRIPTION = "e37510d7-33b6-4676-886f-ee75bcc01871"

@@ -7,14 +7,22 @@ import json
 from datetime import timedelta
 from typing import Any, Final
 
-from assessor.message import outcome_message
-from assessor.outcome import ApiError, Finished, Outcome, Refused, Skipped, conclude, reject
-from assessor.request import Rejection, ScanRequest, parse_request
+from assessor.arm.virtual_machine import SkipReason
+from assessor.messages.outcome import (
+    ApiError,
+    Finished,
+    Outcome,
+    Refused,
+    Skipped,
+    conclude,
+    reject,
+)
+from assessor.messages.outgoing import outcome_message
+from assessor.messages.request import Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope
-from assessor.scan import Scan, Watch, scan_id_of
-from assessor.scan_event import scan_completed
-from assessor.scan_store import Tally
-from assessor.virtual_machine import SkipReason
+from assessor.scans.event import scan_completed
+from assessor.scans.scan import Scan, Watch, scan_id_of
+from assessor.scans.store import Tally
 from tests.support.builders import NOW, REFERENCE_RESULT, SUBSCRIPTION, incoming, machine, request
 from tests.support.schemas import SCHEMAS
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from assessor.arm import OperationEnd
-from assessor.bus import PublishError
-from assessor.hold import Hold
-from assessor.message import OutgoingMessage
-from assessor.outcome import Outcome
-from assessor.request import AssessmentRequest, ScanRequest
+from assessor.arm.hold import Hold
+from assessor.arm.port import OperationEnd
+from assessor.arm.virtual_machine import VirtualMachine
+from assessor.messages.bus import PublishError
+from assessor.messages.outcome import Outcome
+from assessor.messages.outgoing import OutgoingMessage
+from assessor.messages.request import AssessmentRequest, ScanRequest
 from assessor.resource_id import VirtualMachineId
-from assessor.scan_progress import ScanProgress
-from assessor.virtual_machine import VirtualMachine
+from assessor.scans.progress import ScanProgress
 from tests.support.schemas import assert_published
 
 T = TypeVar("T")

@@ -14,20 +14,20 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from assessor.arm_answer import ArmError
-from assessor.fleet import ListedVm, Page
-from assessor.hold import Hold
-from assessor.message import OutgoingMessage
-from assessor.outcome import Finished, conclude
-from assessor.progress import Progress
-from assessor.request import IncomingMessage, Rejection, ScanRequest, parse_request
+from assessor.arm.answers import ArmError
+from assessor.arm.hold import Hold
+from assessor.fleets.listing import ListedVm, Page
+from assessor.messages.outcome import Finished, conclude
+from assessor.messages.outgoing import OutgoingMessage
+from assessor.messages.progress import Progress
+from assessor.messages.request import IncomingMessage, Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope, VirtualMachineId
-from assessor.scan_event import SCAN_COMPLETED
-from assessor.scan_expansion import Expander
-from assessor.scan_progress import ScanProgress, read_in_progress
-from assessor.scan_store import Concluded, MemoryScans, ScanState, Tally
-from assessor.scan_watch import Watcher
-from assessor.scans import Scans
+from assessor.scans.event import SCAN_COMPLETED
+from assessor.scans.expansion import Expander
+from assessor.scans.progress import ScanProgress, read_in_progress
+from assessor.scans.scans import Scans
+from assessor.scans.store import Concluded, MemoryScans, ScanState, Tally
+from assessor.scans.watch import Watcher
 from tests.support.fakes import FakeClock
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"

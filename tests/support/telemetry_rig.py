@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from assessor.telemetry import Telemetry
-from assessor.telemetry_setup import Exporters, TelemetryPipeline
+from assessor.telemetry.setup import Exporters, TelemetryPipeline
+from assessor.telemetry.telemetry import Telemetry
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

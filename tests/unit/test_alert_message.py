@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assessor.alert import Alert, Posture
-from assessor.alert_message import alert_message, describe
-from assessor.alerts import transition
-from assessor.message import MAX_BODY_BYTES, OutgoingMessage
-from assessor.outcome import Outcome
-from assessor.removal import retired
+from assessor.alerts.message import alert_message, describe
+from assessor.alerts.model import Alert, Posture
+from assessor.alerts.removal import retired
+from assessor.alerts.rules import transition
+from assessor.messages.outcome import Outcome
+from assessor.messages.outgoing import MAX_BODY_BYTES, OutgoingMessage
 from tests.support.assessments import FIRST_DAY, completed, days, finding, patch
 from tests.support.builders import REFERENCE_RESULT, VM_ID, recorded_result
 from tests.support.schemas import SCHEMAS, validator

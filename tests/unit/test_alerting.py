@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.alert import Alert, Posture, Rule
-from assessor.alerting import Alerting
-from assessor.bus import Bus, PublishError
-from assessor.message import OutgoingMessage
-from assessor.outcome import Outcome, reject
-from assessor.posture import (
+from assessor.alerts.model import Alert, Posture, Rule
+from assessor.alerts.posture import (
     MemoryPosture,
     PostureConflictError,
     PostureError,
     PostureStore,
     Remembered,
 )
-from assessor.request import Rejection
+from assessor.alerts.telling import Alerting
+from assessor.messages.bus import Bus, PublishError
+from assessor.messages.outcome import Outcome, reject
+from assessor.messages.outgoing import OutgoingMessage
+from assessor.messages.request import Rejection
 from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import FIRST_DAY, Day, completed, days, failed, skipped
 from tests.support.builders import NOW, TRACEPARENT, VM_ID, incoming

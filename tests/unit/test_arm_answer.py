@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm_answer import RULES, ArmError, Phase, Rule, Verdict, api_error, judge
-from assessor.outcome import ApiError
+from assessor.arm.answers import RULES, ArmError, Phase, Rule, Verdict, api_error, judge
+from assessor.messages.outcome import ApiError
 from tests.support.builders import json_values
 
 _THROTTLED = """{"error": {

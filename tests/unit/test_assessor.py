@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.arm import OperationEnd
-from assessor.assessor import Assessor, Entities
-from assessor.bus import PublishError
-from assessor.hold import Hold, HoldOver
-from assessor.posture import PostureError
-from assessor.progress import Progress, from_body
-from assessor.request import AssessmentRequest, IncomingMessage
+from assessor.alerts.posture import PostureError
+from assessor.arm.hold import Hold, HoldOver
+from assessor.arm.port import OperationEnd
+from assessor.arm.throttle import ThrottleGate
+from assessor.arm.virtual_machine import VirtualMachine
+from assessor.assessment.assessor import Assessor, Entities
+from assessor.assessment.steps import Steps
+from assessor.messages.bus import PublishError
+from assessor.messages.progress import Progress, from_body
+from assessor.messages.request import AssessmentRequest, IncomingMessage
 from assessor.resource_id import Scope, VirtualMachineId
-from assessor.steps import Steps
-from assessor.telemetry import AssessmentIdGenerator, Telemetry
-from assessor.throttle import ThrottleGate
-from assessor.virtual_machine import VirtualMachine
+from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
 from tests.support.fakes import FakeAlerts, FakeArm, FakeBus, FakeClock, FakeScans
 
 VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")

@@ -10,7 +10,7 @@ from cloudevents.core.bindings.amqp import AMQPMessage, from_structured_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.cloud_event import (
+from assessor.messages.cloud_event import (
     CONTENT_TYPE,
     SOURCE,
     CloudEventError,

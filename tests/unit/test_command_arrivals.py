@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.message import outcome_message
-from assessor.outcome import ApiError, Finished, Refused, Skipped, conclude, reject
-from assessor.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
+from assessor.arm.virtual_machine import SkipReason, VirtualMachine
+from assessor.messages.outcome import ApiError, Finished, Refused, Skipped, conclude, reject
+from assessor.messages.outgoing import outcome_message
+from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
 from assessor.resource_id import VirtualMachineId
-from assessor.virtual_machine import SkipReason, VirtualMachine
 from commands.arrivals import AlertSummary, Arrival, OutcomeSummary, RejectionSummary, is_rejection
 from commands.client import RESULTS_TOPIC
 from commands.watch import describe

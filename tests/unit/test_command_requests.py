@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
+from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
 from commands.arrivals import Arrival
 from commands.client import ALERTS_TOPIC, RESULTS_TOPIC
 from commands.fleet_requests import Expected, Request, fleet_requests

@@ -15,7 +15,7 @@ from azure.core.polling._utils import _decode_continuation_token
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.continuation import Origin, TokenRefusedError, check, for_operation
+from assessor.arm.continuation import Origin, TokenRefusedError, check, for_operation
 from assessor.resource_id import VirtualMachineId
 from tests.support.builders import (
     ACTIVITY_ID,

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from assessor.outcome import OutcomeType
+from assessor.messages.outcome import OutcomeType
 from assessor.settings import read_settings
 
 _ROOT = Path(__file__).parents[2]

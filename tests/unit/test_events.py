@@ -12,10 +12,10 @@ from azure.functions.meta import Datum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.fleet_decisions import Assess, decide
-from assessor.fleet_event import RULES, Event, without_personal_data
-from assessor.fleet_events import FleetEvents
-from assessor.request import AssessmentRequest, IncomingMessage, ScanRequest, parse_request
+from assessor.fleets.decisions import Assess, decide
+from assessor.fleets.event import RULES, Event, without_personal_data
+from assessor.fleets.events import FleetEvents
+from assessor.messages.request import AssessmentRequest, IncomingMessage, ScanRequest, parse_request
 from assessor.resource_id import Scope, VirtualMachineId
 from handlers.events import decoded
 from tests.support.builders import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from assessor.hold import Hold, HoldOver
+from assessor.arm.hold import Hold, HoldOver
 
 _ENOUGH_SECONDS = 10.0
 

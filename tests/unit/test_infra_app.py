@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assessor.fleet_event import RULES
+from assessor.fleets.event import RULES
 from assessor.settings import Settings, read_settings
 from tests.support.bicep import BicepFile, properties, source, text, walk
 
@@ -106,7 +106,7 @@ def _sdk_operations() -> set[str]:
     """The operations on VMs that the app calls in azure-mgmt-compute."""
     return {
         node.attr
-        for path in (_ROOT / "assessor").glob("*.py")
+        for path in (_ROOT / "assessor").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Attribute)
@@ -278,7 +278,7 @@ def test_every_built_in_role_is_known_and_used_by_something() -> None:
     settings = _settings_set()
     assert "AzureWebJobsStorage__blobServiceUri" in settings  # Storage Blob Data Owner
     assert "PostureStorage__tableServiceUri" in settings  # Storage Table Data Contributor
-    code = "".join(path.read_text() for path in (_ROOT / "assessor").glob("*.py"))
+    code = "".join(path.read_text() for path in (_ROOT / "assessor").rglob("*.py"))
     assert "azure.data.tables" in code
     assert "AzureMonitorTraceExporter" in code  # Monitoring Metrics Publisher
 

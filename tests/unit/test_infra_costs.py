@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm_sdk import POLL_SECONDS
+from assessor.arm.compute import POLL_SECONDS
 from infra.costs import bus_operations, gb_seconds_a_day, invocations, month, table, tiered
 
 _ROOT = Path(__file__).parents[2]

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from azure.monitor.opentelemetry.exporter.export.trace._exporter import _convert_span_to_envelope
 
-from assessor import telemetry, telemetry_attributes
-from assessor.outcome import OutcomeType
-from assessor.telemetry import Ending
-from assessor.telemetry_metrics import VIEWS
+from assessor.messages.outcome import OutcomeType
+from assessor.telemetry import attributes as telemetry_attributes
+from assessor.telemetry import telemetry
+from assessor.telemetry.metrics import VIEWS
+from assessor.telemetry.telemetry import Ending
 from tests.support.bicep import BicepFile
 from tests.support.telemetry_rig import Rig
 
@@ -65,7 +66,10 @@ def _root_attributes() -> set[str]:
         name: value for name, value in vars(telemetry_attributes).items() if isinstance(value, str)
     }
     found = set()
-    for module, function in (("assessor", "_finish"), ("telemetry_trace", "finish")):
+    for module, function in (
+        ("assessment/assessor", "_finish"),
+        ("telemetry/assessment_trace", "finish"),
+    ):
         tree = ast.parse((_ROOT / "assessor" / f"{module}.py").read_text())
         (body,) = (
             node
@@ -147,7 +151,7 @@ def test_every_query_of_assessments_is_tested() -> None:
 @_each_query
 def test_a_value_that_is_compared_with_exists(name: str) -> None:
     """Outcomes, spans, metrics and error codes are the app's own."""
-    code = "".join(path.read_text() for path in (_ROOT / "assessor").glob("*.py"))
+    code = "".join(path.read_text() for path in (_ROOT / "assessor").rglob("*.py"))
     known = {each.value for each in OutcomeType} | {telemetry.ROOT, "{trace}"}
     for value in _texts(_without_comments(_QUERIES[name])) - known:
         assert f'"{value}"' in code, value

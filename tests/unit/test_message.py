@@ -12,7 +12,17 @@ from cloudevents.core.bindings.amqp import AMQPMessage, from_structured_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.message import (
+from assessor.arm.virtual_machine import SkipReason, VirtualMachine
+from assessor.messages.outcome import (
+    ApiError,
+    Conclusion,
+    Outcome,
+    Refused,
+    Skipped,
+    conclude,
+    reject,
+)
+from assessor.messages.outgoing import (
     MAX_BODY_BYTES,
     OutgoingMessage,
     event_message,
@@ -20,10 +30,8 @@ from assessor.message import (
     outcome_message,
     properties_of,
 )
-from assessor.outcome import ApiError, Conclusion, Outcome, Refused, Skipped, conclude, reject
-from assessor.patches import is_critical_or_security
-from assessor.request import FieldError, Rejection
-from assessor.virtual_machine import SkipReason, VirtualMachine
+from assessor.messages.patches import is_critical_or_security
+from assessor.messages.request import FieldError, Rejection
 from tests.support.builders import (
     ACTIVITY_ID,
     NOW,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.outcome import (
+from assessor.arm.virtual_machine import SkipReason
+from assessor.messages.outcome import (
     ApiError,
     Finished,
     OutcomeType,
@@ -22,9 +23,8 @@ from assessor.outcome import (
     patches_of,
     reject,
 )
-from assessor.request import FieldError, Rejection
+from assessor.messages.request import FieldError, Rejection
 from assessor.resource_id import VirtualMachineId
-from assessor.virtual_machine import SkipReason
 from tests.support.builders import (
     NOW,
     REFERENCE_RESULT,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.patches import (
+from assessor.messages.patches import (
     CLASSIFICATIONS,
     digest,
     identity,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assessor.alert import Posture
-from assessor.alerting import Alerting
-from assessor.posture import MemoryPosture
-from assessor.posture_row import COLUMN_BYTES, RowError, from_row, keys_of, to_row
+from assessor.alerts.model import Posture
+from assessor.alerts.posture import MemoryPosture
+from assessor.alerts.posture_row import COLUMN_BYTES, RowError, from_row, keys_of, to_row
+from assessor.alerts.telling import Alerting
 from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import Day, completed, days, patch
 from tests.support.builders import NOW, TRACEPARENT, VM_ID, vm_ids

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.progress import (
+from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
+from assessor.messages.progress import (
     OperationRef,
     Progress,
     ProgressError,
     from_body,
     to_message,
 )
-from assessor.request import AssessmentRequest
+from assessor.messages.request import AssessmentRequest
 from assessor.resource_id import VirtualMachineId
-from assessor.virtual_machine import PatchSummary, VirtualMachine
 from tests.support.builders import (
     ACTIVITY_ID,
     NOW,

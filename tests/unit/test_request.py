@@ -11,7 +11,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assessor.request import (
+from assessor.messages.request import (
     AssessmentRequest,
     IncomingMessage,
     Rejection,

@@ -16,8 +16,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from assessor.telemetry_ids import trace_id_of
-from assessor.telemetry_sampler import LowBitsRatio, SamplerError, sampler_of
+from assessor.telemetry.ids import trace_id_of
+from assessor.telemetry.sampler import LowBitsRatio, SamplerError, sampler_of
 
 IDS = 10_000
 RATIOS = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9]

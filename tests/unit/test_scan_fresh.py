@@ -7,14 +7,14 @@ from random import Random
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.arm import OperationEnd
-from assessor.hold import Hold
-from assessor.progress import Progress
-from assessor.request import AssessmentRequest
-from assessor.steps import Done, Steps
-from assessor.telemetry import AssessmentIdGenerator, Telemetry
-from assessor.throttle import ThrottleGate
-from assessor.virtual_machine import PatchSummary, VirtualMachine
+from assessor.arm.hold import Hold
+from assessor.arm.port import OperationEnd
+from assessor.arm.throttle import ThrottleGate
+from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
+from assessor.assessment.steps import Done, Steps
+from assessor.messages.progress import Progress
+from assessor.messages.request import AssessmentRequest
+from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
 from tests.support.builders import ACTIVITY_ID, NOW, VM_ID
 from tests.support.fakes import FakeArm, FakeClock
 

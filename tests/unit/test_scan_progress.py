@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.outcome import ApiError
-from assessor.progress import Progress, ProgressError, to_message
-from assessor.request import ScanRequest
+from assessor.messages.outcome import ApiError
+from assessor.messages.progress import Progress, ProgressError, to_message
+from assessor.messages.request import ScanRequest
 from assessor.resource_id import Scope
-from assessor.scan import Expansion, Scan, Watch, scan_id_of
-from assessor.scan_progress import read_in_progress, scan_message
+from assessor.scans.progress import read_in_progress, scan_message
+from assessor.scans.scan import Expansion, Scan, Watch, scan_id_of
 from tests.support.builders import NOW, SUBSCRIPTION, json_values, request
 
 _REQUEST = ScanRequest(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assessor.arm_answer import ArmError, Phase
-from assessor.outcome import ApiError
-from assessor.scan_pace import Pace
-from assessor.scan_watch import interval
+from assessor.arm.answers import ArmError, Phase
+from assessor.messages.outcome import ApiError
+from assessor.scans.pace import Pace
+from assessor.scans.watch import interval
 from tests.support.builders import NOW
 from tests.support.scan_world import SUBSCRIPTION, ScanWorld, vms
 

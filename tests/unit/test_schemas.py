@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from assessor.cloud_event import DATA_SCHEMAS
-from assessor.message import outcome_message
-from assessor.outcome import (
+from assessor.arm.virtual_machine import SkipReason
+from assessor.messages.cloud_event import DATA_SCHEMAS
+from assessor.messages.outcome import (
     ApiError,
     Conclusion,
     Finished,
@@ -22,8 +22,8 @@ from assessor.outcome import (
     conclude,
     reject,
 )
-from assessor.request import Rejection, parse_request
-from assessor.virtual_machine import SkipReason
+from assessor.messages.outgoing import outcome_message
+from assessor.messages.request import Rejection, parse_request
 from tests.support import examples
 from tests.support.builders import (
     NOW,

@@ -8,18 +8,18 @@ from random import Random
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.arm import OperationEnd
-from assessor.arm_answer import ArmError, Phase
-from assessor.continuation import TokenRefusedError
-from assessor.hold import Hold, HoldOver
-from assessor.outcome import ApiError, Finished, Refused, Skipped
-from assessor.progress import OperationRef, Progress
-from assessor.request import AssessmentRequest
+from assessor.arm.answers import ArmError, Phase
+from assessor.arm.continuation import TokenRefusedError
+from assessor.arm.hold import Hold, HoldOver
+from assessor.arm.port import OperationEnd
+from assessor.arm.throttle import ThrottleGate
+from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
+from assessor.assessment.steps import Done, Steps, Wait
+from assessor.messages.outcome import ApiError, Finished, Refused, Skipped
+from assessor.messages.progress import OperationRef, Progress
+from assessor.messages.request import AssessmentRequest
 from assessor.resource_id import VirtualMachineId
-from assessor.steps import Done, Steps, Wait
-from assessor.telemetry import AssessmentIdGenerator, Telemetry, root_span_id
-from assessor.throttle import ThrottleGate
-from assessor.virtual_machine import PatchSummary, SkipReason, VirtualMachine
+from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry, root_span_id
 from tests.support.fakes import FakeArm, FakeClock
 
 VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")

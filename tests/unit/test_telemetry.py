@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler, TraceIdRatioBased
 from opentelemetry.trace import StatusCode
 
-from assessor.telemetry import Delivery, Ending, Telemetry, current_traceparent
-from assessor.telemetry_attributes import ACTIVITY_ID as ACTIVITY_ATTRIBUTE
-from assessor.telemetry_ids import AssessmentIdGenerator, root_span_id, trace_id_of
-from assessor.telemetry_sampler import LowBitsRatio
+from assessor.telemetry.attributes import ACTIVITY_ID as ACTIVITY_ATTRIBUTE
+from assessor.telemetry.ids import AssessmentIdGenerator, root_span_id, trace_id_of
+from assessor.telemetry.sampler import LowBitsRatio
+from assessor.telemetry.telemetry import Delivery, Ending, Telemetry, current_traceparent
 from tests.support.builders import ACTIVITY_ID, NOW, TRACEPARENT
 
 _ROOT_ID = root_span_id(ACTIVITY_ID, "request-1")

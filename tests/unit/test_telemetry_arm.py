@@ -14,8 +14,8 @@ from multidict import CIMultiDict
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-from assessor.telemetry_arm import ArmCallPolicy, throttling_policy
-from assessor.telemetry_metrics import (
+from assessor.telemetry.arm_calls import ArmCallPolicy, throttling_policy
+from assessor.telemetry.metrics import (
     ARM_CALLS,
     ARM_POLICY_CALLS,
     ARM_REMAINING,

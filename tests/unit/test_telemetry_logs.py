@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from assessor.telemetry import ACTIVITY_ID, Delivery, root_span_id
-from assessor.telemetry_ids import trace_id_of
-from assessor.telemetry_logs import OtlpHandler, quieten, stamp_records
+from assessor.telemetry.ids import trace_id_of
+from assessor.telemetry.logs import OtlpHandler, quieten, stamp_records
+from assessor.telemetry.telemetry import ACTIVITY_ID, Delivery, root_span_id
 from tests.support.fakes import FakeClock
 from tests.support.telemetry_rig import Rig, span_id
 

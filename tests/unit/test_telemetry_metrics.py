@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from assessor.telemetry_metrics import ALERTS, ARM_POLICY_CALLS, ASSESSMENTS, VIEWS, OtelMetrics
-from assessor.telemetry_setup import Exporters, TelemetryPipeline
+from assessor.telemetry.metrics import ALERTS, ARM_POLICY_CALLS, ASSESSMENTS, VIEWS, OtelMetrics
+from assessor.telemetry.setup import Exporters, TelemetryPipeline
 from tests.support.telemetry_rig import Rig
 
 SERIES = 500

@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from assessor.telemetry_setup import Exporters, TelemetryPipeline, exporters_of, resource_of
+from assessor.telemetry.setup import Exporters, TelemetryPipeline, exporters_of, resource_of
 
 CONNECTION_STRING = (
     "InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=https://127.0.0.1:1/"

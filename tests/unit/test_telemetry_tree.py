@@ -14,30 +14,30 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from assessor.arm import OperationEnd
-from assessor.arm_answer import ArmError, Phase
-from assessor.assessor import Assessor, Entities
-from assessor.bus import PublishError
-from assessor.hold import Hold, HoldOver
-from assessor.outcome import ApiError
-from assessor.progress import from_body
-from assessor.request import IncomingMessage
+from assessor.arm.answers import ArmError, Phase
+from assessor.arm.hold import Hold, HoldOver
+from assessor.arm.port import OperationEnd
+from assessor.arm.throttle import ThrottleGate
+from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
+from assessor.assessment.assessor import Assessor, Entities
+from assessor.assessment.steps import Steps
+from assessor.messages.bus import PublishError
+from assessor.messages.outcome import ApiError
+from assessor.messages.progress import from_body
+from assessor.messages.request import IncomingMessage
 from assessor.resource_id import VirtualMachineId
-from assessor.steps import Steps
-from assessor.telemetry import Delivery, Telemetry
-from assessor.telemetry_attributes import (
+from assessor.telemetry.attributes import (
     ACTIVITY_ID,
     ERROR_TYPE,
     HOP,
     REPORTED_ACTIVITY_ID,
     WAIT_PLACE,
 )
-from assessor.telemetry_bus import ToldBus
-from assessor.telemetry_ids import root_span_id, trace_id_of
-from assessor.telemetry_metrics import ALERTS, ASSESSMENTS, DURATION, HANDED_OVER, HELD, RESUMED
-from assessor.telemetry_work import Call
-from assessor.throttle import ThrottleGate
-from assessor.virtual_machine import PatchSummary, VirtualMachine
+from assessor.telemetry.bus import ToldBus
+from assessor.telemetry.ids import root_span_id, trace_id_of
+from assessor.telemetry.metrics import ALERTS, ASSESSMENTS, DURATION, HANDED_OVER, HELD, RESUMED
+from assessor.telemetry.telemetry import Delivery, Telemetry
+from assessor.telemetry.work import Call
 from tests.support.fakes import (
     FakeAlerts,
     FakeArm,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.throttle import Region, ThrottleGate, remaining_calls
+from assessor.arm.throttle import Region, ThrottleGate, remaining_calls
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION, recording
 
 _EAST = Region.of(SUBSCRIPTION, "eastus")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.fleet_ncrontab import Ncrontab
-from assessor.fleet_schedule import FleetSchedule
+from assessor.fleets.ncrontab import Ncrontab
+from assessor.fleets.schedule import FleetSchedule
 from assessor.resource_id import Scope
 from assessor.settings import Settings, SettingsError, read_settings
 from assessor.worker import Worker

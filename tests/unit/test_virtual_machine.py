@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.virtual_machine import (
+from assessor.arm.virtual_machine import (
     PatchSummary,
     SkipReason,
     VirtualMachine,

@@ -1,0 +1,139 @@
+"""What an alert is, and what is remembered of a VM to decide on the next one."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from assessor.alerts.finding import Assessment
+from assessor.alerts.told import Told
+from assessor.messages.patches import Patch
+from assessor.resource_id import VirtualMachineId
+
+
+class Rule(StrEnum):
+    """What an alert is about."""
+
+    PATCHES = "CriticalOrSecurityPatchesAvailable"
+    REBOOT = "RebootPending"
+
+
+class Change(StrEnum):
+    """Why an alert speaks."""
+
+    APPEARED = "Appeared"
+    GREW = "Grew"
+    REMINDER = "Reminder"
+    GONE = "Gone"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """An alert that has fired and is not resolved.
+
+    Attributes:
+        rule: what it is about.
+        alert_id: its own ID, the same from fired to resolved.
+        fired_by: the activity ID of the assessment that it fired for.
+        fired_at: when that was.
+        last_told_at: when it last spoke.
+    """
+
+    rule: Rule
+    alert_id: str
+    fired_by: str
+    fired_at: datetime
+    last_told_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What is published: an alert fires, speaks again, or is resolved.
+
+    Attributes:
+        id: the event's; a repeat of the same change has the same one.
+        alert: the alert, as it was when it fired.
+        change: why it speaks.
+        at: when the change was known.
+        vm_id: the VM.
+        request_id: the request that led here; for a deletion, what told of it.
+        assessment: what was found, or the last that was if the VM is gone; None if that is unknown.
+        previous: the assessment that it is compared with; None for a VM's first.
+        patches: the patches that the rule is about, the most important first; None without a list.
+        patches_omitted: how many of them are left out to keep the message within its limit.
+        new_patches: those of them that were in no list before.
+        new_patches_omitted: how many of those are left out.
+        unknown_classifications: what patches say of themselves that no table of ours knows.
+        location: the VM's region.
+        os_type: `Windows` or `Linux`.
+        traceparent: the trace context of the assessment.
+    """
+
+    id: str
+    alert: OpenAlert
+    change: Change
+    at: datetime
+    vm_id: VirtualMachineId
+    request_id: str
+    assessment: Assessment | None
+    previous: Assessment | None
+    patches: tuple[Patch, ...] | None = None
+    patches_omitted: int = 0
+    new_patches: tuple[Patch, ...] = ()
+    new_patches_omitted: int = 0
+    unknown_classifications: tuple[str, ...] = ()
+    location: str | None = None
+    os_type: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether this closes the alert."""
+        return self.change is Change.GONE
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The last assessment of a VM that came to nothing.
+
+    Attributes:
+        outcome_id: its outcome.
+        at: when that was known.
+        reason: the error's code, or why it was skipped.
+        found: whether the VM itself was there.
+    """
+
+    outcome_id: str
+    at: datetime
+    reason: str
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Posture:
+    """What is remembered of one VM.
+
+    Attributes:
+        vm_id: the VM.
+        location: its region.
+        os_type: `Windows` or `Linux`.
+        assessment: its newest completed assessment; None if there was none.
+        open_alerts: the alerts that are not resolved, one for a rule at the most.
+        told: what the open alert about patches has told of.
+        attempt: what came to nothing since `assessment`, the latest of it.
+        retired_at: when the VM was found to be gone; it is back with the next assessment.
+        untold: alerts that are decided, and not known to be published.
+    """
+
+    vm_id: VirtualMachineId
+    location: str | None = None
+    os_type: str | None = None
+    assessment: Assessment | None = None
+    open_alerts: tuple[OpenAlert, ...] = ()
+    told: Told = Told()  # noqa: RUF009 - frozen, so one default serves all
+    attempt: Attempt | None = None
+    retired_at: datetime | None = None
+    untold: tuple[Alert, ...] = ()
+
+    def open_alert(self, rule: Rule) -> OpenAlert | None:
+        """Returns the rule's alert if it is open."""
+        return next((each for each in self.open_alerts if each.rule is rule), None)

@@ -1,0 +1,94 @@
+"""Where the posture of each VM is kept, and its twin in memory.
+
+Whoever saves says which version it has read; if another one was saved since, the save is refused,
+and both cannot have decided on the same ground.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from assessor.alerts.model import Posture
+from assessor.resource_id import VirtualMachineId
+
+
+class PostureError(Exception):
+    """The store did not do what it was asked.
+
+    Attributes:
+        vm_id: the VM.
+        reason: what the store, or the way to it, said.
+    """
+
+    def __init__(self, vm_id: VirtualMachineId, reason: str) -> None:
+        super().__init__(f"the posture of {vm_id}: {reason}")
+        self.vm_id = vm_id
+        self.reason = reason
+
+
+class PostureConflictError(PostureError):
+    """Somebody else saved the VM's posture since it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A posture and the version of it that was read.
+
+    Attributes:
+        posture: the posture.
+        etag: names this version; an opaque text of the store.
+    """
+
+    posture: Posture
+    etag: str
+
+
+class PostureStore(Protocol):
+    """Remembers one posture for each VM."""
+
+    async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
+        """Returns what is remembered of a VM; None if nothing is.
+
+        Raises:
+            PostureError: the store did not answer.
+        """
+        ...
+
+    async def save(self, posture: Posture, etag: str | None) -> str:
+        """Remembers `posture`, and returns the etag of what is remembered now.
+
+        Args:
+            posture: what to remember of its VM.
+            etag: the version that it replaces; None if nothing was remembered.
+
+        Raises:
+            PostureConflictError: another version is remembered, or none.
+            PostureError: the store did not take it, or did not say whether it did.
+        """
+        ...
+
+
+class MemoryPosture:
+    """Remembers in this process only.
+
+    What an app without storage does, and what the tests of everything else use: alerts speak once
+    for as long as the process lives, and each process has a memory of its own. Several workers, or
+    one that starts again, need the table.
+    """
+
+    def __init__(self) -> None:
+        self._remembered: dict[VirtualMachineId, Remembered] = {}
+        self._saves = 0
+
+    async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
+        """Returns what is remembered of a VM; None if nothing is."""
+        return self._remembered.get(vm_id)
+
+    async def save(self, posture: Posture, etag: str | None) -> str:
+        """Remembers `posture`; raises PostureConflictError if `etag` is not the current one."""
+        current = self._remembered.get(posture.vm_id)
+        if (current.etag if current else None) != etag:
+            raise PostureConflictError(posture.vm_id, "was saved by another one since it was read")
+        self._saves += 1
+        saved = Remembered(posture, str(self._saves))
+        self._remembered[posture.vm_id] = saved
+        return saved.etag

@@ -1,0 +1,110 @@
+"""A posture as a row of the table: columns for people's queries, and the whole of it beside them.
+
+Keys: the subscription is the partition, and the VM's group and name are the row. Azure Tables take
+2,000 operations a second for a partition; ARM lets a subscription begin 200 assessments a minute
+in a region, so even one in all regions stays far below. One VM is one point read, a resource group
+one range of rows, a subscription one partition.
+
+The whole is compressed JSON in binary columns. A VM may lack thousands of patches, and a column
+holds 64 KiB, a row 1 MiB.
+Source: learn.microsoft.com, "Understanding the Table service data model" and "Scalability and
+performance targets for Table storage".
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from assessor.alerts.model import OpenAlert, Posture, Rule
+from assessor.resource_id import VirtualMachineId
+
+FORMAT: Final = 1
+COLUMN_BYTES: Final = 64 * 1024
+_ALERT_COLUMNS: Final = {Rule.PATCHES: "PatchesAlert", Rule.REBOOT: "RebootAlert"}
+_POSTURE: Final = TypeAdapter(Posture)
+
+Value = str | int | bool | datetime | bytes
+Row = Mapping[str, Any]
+
+
+class RowError(ValueError):
+    """A row that holds no posture that this version can read."""
+
+
+def keys_of(vm_id: VirtualMachineId) -> tuple[str, str]:
+    """Returns the partition key and the row key of a VM.
+
+    No character that a key may not have (slashes, `#`, `?`, control characters) is legal in the
+    names of subscriptions, resource groups and VMs, and neither is the `|` between them.
+    """
+    return vm_id.subscription_id.lower(), f"{vm_id.resource_group}|{vm_id.name}".lower()
+
+
+def to_row(posture: Posture) -> dict[str, Value]:
+    """Returns the row that keeps `posture`. A column without a value is absent."""
+    partition, row = keys_of(posture.vm_id)
+    assessment, attempt = posture.assessment, posture.attempt
+    columns: dict[str, Value | None] = {
+        "PartitionKey": partition,
+        "RowKey": row,
+        "VmId": str(posture.vm_id),
+        "Location": posture.location,
+        "OsType": posture.os_type,
+        "Assessed": assessment is not None,
+        "Retired": posture.retired_at is not None,
+        "RetiredAt": posture.retired_at,
+        "OpenAlerts": len(posture.open_alerts),
+        "UntoldAlerts": len(posture.untold),
+        "Format": FORMAT,
+    }
+    if assessment is not None:
+        columns |= {
+            "AssessedAt": assessment.completed_at,
+            "Status": assessment.status,
+            "AssessmentActivityId": assessment.activity_id,
+            "CriticalAndSecurityPatchCount": assessment.critical_and_security_count,
+            "OtherPatchCount": assessment.other_count,
+            "RebootPending": assessment.reboot_pending,
+        }
+    if attempt is not None:
+        columns |= {"AttemptedAt": attempt.at, "AttemptReason": attempt.reason}
+    for alert in posture.open_alerts:
+        columns |= _alert_columns(alert)
+    present = {name: value for name, value in columns.items() if value is not None}
+    return present | _whole(posture)
+
+
+def from_row(row: Row) -> Posture:
+    """Returns the posture that `row` keeps.
+
+    Raises:
+        RowError: it keeps none, or one of another format.
+    """
+    if row.get("Format") != FORMAT:
+        raise RowError(f"the row's format is {row.get('Format')!r}, not {FORMAT}")
+    try:
+        packed = b"".join(row[_part(number)] for number in range(row["Parts"]))
+        return _POSTURE.validate_python(json.loads(zlib.decompress(packed)))
+    except (KeyError, TypeError, ValueError, zlib.error, ValidationError) as error:
+        raise RowError(f"the row can't be read: {type(error).__name__}") from error
+
+
+def _alert_columns(alert: OpenAlert) -> dict[str, Value]:
+    name = _ALERT_COLUMNS[alert.rule]
+    return {f"{name}Id": alert.alert_id, f"{name}FiredAt": alert.fired_at}
+
+
+def _whole(posture: Posture) -> dict[str, Value]:
+    # json and not pydantic writes the text: it also writes what is no valid Unicode in a patch.
+    text = json.dumps(_POSTURE.dump_python(posture, mode="json"), separators=(",", ":"))
+    packed = zlib.compress(text.encode())
+    parts = [packed[at : at + COLUMN_BYTES] for at in range(0, len(packed), COLUMN_BYTES)]
+    return {"Parts": len(parts), **{_part(number): part for number, part in enumerate(parts)}}
+
+
+def _part(number: int) -> str:
+    return f"Part{number}"

@@ -1,0 +1,86 @@
+"""Postures in Azure Tables, through azure-data-tables."""
+
+import asyncio
+from contextlib import suppress
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    AzureError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from assessor.alerts.model import Posture
+from assessor.alerts.posture import PostureConflictError, PostureError, Remembered
+from assessor.alerts.posture_row import RowError, from_row, keys_of, to_row
+from assessor.resource_id import VirtualMachineId
+
+
+class TablePosture:
+    """Remembers postures in one table, which it creates if it is not there.
+
+    The SDK repeats a call that got no answer. If the first one was carried out all the same, the
+    repeat of a save is refused: a conflict with oneself, which a new load clears up.
+    """
+
+    def __init__(self, table: TableClient) -> None:
+        """Keeps the client; whoever made it closes it."""
+        self._table = table
+        self._creating = asyncio.Lock()
+        self._is_there = False
+
+    async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
+        """Returns what is remembered of a VM by one point read; None if nothing is.
+
+        Raises:
+            PostureError: the table did not answer, or keeps what this version can't read.
+        """
+        partition, row = keys_of(vm_id)
+        try:
+            await self._ensure_table()
+            entity = await self._table.get_entity(partition, row)
+            return Remembered(from_row(entity), str(entity.metadata["etag"]))
+        except ResourceNotFoundError:
+            return None
+        except (AzureError, RowError) as error:
+            raise PostureError(vm_id, _reason(error)) from error
+
+    async def save(self, posture: Posture, etag: str | None) -> str:
+        """Remembers `posture`, and returns its etag.
+
+        Raises:
+            PostureConflictError: the row is not the one of `etag` any more.
+            PostureError: the table did not take it, or did not say whether it did.
+        """
+        try:
+            await self._ensure_table()
+            if etag is None:
+                saved = await self._table.create_entity(to_row(posture))
+            else:
+                saved = await self._table.update_entity(
+                    to_row(posture),
+                    mode=UpdateMode.REPLACE,
+                    etag=etag,
+                    match_condition=MatchConditions.IfNotModified,
+                )
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+            raise PostureConflictError(posture.vm_id, _reason(error)) from error
+        except AzureError as error:
+            raise PostureError(posture.vm_id, _reason(error)) from error
+        return str(saved["etag"])
+
+    async def _ensure_table(self) -> None:
+        async with self._creating:
+            if self._is_there:
+                return
+            with suppress(ResourceExistsError):  # it was there, or another worker was faster
+                await self._table.create_table()
+            self._is_there = True
+
+
+def _reason(error: Exception) -> str:
+    code = getattr(error, "error_code", None)
+    return f"{type(error).__name__}: {code or error}"

@@ -1,0 +1,96 @@
+"""What assessments that found nothing still tell: that a VM could not be assessed, or is gone.
+
+They change no alert, but for one case: a VM that ARM does not know, twice in a row, is gone, and
+its alerts are resolved.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from assessor.alerts.model import Alert, Attempt, Change, Posture
+from assessor.alerts.rules import Transition, event_id
+from assessor.alerts.told import Told
+from assessor.messages.outcome import Outcome, OutcomeType
+
+GONE_CODES: Final = frozenset({"resourcenotfound", "resourcegroupnotfound"})
+"""ARM's codes of a 404 for a VM, in lower case: the VM is unknown, or its whole group is."""
+_REMOVED: Final = "removed"
+_MAX_REASON: Final = 128
+
+
+def attempt_of(outcome: Outcome) -> Attempt | None:
+    """Returns what an outcome without a finding tells of its VM; None for any other outcome."""
+    match outcome.type:
+        case OutcomeType.SKIPPED:
+            reason, found = outcome.data.get("reason"), True
+        case OutcomeType.FAILED:
+            reason = _code(outcome.data.get("error"))
+            found = not (isinstance(reason, str) and reason.lower() in GONE_CODES)
+        case _:
+            return None
+    return Attempt(
+        outcome_id=outcome.id,
+        at=outcome.time,
+        reason=reason[:_MAX_REASON] if isinstance(reason, str) else "Unknown",
+        found=found,
+    )
+
+
+def attempted(previous: Posture | None, outcome: Outcome, attempt: Attempt) -> Transition | None:
+    """Returns what an assessment that came to nothing changes; None if it changes nothing.
+
+    It is remembered as the last attempt, unless something later is. The second one in a row that
+    does not find the VM retires it.
+    """
+    vm_id = outcome.vm_id
+    if vm_id is None:
+        return None
+    if previous is None:
+        # What was never there is not remembered either: a request may name anything.
+        return Transition((), Posture(vm_id, attempt=attempt)) if attempt.found else None
+    if previous.retired_at is not None or _is_old(previous, attempt):
+        return None
+    last = previous.attempt
+    if last is not None and not last.found and not attempt.found:
+        return retired(previous, attempt.at, outcome.request_id)
+    return Transition((), replace(previous, attempt=attempt))
+
+
+def retired(previous: Posture, at: datetime, request_id: str) -> Transition:
+    """Returns what the end of a VM changes: its alerts are resolved, and it is kept as gone.
+
+    The posture stays, so that an outcome that was under way when the VM went changes nothing.
+
+    Args:
+        previous: what is remembered of the VM.
+        at: when it was found to be gone.
+        request_id: what told of it.
+    """
+    alerts = tuple(
+        Alert(
+            id=event_id(previous.vm_id, each, Change.GONE, _REMOVED),
+            alert=each,
+            change=Change.GONE,
+            at=at,
+            vm_id=previous.vm_id,
+            request_id=request_id,
+            assessment=None,
+            previous=previous.assessment,
+            location=previous.location,
+            os_type=previous.os_type,
+        )
+        for each in previous.open_alerts
+    )
+    return Transition(alerts, replace(previous, open_alerts=(), told=Told(), retired_at=at))
+
+
+def _is_old(previous: Posture, attempt: Attempt) -> bool:
+    known, last = previous.assessment, previous.attempt
+    return (known is not None and attempt.at <= known.started_at) or (
+        last is not None and (attempt.outcome_id == last.outcome_id or attempt.at <= last.at)
+    )
+
+
+def _code(error: Any) -> object:  # noqa: ANN401 - any JSON
+    return error.get("code") if isinstance(error, dict) else None

@@ -1,0 +1,170 @@
+"""What ARM answered, and what is done about it.
+
+One table, RULES, says for every refusal and every fault of the network whether it is waited out,
+looked into, or final. Waiting is never done here: whoever asks schedules a message.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from typing import Any, Final
+
+from assessor.messages.outcome import ApiError
+
+
+class Phase(StrEnum):
+    """What ARM was asked when it refused."""
+
+    READ = auto()
+    """GET of the VM."""
+    LIST = auto()
+    """GET of a scope's VMs."""
+    BEGIN = auto()
+    """POST of assessPatches."""
+    POLL = auto()
+    """GET of the operation's status or result."""
+
+
+class ArmError(Exception):
+    """ARM did not do what it was asked.
+
+    Attributes:
+        phase: what it was asked.
+        status: the HTTP status; None where no answer came.
+        error: what ARM said, or what happened on the way to it.
+        retry_after: seconds that ARM asks to wait at the least; None where it does not ask.
+        request_id: ARM's own ID of the call (x-ms-request-id), for a support case.
+    """
+
+    def __init__(
+        self,
+        phase: Phase,
+        status: int | None,
+        error: ApiError,
+        retry_after: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(f"{phase}: {status or 'no answer'} {error.code}: {error.message}")
+        self.phase = phase
+        self.status = status
+        self.error = error
+        self.retry_after = retry_after
+        self.request_id = request_id
+
+    @property
+    def is_throttle(self) -> bool:
+        """Whether ARM refused because of too many calls, not because of this one."""
+        return self.status == 429 or _has_detail(self, "TooManyRequests")  # noqa: PLR2004 - HTTP
+
+
+class Verdict(StrEnum):
+    """What is done about a refusal."""
+
+    WAIT = auto()
+    """Ask again later: nothing is wrong with the request."""
+    RECHECK = auto()
+    """Look at the VM again: its state has changed, or the refusal is final."""
+    LOST = auto()
+    """The operation can't be followed any more; the VM's instance view still knows of it."""
+    FINAL = auto()
+    """The assessment failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the table; it applies where all of its conditions hold."""
+
+    why: str
+    verdict: Verdict
+    phases: frozenset[Phase] = frozenset(Phase)
+    statuses: Callable[[int | None], bool] = lambda _: True
+    codes: frozenset[str] = frozenset()
+    """ARM's codes in lower case; none: any code."""
+    throttle: bool = False
+
+    def applies(self, error: ArmError) -> bool:
+        """Whether this line is about `error`."""
+        return (
+            error.phase in self.phases
+            and self.statuses(error.status)
+            and (not self.codes or error.error.code.lower() in self.codes)
+            and (not self.throttle or error.is_throttle)
+        )
+
+
+def _is(*statuses: int | None) -> Callable[[int | None], bool]:
+    return lambda status: status in statuses
+
+
+def _is_server_error(status: int | None) -> bool:
+    return status is not None and status >= 500  # noqa: PLR2004 - HTTP's server errors
+
+
+_POLL: Final = frozenset({Phase.POLL})
+_BEGIN: Final = frozenset({Phase.BEGIN})
+
+RULES: Final = (
+    Rule("no answer came: the call may or may not have arrived", Verdict.WAIT, statuses=_is(None)),
+    Rule("too many calls", Verdict.WAIT, throttle=True),
+    Rule("ARM or the provider is unwell", Verdict.WAIT, statuses=_is_server_error),
+    Rule("ARM gave up waiting for the request", Verdict.WAIT, statuses=_is(408)),
+    Rule(
+        "another operation holds the VM, and will let go of it",
+        Verdict.WAIT,
+        _BEGIN,
+        _is(409),
+        frozenset(
+            {
+                "conflict",
+                "anotheroperationinprogress",
+                "operationpreempted",
+                "retryableerror",
+                "patchoperationinprogress",
+            }
+        ),
+    ),
+    Rule(
+        "the VM refuses: stopped since it was read, or already being assessed",
+        Verdict.RECHECK,
+        _BEGIN,
+        _is(409),
+    ),
+    Rule(
+        "the identity may not read the operation, or ARM has forgotten it",
+        Verdict.LOST,
+        _POLL,
+        _is(401, 403, 404, 410),
+    ),
+    Rule("ARM refuses for good", Verdict.FINAL),
+)
+"""Read from the top; the first line that applies decides. The last one always applies."""
+
+
+def judge(error: ArmError) -> Rule:
+    """Returns the line of the table that says what is done about `error`."""
+    return next(rule for rule in RULES if rule.applies(error))
+
+
+def api_error(fields: Mapping[str, Any], fallback_code: str, fallback_message: str) -> ApiError:
+    """Returns the ApiError in an ARM error body's `error` object, whatever is missing from it."""
+    details = fields.get("details")
+    inner = fields.get("innererror")
+    return ApiError(
+        code=_text(fields.get("code")) or fallback_code,
+        message=_text(fields.get("message")) or fallback_message,
+        target=_text(fields.get("target")),
+        details=tuple(
+            each
+            for each in (details if isinstance(details, list) else ())
+            if isinstance(each, Mapping)
+        ),
+        innererror=inner if isinstance(inner, Mapping) else None,
+    )
+
+
+def _has_detail(error: ArmError, code: str) -> bool:
+    return any(detail.get("code") == code for detail in error.error.details)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

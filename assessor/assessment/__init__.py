@@ -1,0 +1,1 @@
+"""An assessment from its request to its outcome, step by step."""

@@ -1,0 +1,1 @@
+"""Whole fleets: listing them, and what events and the timer make of them."""

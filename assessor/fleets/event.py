@@ -1,0 +1,135 @@
+"""Events of Event Grid, and which of them mean something here.
+
+One table, RULES, says so; every other event is ignored by its name.
+
+Resource Manager puts who did it into an event, with name and address. That is dropped before
+anything else looks at the event, and so it is neither kept, nor logged, nor passed on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, auto
+from typing import Any, Final
+
+from assessor.messages.outcome import name_based_id
+
+_PERSONAL: Final = frozenset({"claims", "authorization", "httprequest"})
+"""Names, in lower case, under which events hold who did it and from where."""
+_NAME_CHARACTERS: Final = 128
+
+
+class Meaning(StrEnum):
+    """What an event means to this app."""
+
+    CHANGED = auto()
+    """A VM was written or started: assess it once it has settled."""
+    DELETED = auto()
+    """A VM is gone: its alerts are over."""
+    MAINTAINED = auto()
+    """A maintenance window has ended: scan the subscriptions that it touched."""
+    REQUESTED = auto()
+    """The event carries a request of the contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the table.
+
+    Attributes:
+        type: the event's type.
+        about: the operation, or the type of resource, that the event has to be about.
+        meaning: what the event means then.
+    """
+
+    type: str
+    about: str | None
+    meaning: Meaning
+
+
+_VM: Final = "Microsoft.Compute/virtualMachines"
+_MANAGER: Final = "Microsoft.Resources"
+_NOTIFICATIONS: Final = "Microsoft.ResourceNotifications.Resources"
+
+RULES: Final = (
+    # System topics of subscriptions and resource groups.
+    Rule(f"{_MANAGER}.ResourceWriteSuccess", f"{_VM}/write", Meaning.CHANGED),
+    Rule(f"{_MANAGER}.ResourceActionSuccess", f"{_VM}/start/action", Meaning.CHANGED),
+    Rule(f"{_MANAGER}.ResourceDeleteSuccess", f"{_VM}/delete", Meaning.DELETED),
+    # The system topic of resource notifications.
+    Rule(f"{_NOTIFICATIONS}.CreatedOrUpdated", _VM, Meaning.CHANGED),
+    Rule(f"{_NOTIFICATIONS}.Deleted", _VM, Meaning.DELETED),
+    # System topics of maintenance configurations.
+    Rule("Microsoft.Maintenance.PostMaintenanceEvent", None, Meaning.MAINTAINED),
+    # Custom topics.
+    Rule("PatchAssessor.ScanRequested", None, Meaning.REQUESTED),
+)
+_BY_NAME: Final = {(rule.type.lower(), (rule.about or "").lower()): rule for rule in RULES}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event, whichever schema it came in, without what says who did it.
+
+    Attributes:
+        id: the publisher's ID of it; with the source it is unique.
+        type: what happened.
+        source: the topic, or the CloudEvents source.
+        subject: what it is about.
+        time: when it happened, in UTC; None if the event does not tell.
+        data: the JSON that came with it.
+    """
+
+    id: str | None
+    type: str | None
+    source: str | None
+    subject: str | None
+    time: datetime | None
+    data: Any
+
+    @property
+    def key(self) -> str:
+        """What names this event in the app's own IDs, at each of its deliveries."""
+        return name_based_id("event", self.source or "", self.id or "")
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The data, if it is an object."""
+        return self.data if isinstance(self.data, Mapping) else {}
+
+    @property
+    def about(self) -> str:
+        """The operation, or the type of resource, that the event names; empty if it names none."""
+        resource = self.fields.get("resourceInfo")
+        named = (
+            resource.get("type")
+            if isinstance(resource, Mapping)
+            else self.fields.get("operationName")
+        )
+        return named if isinstance(named, str) else ""
+
+    @property
+    def name(self) -> str:
+        """Type and operation, for counting."""
+        return f"{self.type} {self.about}".strip()[:_NAME_CHARACTERS]
+
+
+def without_personal_data(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Returns `value` without the objects that say who did something."""
+    match value:
+        case Mapping():
+            return {
+                name: without_personal_data(each)
+                for name, each in value.items()
+                if str(name).lower() not in _PERSONAL
+            }
+        case list():
+            return [without_personal_data(each) for each in value]
+        case _:
+            return value
+
+
+def rule_for(event: Event) -> Rule | None:
+    """Returns the line of the table that the event falls under; None for any other event."""
+    kind = (event.type or "").lower()
+    return _BY_NAME.get((kind, event.about.lower())) or _BY_NAME.get((kind, ""))

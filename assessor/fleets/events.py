@@ -1,0 +1,155 @@
+"""Takes events, and does what follows from them."""
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol, assert_never
+
+from assessor.clock import Clock
+from assessor.fleets.decisions import Assess, Decision, Ignore, Malformed, Request, Retire, decide
+from assessor.fleets.event import Event
+from assessor.messages.bus import Bus
+from assessor.messages.outcome import reject
+from assessor.messages.outgoing import OutgoingMessage, outcome_message
+from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection
+from assessor.messages.request_message import request_message
+from assessor.resource_id import Scope, VirtualMachineId
+from assessor.telemetry.telemetry import current_traceparent
+
+_LOG: Final = logging.getLogger(__name__)
+_REQUESTED_BY: Final = "event-grid"
+
+
+class Retirement(Protocol):
+    """Closes what is open about VMs that are gone."""
+
+    async def retire(
+        self, vm_id: VirtualMachineId, at: datetime, request_id: str, traceparent: str | None = None
+    ) -> object:
+        """Resolves the VM's alerts; raises PublishError, PostureError."""
+        ...
+
+
+class EventMetrics(Protocol):
+    """Counts events."""
+
+    def event(self, name: str, became: str) -> None:
+        """Counts an event by its name and by what became of it."""
+        ...
+
+
+class FleetEvents:
+    """Does what events ask for."""
+
+    def __init__(  # noqa: PLR0913 - each is one narrow port or setting
+        self,
+        *,
+        bus: Bus,
+        alerts: Retirement,
+        metrics: EventMetrics,
+        clock: Clock,
+        requests_queue: str,
+        results_topic: str,
+        settle: timedelta,
+        allowed_scopes: Sequence[Scope],
+    ) -> None:
+        """Keeps what it works with.
+
+        Args:
+            bus: where requests and rejections go.
+            alerts: told of VMs that are gone.
+            metrics: counts events.
+            clock: tells the time.
+            requests_queue: the queue that takes requests.
+            results_topic: the topic of rejections.
+            settle: how long after a change a VM is assessed.
+            allowed_scopes: the scopes that the app may assess; none of them: any.
+        """
+        self._bus = bus
+        self._alerts = alerts
+        self._metrics = metrics
+        self._clock = clock
+        self._queue = requests_queue
+        self._topic = results_topic
+        self._settle = settle
+        self._allowed_scopes = allowed_scopes
+
+    async def take(self, event: Event) -> None:
+        """Does what follows from an event. It may come again: that changes nothing.
+
+        Raises:
+            PublishError: Service Bus takes nothing; the event has to come again.
+            PostureError: the posture of a VM that is gone can't be changed; likewise.
+        """
+        decisions = decide(
+            event, now=self._clock.now(), settle=self._settle, allowed=self._allowed_scopes
+        )
+        for decision in decisions:
+            await self._do(event, decision)
+            self._metrics.event(event.name, type(decision).__name__.lower())
+
+    async def _do(self, event: Event, decision: Decision) -> None:
+        match decision:
+            case Assess():
+                await self._bus.send(self._queue, [self._assessment(decision)])
+                _LOG.info("%s: %s is assessed at %s", event.name, decision.vm, decision.due)
+            case Retire(vm=vm, at=at):
+                await self._alerts.retire(vm, at, event.key, current_traceparent())
+                _LOG.info("%s: %s is gone", event.name, vm)
+            case Request():
+                await self._bus.send(self._queue, [_request(decision)])
+                _LOG.info("%s: request %s", event.name, decision.message_id)
+            case Ignore(why=why):
+                _LOG.debug("%s is ignored: %s", event.name, why)
+            case Malformed():
+                await self._reject(event, decision)
+            case _:
+                assert_never(decision)
+
+    def _assessment(self, decision: Assess) -> OutgoingMessage:
+        request = AssessmentRequest(
+            vm=decision.vm,
+            request_id=decision.message_id,
+            enqueued_at=decision.due,
+            requested_by=_REQUESTED_BY,
+            reason=decision.reason,
+            traceparent=current_traceparent(),
+            fresh_since=decision.fresh_since,
+        )
+        return request_message(request, decision.message_id, decision.due)
+
+    async def _reject(self, event: Event, malformed: Malformed) -> None:
+        """Publishes the event as a request that was rejected, with all that is wrong with it."""
+        now = self._clock.now()
+        body = {
+            "id": event.id,
+            "type": event.type,
+            "source": event.source,
+            "subject": event.subject,
+            "time": event.time.isoformat() if event.time is not None else None,
+            "data": event.data,
+        }
+        message = IncomingMessage(
+            body=json.dumps(body).encode(),
+            message_id=event.key,
+            content_type="application/json",
+            application_properties={},
+            enqueued_at=now,
+        )
+        outcome = reject(Rejection(event.key, "NotUnderstood", malformed.errors, message), now)
+        await self._bus.send(self._topic, [outcome_message(outcome, current_traceparent())])
+        _LOG.warning(
+            "event %s is rejected: %s",
+            event.name,
+            ", ".join(error.field for error in malformed.errors),
+        )
+
+
+def _request(decision: Request) -> OutgoingMessage:
+    return OutgoingMessage(
+        body=json.dumps({"requestedBy": _REQUESTED_BY, **decision.fields}).encode(),
+        message_id=decision.message_id,
+        correlation_id=decision.message_id,
+        content_type="application/json",
+    )

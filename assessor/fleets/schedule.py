@@ -1,0 +1,97 @@
+"""The scheduled scan: which scopes, which tags, and when by NCRONTAB.
+
+The requests of one occurrence have IDs made of its time and their scopes: a firing that is late or
+doubled asks for what was asked for already.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from assessor.clock import Clock, to_text
+from assessor.fleets.ncrontab import Ncrontab
+from assessor.messages.bus import Bus
+from assessor.messages.outcome import name_based_id
+from assessor.messages.outgoing import OutgoingMessage
+from assessor.resource_id import Scope
+
+_LOG: Final = logging.getLogger(__name__)
+_EARLY: Final = timedelta(seconds=1)
+"""How early a timer may fire: hosts' clocks differ by less."""
+
+
+def scan_messages(
+    scopes: Sequence[Scope], tags: Mapping[str, str | None], occurrence: datetime
+) -> list[OutgoingMessage]:
+    """Returns the requests of one occurrence, one for each scope."""
+    at = to_text(occurrence)
+    return [_message(scope, tags, at) for scope in {each.key: each for each in scopes}.values()]
+
+
+def _message(scope: Scope, tags: Mapping[str, str | None], at: str) -> OutgoingMessage:
+    message_id = name_based_id("scheduled-scan", scope.key, at)
+    fields = {
+        "scope": str(scope),
+        "tags": dict(tags),
+        "requestId": message_id,
+        "requestedBy": "schedule",
+        "reason": f"scheduled for {at}",
+    }
+    return OutgoingMessage(
+        body=json.dumps(fields).encode(),
+        message_id=message_id,
+        correlation_id=message_id,
+        content_type="application/json",
+        subject=str(scope),
+    )
+
+
+class FleetSchedule:
+    """Asks for the scheduled scans."""
+
+    def __init__(  # noqa: PLR0913 - each is one narrow port or setting
+        self,
+        *,
+        bus: Bus,
+        clock: Clock,
+        requests_queue: str,
+        schedule: Ncrontab,
+        scopes: Sequence[Scope],
+        tags: Mapping[str, str | None],
+    ) -> None:
+        """Keeps what it works with.
+
+        Args:
+            bus: where requests go.
+            clock: tells the time.
+            requests_queue: the queue that takes requests.
+            schedule: when the timer fires.
+            scopes: what to scan; nothing if there are none.
+            tags: which VMs of it; None stands for any value of a tag.
+        """
+        self._bus = bus
+        self._clock = clock
+        self._queue = requests_queue
+        self._schedule = schedule
+        self._scopes = scopes
+        self._tags = tags
+
+    async def fire(self) -> None:
+        """Asks for the scans of the last occurrence.
+
+        The time of the occurrence comes from the schedule, not from the host: what the host knows
+        of it differs between a firing in time, a late one, and one by hand.
+
+        Raises:
+            PublishError: Service Bus takes nothing; the timer has to fire again.
+        """
+        if not self._scopes:
+            return
+        occurrence = self._schedule.last(self._clock.now() + _EARLY)
+        messages = scan_messages(self._scopes, self._tags, occurrence)
+        await self._bus.send(self._queue, messages)
+        _LOG.info(
+            "the schedule's occurrence of %s asks for %d scans", to_text(occurrence), len(messages)
+        )

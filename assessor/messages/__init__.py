@@ -1,0 +1,1 @@
+"""What comes in and what goes out: requests, progress, outcomes, and the bus."""

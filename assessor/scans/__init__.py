@@ -1,0 +1,1 @@
+"""Scans: a scope expanded into requests, paced, and accounted for."""

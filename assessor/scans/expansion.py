@@ -1,0 +1,202 @@
+"""Expansion: a scope's VMs, page by page, become requests that appear one after another.
+
+An invocation turns pages into requests for as long as its hold lasts, and hands the rest over. A
+page's records are made before its requests are sent, and both under names that do not change: a
+crash in between repeats the page, and the repeat changes nothing.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+from assessor.arm.answers import ArmError, Verdict, judge
+from assessor.arm.hold import Hold
+from assessor.assessment import backoff
+from assessor.clock import Clock
+from assessor.fleets.listing import Fleet, ListedVm, Page, PageLinkRefusedError, running_vms
+from assessor.messages.bus import Bus, PublishError
+from assessor.messages.outcome import ApiError, name_based_id
+from assessor.messages.outgoing import OutgoingMessage
+from assessor.messages.request import AssessmentRequest
+from assessor.messages.request_message import request_message
+from assessor.scans.pace import Pace
+from assessor.scans.scan import Expansion, Scan, Watch
+from assessor.scans.store import ScanStore, ScanStoreError
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A scan goes on in another invocation.
+
+    Attributes:
+        progress: what that one starts from.
+        at: when.
+    """
+
+    progress: Expansion | Watch
+    at: datetime
+
+
+class Expander:
+    """Turns scans into requests."""
+
+    def __init__(  # noqa: PLR0913 - each is one narrow port
+        self,
+        *,
+        fleet: Fleet,
+        bus: Bus,
+        store: ScanStore,
+        clock: Clock,
+        random: Random,
+        new_hold: Callable[[], Hold],
+        requests_queue: str,
+        pace_per_minute: int,
+        deadline: timedelta,
+    ) -> None:
+        """Keeps what it works with.
+
+        Args:
+            fleet: lists VMs.
+            bus: where requests go.
+            store: accounts for the scans.
+            clock: tells the time.
+            random: where jitter comes from.
+            new_hold: starts the hold of one invocation.
+            requests_queue: the queue that takes requests.
+            pace_per_minute: how many requests a minute are released in a region.
+            deadline: after that time since its start a scan that can't be listed has failed.
+        """
+        self._fleet = fleet
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._random = random
+        self._new_hold = new_hold
+        self._queue = requests_queue
+        self._pace_per_minute = pace_per_minute
+        self._deadline = deadline
+
+    async def expand(self, expansion: Expansion) -> Later | None:
+        """Sends requests for as many pages as fit into a hold; returns what comes next.
+
+        Nothing comes after a scan that was expanded before. What passes is not raised: a store, a
+        bus or an ARM that is unwell is asked again later.
+        """
+        step = expansion
+        hold = self._new_hold()
+        try:
+            if step.link is None and await self._is_done(step.scan):
+                return None
+            running = await self._running(step.scan)
+            while True:
+                page = await self._fleet.page(step.scan.request.scope, step.link)
+                step = await self._request(step, page, running)
+                if step.link is None:
+                    return self._finished(step, None)
+                if hold.is_over:
+                    return self._hand_over(step)
+        except (ArmError, PageLinkRefusedError, ScanStoreError, PublishError) as error:
+            return self._after(step, error)
+
+    def _after(
+        self,
+        step: Expansion,
+        error: ArmError | PageLinkRefusedError | ScanStoreError | PublishError,
+    ) -> Later:
+        """Returns what comes after an error: another try, or the watch over what was sent."""
+        match error:
+            case ArmError():
+                if judge(error).verdict is Verdict.WAIT and not self._is_overdue(step.scan):
+                    return self._again(step, error, error.retry_after)
+                return self._finished(step, error.error)
+            case PageLinkRefusedError():
+                return self._finished(step, ApiError("PageLinkRefused", str(error)))
+            case ScanStoreError() | PublishError():
+                return self._again(step, error, None)
+
+    async def _is_done(self, scan: Scan) -> bool:
+        """Returns whether the scan was expanded before, and remembers it if it was not."""
+        state = await self._store.open(scan.id, scan.started_at)
+        if state.expanded:
+            _LOG.info("scan %s of %s has been made already", scan.id, scan.request.scope)
+        return state.expanded
+
+    async def _running(self, scan: Scan) -> frozenset[str] | None:
+        request = scan.request
+        return await running_vms(self._fleet, request.scope) if request.running_only else None
+
+    async def _request(
+        self, step: Expansion, page: Page, running: frozenset[str] | None
+    ) -> Expansion:
+        """Sends the requests of one page; returns how far the scan is then."""
+        scan = step.scan
+        chosen = [
+            vm
+            for vm in page.vms
+            if vm.has(scan.request.tags) and (running is None or vm.id.key in running)
+        ]
+        pace = Pace(self._pace_per_minute, step.next_turns, self._clock.now())
+        if chosen:
+            await self._store.expect(scan.id, [vm.id for vm in chosen])
+            await self._bus.send(
+                self._queue,
+                [_message(scan, vm, pace.turn(vm.location)) for vm in chosen],
+            )
+        return replace(
+            step,
+            link=page.next_link,
+            found=step.found + len(page.vms),
+            requested=step.requested + len(chosen),
+            next_turns=pace.next_turns,
+            attempt=0,
+        )
+
+    def _finished(self, step: Expansion, error: ApiError | None) -> Later:
+        """Returns the watch over what was sent."""
+        now = self._clock.now()
+        _LOG.info(
+            "scan %s of %s found %d VMs and asks for %d%s",
+            step.scan.id,
+            step.scan.request.scope,
+            step.found,
+            step.requested,
+            f"; its list ended early: {error.code}" if error is not None else "",
+        )
+        released_at = Pace(self._pace_per_minute, step.next_turns, now).last_turn
+        return Later(
+            Watch(step.scan, step.found, step.requested, released_at, error), max(released_at, now)
+        )
+
+    def _hand_over(self, step: Expansion) -> Later:
+        return Later(replace(step, hop=step.hop + 1), self._clock.now())
+
+    def _again(self, step: Expansion, error: Exception, retry_after: float | None) -> Later:
+        delay = backoff.delay(step.attempt, retry_after, self._random)
+        _LOG.warning("scan %s goes on in %.0f s: %s", step.scan.id, delay, error)
+        later = replace(step, hop=step.hop + 1, attempt=step.attempt + 1)
+        return Later(later, self._clock.now() + timedelta(seconds=delay))
+
+    def _is_overdue(self, scan: Scan) -> bool:
+        return self._clock.now() >= scan.started_at + self._deadline
+
+
+def _message(scan: Scan, vm: ListedVm, enqueue_at: datetime) -> OutgoingMessage:
+    request = scan.request
+    return request_message(
+        AssessmentRequest(
+            vm=vm.id,
+            request_id=request.request_id,
+            enqueued_at=enqueue_at,
+            requested_by=request.requested_by,
+            reason=request.reason,
+            traceparent=request.traceparent,
+            scan_id=scan.id,
+        ),
+        name_based_id("scan-request", scan.id, vm.id.key),
+        enqueue_at,
+    )

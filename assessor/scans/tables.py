@@ -1,0 +1,171 @@
+"""Scans in Azure Tables, through azure-data-tables.
+
+A scan is a partition: one row for the scan itself, one for each of its VMs. All writes merge, so
+that a repeat, or an outcome that overtakes the record of its request, leaves the same row behind.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from assessor.resource_id import VirtualMachineId
+from assessor.scans.store import Concluded, Ending, ScanState, ScanStoreError, Tally, count
+
+_SCAN_ROW: Final = "scan"
+_VM_ROWS: Final = "vm|"
+_BEHIND_VM_ROWS: Final = "vm}"
+"""What follows `vm|` in the order of keys."""
+_BATCH: Final = 100
+"""The most rows that one transaction of Azure Tables takes."""
+
+Row = Mapping[str, Any]
+
+
+class TableScans:
+    """Accounts for scans in one table, which it creates if it is not there."""
+
+    def __init__(self, table: TableClient) -> None:
+        """Keeps the client; whoever made it closes it."""
+        self._table = table
+        self._creating = asyncio.Lock()
+        self._is_there = False
+
+    async def open(self, scan_id: str, started_at: datetime) -> ScanState:
+        """Remembers a scan if nothing is remembered of it; raises ScanStoreError."""
+        row = {**_key(scan_id, _SCAN_ROW), "StartedAt": started_at}
+        with _store_errors(scan_id):
+            await self._ensure_table()
+            with suppress(ResourceExistsError):
+                await self._table.create_entity(row)
+                return ScanState(started_at)
+        return await self.state(scan_id) or ScanState(started_at)
+
+    async def state(self, scan_id: str) -> ScanState | None:
+        """Returns what is remembered of a scan; raises ScanStoreError."""
+        with _store_errors(scan_id):
+            await self._ensure_table()
+            try:
+                row = await self._table.get_entity(scan_id, _SCAN_ROW)
+            except ResourceNotFoundError:
+                return None
+        return ScanState(
+            _utc(row["StartedAt"]), bool(row.get("Expanded")), bool(row.get("SummedUp"))
+        )
+
+    async def expect(self, scan_id: str, vms: Sequence[VirtualMachineId]) -> None:
+        """Makes a record for each VM, a hundred at a time; raises ScanStoreError."""
+        rows = [{**_key(scan_id, _row_key(vm)), "VmId": str(vm)} for vm in vms]
+        await self._transact(scan_id, "upsert", rows, {"mode": UpdateMode.MERGE})
+
+    async def mark_expanded(self, scan_id: str) -> None:
+        """Remembers that all requests of the scan are sent; raises ScanStoreError."""
+        await self._mark(scan_id, {"Expanded": True})
+
+    async def record(self, scan_id: str, vm_id: VirtualMachineId, outcome: Concluded) -> None:
+        """Remembers an outcome, where the VM has a record in the scan; raises ScanStoreError."""
+        row = {
+            **_key(scan_id, _row_key(vm_id)),
+            "Ending": outcome.ending.value,
+            "Critical": outcome.critical,
+            "Reboot": outcome.reboot,
+            "At": outcome.at,
+        }
+        with _store_errors(scan_id):
+            await self._ensure_table()
+            with suppress(ResourceNotFoundError):  # the scan is summed up, or never asked for it
+                await self._table.update_entity(row, mode=UpdateMode.MERGE)
+
+    async def is_pending(self, scan_id: str) -> bool:
+        """Returns whether a record without an outcome is there; raises ScanStoreError."""
+        async for row in self._rows(scan_id, ["Ending"]):
+            if row.get("Ending") is None:
+                return True
+        return False
+
+    async def tally(self, scan_id: str) -> Tally:
+        """Returns the sum of the scan's records; raises ScanStoreError."""
+        columns = ["Ending", "Critical", "Reboot", "At"]
+        return count([_concluded(row) async for row in self._rows(scan_id, columns)])
+
+    async def sum_up(self, scan_id: str) -> None:
+        """Remembers that the scan's end was told, then forgets its records."""
+        await self._mark(scan_id, {"Expanded": True, "SummedUp": True})
+        rows = [
+            {"PartitionKey": scan_id, "RowKey": row["RowKey"]}
+            async for row in self._rows(scan_id, ["RowKey"])
+        ]
+        await self._transact(scan_id, "delete", rows, {})
+
+    async def _mark(self, scan_id: str, marks: Row) -> None:
+        with _store_errors(scan_id):
+            await self._ensure_table()
+            await self._table.upsert_entity(
+                {**_key(scan_id, _SCAN_ROW), **marks}, mode=UpdateMode.MERGE
+            )
+
+    async def _rows(self, scan_id: str, columns: list[str]) -> AsyncIterator[Row]:
+        with _store_errors(scan_id):
+            await self._ensure_table()
+            async for row in self._table.query_entities(
+                "PartitionKey eq @scan and RowKey ge @first and RowKey lt @end",
+                parameters={"scan": scan_id, "first": _VM_ROWS, "end": _BEHIND_VM_ROWS},
+                select=columns,
+            ):
+                yield row
+
+    async def _transact(
+        self, scan_id: str, operation: str, rows: Sequence[Row], options: Mapping[str, Any]
+    ) -> None:
+        with _store_errors(scan_id):
+            await self._ensure_table()
+            for start in range(0, len(rows), _BATCH):
+                batch = rows[start : start + _BATCH]
+                await self._table.submit_transaction(
+                    [(operation, dict(row), dict(options)) for row in batch]
+                )
+
+    async def _ensure_table(self) -> None:
+        async with self._creating:
+            if self._is_there:
+                return
+            with suppress(ResourceExistsError):  # it was there, or another worker was faster
+                await self._table.create_table()
+            self._is_there = True
+
+
+def _key(scan_id: str, row: str) -> dict[str, str]:
+    return {"PartitionKey": scan_id, "RowKey": row}
+
+
+def _row_key(vm: VirtualMachineId) -> str:
+    """Returns the row of a VM: no character that a key may not have is legal in its names."""
+    return f"{_VM_ROWS}{vm.subscription_id}|{vm.resource_group}|{vm.name}".lower()
+
+
+def _concluded(row: Row) -> Concluded | None:
+    ending = row.get("Ending")
+    if ending is None:
+        return None
+    return Concluded(
+        Ending(ending), bool(row.get("Critical")), bool(row.get("Reboot")), _utc(row["At"])
+    )
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+@contextmanager
+def _store_errors(scan_id: str) -> Iterator[None]:
+    """Turns what the SDK raises inside the `with` into ScanStoreError."""
+    try:
+        yield
+    except AzureError as error:
+        code = getattr(error, "error_code", None)
+        raise ScanStoreError(scan_id, f"{type(error).__name__}: {code or error}") from error

@@ -1,0 +1,113 @@
+"""The watch over a scan whose requests are sent: waits for the last outcome, and sums up.
+
+It looks less and less often, and the larger the scan is the less: a look at 50,000 records takes
+the store seconds.
+"""
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+from assessor.assessment import backoff
+from assessor.clock import Clock
+from assessor.messages.bus import Bus, PublishError
+from assessor.scans.event import scan_completed, status_of
+from assessor.scans.expansion import Later
+from assessor.scans.scan import Watch
+from assessor.scans.store import ScanStore, ScanStoreError
+
+_LOG: Final = logging.getLogger(__name__)
+_FIRST_SECONDS: Final = 5.0
+_GROWTH: Final = 1.25
+_MOST_SECONDS: Final = 60.0
+_MOST_GROWTHS: Final = 20
+_VMS_A_SECOND: Final = 100
+_GRACE: Final = timedelta(minutes=30)
+"""How long after the last request's own deadline its outcome may still come."""
+
+
+def interval(hop: int, requested: int) -> timedelta:
+    """Returns the time until the next look.
+
+    Args:
+        hop: how many looks there were before.
+        requested: how many VMs the scan asks for.
+    """
+    patience: float = min(_MOST_SECONDS, _FIRST_SECONDS * _GROWTH ** min(hop, _MOST_GROWTHS))
+    return timedelta(seconds=max(patience, requested / _VMS_A_SECOND))
+
+
+class Watcher:
+    """Waits for the end of scans."""
+
+    def __init__(  # noqa: PLR0913 - each is one narrow port
+        self,
+        *,
+        store: ScanStore,
+        bus: Bus,
+        clock: Clock,
+        random: Random,
+        results_topic: str,
+        deadline: timedelta,
+    ) -> None:
+        """Keeps what it works with.
+
+        Args:
+            store: accounts for the scans.
+            bus: where the sum is published.
+            clock: tells the time.
+            random: where jitter comes from.
+            results_topic: the topic of outcomes.
+            deadline: after that time since its release a request has an outcome.
+        """
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._random = random
+        self._topic = results_topic
+        self._deadline = deadline
+
+    async def look(self, watch: Watch) -> Later | None:
+        """Sums the scan up if it is over; returns when to look again, None if never."""
+        try:
+            return await self._look(watch)
+        except (ScanStoreError, PublishError) as error:
+            delay = backoff.delay(watch.attempt, None, self._random)
+            _LOG.warning("scan %s is looked at again in %.0f s: %s", watch.scan.id, delay, error)
+            later = replace(watch, hop=watch.hop + 1, attempt=watch.attempt + 1)
+            return Later(later, self._clock.now() + timedelta(seconds=delay))
+
+    async def _look(self, watch: Watch) -> Later | None:
+        scan_id = watch.scan.id
+        if watch.hop == 0:
+            await self._store.mark_expanded(scan_id)
+        state = await self._store.state(scan_id)
+        if state is not None and state.summed_up:
+            return None  # this message has come again
+        now = self._clock.now()
+        is_over = now >= watch.released_at + self._deadline + _GRACE
+        if not is_over and await self._store.is_pending(scan_id):
+            return self._later(watch)
+        tally = await self._store.tally(scan_id)
+        if not is_over and (tally.missing or tally.requested < watch.requested):
+            return self._later(watch)
+        await self._bus.send(self._topic, [scan_completed(watch, tally, now)])
+        await self._store.sum_up(scan_id)
+        _LOG.info(
+            "scan %s of %s: %s, %d of %d VMs assessed, %d failed, %d skipped, %d without outcome",
+            scan_id,
+            watch.scan.request.scope,
+            status_of(watch, tally),
+            tally.assessed,
+            tally.requested,
+            tally.failed,
+            tally.skipped,
+            tally.missing,
+        )
+        return None
+
+    def _later(self, watch: Watch) -> Later:
+        at = self._clock.now() + interval(watch.hop, watch.requested)
+        return Later(replace(watch, hop=watch.hop + 1, attempt=0), at)

@@ -1,0 +1,197 @@
+"""Calls to ARM as spans and metrics: a policy in the SDK's pipeline sees each call and its answer.
+
+The SDK's own tracing stays off: it would put the begin into the wrong trace, for the activity ID is
+known only from its answer; docs/observability.md has the comparison. This policy records the route,
+never the URL, and no header but those that it names.
+"""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import AsyncHTTPPolicy
+from opentelemetry.util.types import AttributeValue
+
+from assessor.arm.throttle import remaining_calls
+from assessor.telemetry.attributes import (
+    AZURE_PROVIDER,
+    AZURE_REQUEST_ID,
+    CLOUD_ACCOUNT,
+    HTTP_METHOD,
+    HTTP_RETRY_AFTER,
+    HTTP_STATUS,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    URL_TEMPLATE,
+)
+from assessor.telemetry.telemetry import Telemetry
+from assessor.telemetry.work import Call
+
+_PROVIDER: Final = "Microsoft.Compute"
+_REMAINING: Final = "x-ms-ratelimit-remaining-resource"
+_UNKNOWN_POLICY: Final = "unknown"
+_HTTPS_PORT: Final = 443
+_NANOSECONDS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A path of ARM's.
+
+    Attributes:
+        name: its RBAC operation without the provider's name, for a list with what it is of.
+        template: the path with its parameters' names.
+        pattern: what the path looks like; `subscription` is a group.
+    """
+
+    name: str
+    template: str
+    pattern: re.Pattern[str]
+
+
+def _route(name: str, template: str) -> _Route:
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))
+    return _Route(name, template, re.compile(pattern, re.IGNORECASE))
+
+
+_SUBSCRIPTION: Final = "/subscriptions/{subscription}"
+_GROUP: Final = f"{_SUBSCRIPTION}/resourceGroups/{{group}}"
+_VMS: Final = f"/providers/{_PROVIDER}/virtualMachines"
+_VM: Final = f"{_GROUP}{_VMS}/{{vm}}"
+_OPERATION: Final = (
+    f"{_SUBSCRIPTION}/providers/{_PROVIDER}/locations/{{location}}/operations/{{operation}}"
+)
+_ROUTES: Final = (
+    _route("virtualMachines", _VM),
+    _route("virtualMachines/assessPatches", f"{_VM}/assessPatches"),
+    _route("locations/operations", _OPERATION),
+    _route("subscriptions/virtualMachines", f"{_SUBSCRIPTION}{_VMS}"),
+    _route("resourceGroups/virtualMachines", f"{_GROUP}{_VMS}"),
+)
+_ELSEWHERE: Final = _Route("elsewhere", "/", re.compile(""))
+
+
+class ArmCallPolicy(AsyncHTTPPolicy[Any, Any]):
+    """Tells telemetry of each call. It changes neither the call nor the answer."""
+
+    def __init__(self, telemetry: Telemetry, now: Callable[[], int] = time.time_ns) -> None:
+        """Keeps where it tells.
+
+        Args:
+            telemetry: what is told.
+            now: tells the time in nanoseconds since 1970.
+        """
+        super().__init__()
+        self._telemetry = telemetry
+        self._now = now
+
+    async def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:
+        """Passes the call on, and tells of it when it has come to its end."""
+        started = self._now()
+        try:
+            response: PipelineResponse[Any, Any] = await self.next.send(request)
+            if response.http_response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                # The body names the policy, and the begin's is a stream that nobody has read yet.
+                await response.http_response.read()
+        except (Exception, asyncio.CancelledError) as error:  # told of, and raised on
+            self._tell(request.http_request, None, started, type(error).__name__)
+            raise
+        answer = response.http_response
+        failed = answer.status_code >= HTTPStatus.BAD_REQUEST
+        self._tell(
+            request.http_request, answer, started, str(answer.status_code) if failed else None
+        )
+        return response
+
+    def _tell(self, asked: Any, answer: Any, started: int, error: str | None) -> None:  # noqa: ANN401 - the transport's own types
+        ended = self._now()
+        url = urlsplit(asked.url)
+        route, subscription = _find(url.path)
+        status: int | None = answer.status_code if answer is not None else None
+        attributes: dict[str, AttributeValue] = {
+            HTTP_METHOD: asked.method,
+            SERVER_ADDRESS: url.hostname or "",
+            SERVER_PORT: url.port or _HTTPS_PORT,
+            URL_TEMPLATE: route.template,
+            AZURE_PROVIDER: _PROVIDER,
+            CLOUD_ACCOUNT: subscription,
+        }
+        if answer is not None:
+            attributes |= _answer_attributes(answer)
+            self._count(answer, subscription)
+        self._telemetry.called(
+            Call(
+                name=f"{asked.method} {route.name}",
+                started=started,
+                ended=ended,
+                attributes=attributes,
+                error=error,
+                begins=asked.method == "POST" and status == HTTPStatus.ACCEPTED,
+            )
+        )
+        self._telemetry.metrics.called(
+            asked.method,
+            url.hostname or "",
+            route.template,
+            status,
+            (ended - started) / _NANOSECONDS,
+        )
+
+    def _count(self, answer: Any, subscription: str) -> None:  # noqa: ANN401 - see _tell
+        remaining = remaining_calls(answer.headers.getall(_REMAINING, ()))
+        for policy, left in remaining.items():
+            self._telemetry.metrics.drew(policy, subscription, left)
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            self._telemetry.metrics.throttled(throttling_policy(answer.text(), remaining))
+
+
+def throttling_policy(body: str, remaining: Mapping[str, int]) -> str:
+    """Returns the policy that refused a call.
+
+    ARM names it in the error's details. Where it does not, it is the one that has nothing left.
+
+    Args:
+        body: the 429's body.
+        remaining: what the answer said of its policies.
+    """
+    for detail in _details(body):
+        target = detail.get("target")
+        if isinstance(target, str) and target:
+            return target
+    return next((policy for policy, left in remaining.items() if left <= 0), _UNKNOWN_POLICY)
+
+
+def _details(body: str) -> Iterable[Mapping[str, Any]]:
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return ()
+    error = fields.get("error", fields) if isinstance(fields, Mapping) else {}
+    details = error.get("details") if isinstance(error, Mapping) else None
+    return [each for each in details or () if isinstance(each, Mapping)]
+
+
+def _find(path: str) -> tuple[_Route, str]:
+    for route in _ROUTES:
+        match = route.pattern.fullmatch(path.rstrip("/"))
+        if match is not None:
+            return route, match["subscription"].lower()
+    return _ELSEWHERE, ""
+
+
+def _answer_attributes(answer: Any) -> dict[str, AttributeValue]:  # noqa: ANN401 - see _tell
+    attributes: dict[str, AttributeValue] = {HTTP_STATUS: answer.status_code}
+    request_id = answer.headers.get("x-ms-request-id")
+    retry_after = answer.headers.get("Retry-After")
+    if request_id is not None:
+        attributes[AZURE_REQUEST_ID] = request_id
+    if retry_after is not None:
+        attributes[HTTP_RETRY_AFTER] = [retry_after]
+    return attributes

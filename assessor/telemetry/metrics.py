@@ -1,0 +1,199 @@
+"""What the app counts, measures and shows, whether or not a trace is sampled.
+
+No label names a VM: each has few values, and VIEWS drop whatever else comes along. The SDK hangs
+exemplars, which name the trace, on the points of sampled traces.
+"""
+
+import re
+from typing import Final, Protocol
+
+from opentelemetry.metrics import Meter
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+
+from assessor.telemetry.attributes import (
+    ALERT_CHANGE,
+    ALERT_CONDITION,
+    ALERT_RULE,
+    ARM_POLICY,
+    CLOUD_ACCOUNT,
+    EVENT_NAME,
+    EVENT_RESULT,
+    HTTP_METHOD,
+    HTTP_STATUS,
+    OUTCOME,
+    SERVER_ADDRESS,
+    STATUS,
+    URL_TEMPLATE,
+)
+
+ASSESSMENTS: Final = "assessor.assessments"
+DURATION: Final = "assessor.operation.duration"
+HELD: Final = "assessor.assessments.held"
+HANDED_OVER: Final = "assessor.handovers"
+RESUMED: Final = "assessor.resumptions"
+ARM_CALLS: Final = "http.client.request.duration"
+ARM_POLICY_CALLS: Final = "assessor.arm.calls"
+ARM_THROTTLES: Final = "assessor.arm.throttles"
+ARM_REMAINING: Final = "assessor.arm.remaining"
+ALERTS: Final = "assessor.alerts"
+EVENTS: Final = "assessor.events"
+
+_SERIES: Final = 500
+"""Of one instrument; whatever comes beyond is summed up as `otel.metric.overflow`."""
+_OPERATION_SECONDS: Final = (30, 60, 120, 180, 300, 420, 540, 660, 780, 900, 1200, 1800, 3600, 7200)
+_CALL_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_POLICY: Final = re.compile(r"[\w./-]{1,80}")
+_OTHER: Final = "_OTHER"
+
+
+class Metrics(Protocol):
+    """What the app tells of itself in numbers."""
+
+    def concluded(self, outcome: str, status: str, seconds: float | None) -> None:
+        """Counts an outcome; `seconds` is how long the operation took, if there was one."""
+        ...
+
+    def handed_over(self) -> None:
+        """Counts an assessment that goes to wait in the queue."""
+        ...
+
+    def resumed(self) -> None:
+        """Counts an assessment that comes back from there."""
+        ...
+
+    def held(self, change: int) -> None:
+        """Adds to the assessments that wait within this worker."""
+        ...
+
+    def called(
+        self, method: str, address: str, template: str, status: int | None, seconds: float
+    ) -> None:
+        """Measures a call to ARM; the status is None where no answer came."""
+        ...
+
+    def drew(self, policy: str, subscription_id: str, remaining: int) -> None:
+        """Counts a call on one of ARM's policies, and shows what that has left."""
+        ...
+
+    def throttled(self, policy: str) -> None:
+        """Counts a call that ARM refused, by the policy that refused it."""
+        ...
+
+    def alerted(self, rule: str, condition: str, change: str) -> None:
+        """Counts an alert that went out."""
+        ...
+
+    def event(self, name: str, became: str) -> None:
+        """Counts an event of Event Grid by its name and by what became of it."""
+        ...
+
+
+class OtelMetrics:
+    """The metrics as OpenTelemetry's instruments."""
+
+    def __init__(self, meter: Meter) -> None:
+        """Makes the instruments."""
+        self._assessments = meter.create_counter(ASSESSMENTS, "{assessment}", "Outcomes published")
+        self._duration = meter.create_histogram(DURATION, "s", "How long operations took in ARM")
+        self._held = meter.create_up_down_counter(
+            HELD, "{assessment}", "Assessments that wait within a worker"
+        )
+        self._handovers = meter.create_counter(
+            HANDED_OVER, "{assessment}", "Assessments that went to wait in the queue"
+        )
+        self._resumptions = meter.create_counter(
+            RESUMED, "{assessment}", "Assessments that came back from the queue"
+        )
+        self._calls = meter.create_histogram(ARM_CALLS, "s", "How long ARM took to answer")
+        self._policy_calls = meter.create_counter(
+            ARM_POLICY_CALLS, "{call}", "Calls that ARM counted, by its policies"
+        )
+        self._throttles = meter.create_counter(
+            ARM_THROTTLES, "{call}", "Calls that ARM refused because there were too many"
+        )
+        self._remaining = meter.create_gauge(
+            ARM_REMAINING, "{call}", "Calls that ARM's policies had left at the last answer"
+        )
+        self._alerts = meter.create_counter(ALERTS, "{alert}", "Alerts published")
+        self._events = meter.create_counter(EVENTS, "{event}", "Events that Event Grid delivered")
+
+    def concluded(self, outcome: str, status: str, seconds: float | None) -> None:
+        """Counts an outcome; measures the operation where there was one."""
+        labels = {OUTCOME: outcome, STATUS: status}
+        self._assessments.add(1, labels)
+        if seconds is not None:
+            self._duration.record(seconds, labels)
+
+    def handed_over(self) -> None:
+        """Counts one assessment into the queue."""
+        self._handovers.add(1)
+
+    def resumed(self) -> None:
+        """Counts one assessment out of the queue."""
+        self._resumptions.add(1)
+
+    def held(self, change: int) -> None:
+        """Adds to what waits within this worker."""
+        self._held.add(change)
+
+    def called(
+        self, method: str, address: str, template: str, status: int | None, seconds: float
+    ) -> None:
+        """Measures one call."""
+        labels: dict[str, str | int] = {
+            HTTP_METHOD: method,
+            SERVER_ADDRESS: address,
+            URL_TEMPLATE: template,
+        }
+        if status is not None:
+            labels[HTTP_STATUS] = status
+        self._calls.record(seconds, labels)
+
+    def drew(self, policy: str, subscription_id: str, remaining: int) -> None:
+        """Counts one call on a policy."""
+        self._policy_calls.add(1, {ARM_POLICY: _label(policy)})
+        self._remaining.set(
+            remaining, {ARM_POLICY: _label(policy), CLOUD_ACCOUNT: subscription_id.lower()}
+        )
+
+    def throttled(self, policy: str) -> None:
+        """Counts one refusal."""
+        self._throttles.add(1, {ARM_POLICY: _label(policy)})
+
+    def alerted(self, rule: str, condition: str, change: str) -> None:
+        """Counts one alert."""
+        self._alerts.add(1, {ALERT_RULE: rule, ALERT_CONDITION: condition, ALERT_CHANGE: change})
+
+    def event(self, name: str, became: str) -> None:
+        """Counts one event."""
+        self._events.add(1, {EVENT_NAME: name, EVENT_RESULT: became})
+
+
+def _label(policy: str) -> str:
+    """Returns the policy's name, or `_OTHER` for what can't be one."""
+    return policy if _POLICY.fullmatch(policy) else _OTHER
+
+
+def _view(name: str, *labels: str, buckets: tuple[float, ...] | None = None) -> View:
+    return View(
+        instrument_name=name,
+        attribute_keys=set(labels),
+        aggregation=ExplicitBucketHistogramAggregation(buckets) if buckets else None,
+        aggregation_cardinality_limit=_SERIES,
+    )
+
+
+VIEWS: Final = (
+    _view(ASSESSMENTS, OUTCOME, STATUS),
+    _view(DURATION, OUTCOME, STATUS, buckets=_OPERATION_SECONDS),
+    _view(HELD),
+    _view(HANDED_OVER),
+    _view(RESUMED),
+    _view(ARM_CALLS, HTTP_METHOD, HTTP_STATUS, SERVER_ADDRESS, URL_TEMPLATE, buckets=_CALL_SECONDS),
+    _view(ARM_POLICY_CALLS, ARM_POLICY),
+    _view(ARM_THROTTLES, ARM_POLICY),
+    _view(ARM_REMAINING, ARM_POLICY, CLOUD_ACCOUNT),
+    _view(ALERTS, ALERT_RULE, ALERT_CONDITION, ALERT_CHANGE),
+    _view(EVENTS, EVENT_NAME, EVENT_RESULT),
+)
+"""What each instrument is told apart by, and no more; how its histogram is cut."""

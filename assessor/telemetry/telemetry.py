@@ -1,0 +1,293 @@
+"""One trace for each assessment, found by its activity ID.
+
+    assess_patches                        from the begin's call to the outcome's publication
+    ├─ follow                             what the invocation that began it did from there on
+    │  ├─ POST virtualMachines/assessPatches
+    │  ├─ wait                            within the worker, or …
+    │  └─ send assessments-in-progress
+    ├─ wait                               … in the queue
+    └─ process assessments-in-progress    each further invocation
+       ├─ GET locations/operations
+       └─ send assessment-results
+
+The trace's ID is the assessment's activity ID. Its root span covers the whole assessment, which no
+process outlives: the root's ID is fixed at the begin and travels, every process emits what it did
+beneath it, and whoever concludes emits the root itself. What happens before ARM has told the
+activity ID belongs to the trace of the incoming message; the two traces link to each other.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+)
+from opentelemetry.util.types import AttributeValue
+
+from assessor.telemetry.assessment_trace import ROOT, AssessmentTrace, Ending, nanoseconds
+from assessor.telemetry.attributes import (
+    ACTIVITY_ID,
+    ADOPTED,
+    ERROR_TYPE,
+    HOP,
+    MESSAGING_CONVERSATION_ID,
+    MESSAGING_DESTINATION,
+    MESSAGING_MESSAGE_ID,
+    MESSAGING_OPERATION,
+    MESSAGING_OPERATION_TYPE,
+    MESSAGING_SYSTEM,
+    REQUEST_ID,
+    SERVICE_BUS,
+    WAIT_PLACE,
+)
+from assessor.telemetry.ids import (
+    AssessmentIdGenerator,
+    root_span_id,
+    trace_id_of,
+    traceparent_of,
+)
+from assessor.telemetry.metrics import Metrics, OtelMetrics
+from assessor.telemetry.work import Call, Work, current_work, working_on
+
+__all__ = [
+    "ACTIVITY_ID",
+    "ROOT",
+    "AssessmentIdGenerator",
+    "AssessmentTrace",
+    "Delivery",
+    "Ending",
+    "Telemetry",
+    "current_traceparent",
+    "root_span_id",
+    "trace_id_of",
+]
+
+WAIT: Final = "wait"
+FOLLOW: Final = "follow"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that an invocation works on.
+
+    Attributes:
+        queue: where it came from.
+        message_id: its ID.
+        request_id: the request that it is about, where that is known already.
+        hop: how often the request was handed over.
+        waited_since: when the last invocation let go of the request.
+        assessment: the trace that the work belongs to, if the assessment has begun.
+    """
+
+    queue: str
+    message_id: str | None = None
+    request_id: str | None = None
+    hop: int = 0
+    waited_since: datetime | None = None
+    assessment: AssessmentTrace | None = None
+
+
+class Telemetry:
+    """What the app tells of itself: the traces of assessments, and metrics."""
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        ids: AssessmentIdGenerator,
+        sampler: Sampler = DEFAULT_ON,
+        metrics_port: Metrics | None = None,
+    ) -> None:
+        """Keeps what spans and metrics are made with.
+
+        Args:
+            tracer: makes spans.
+            ids: the ID generator of the provider that made the tracer.
+            sampler: the sampler of that provider.
+            metrics_port: where numbers go; nowhere if None.
+        """
+        self._tracer = tracer
+        self._ids = ids
+        self._sampler = sampler
+        self.metrics: Metrics = metrics_port or OtelMetrics(
+            metrics.NoOpMeterProvider().get_meter("none")
+        )
+
+    def assessment(self, activity_id: str, root_span_id: str) -> AssessmentTrace:
+        """Returns the trace of that assessment."""
+        return AssessmentTrace(self._tracer, self._ids, self._sampler, activity_id, root_span_id)
+
+    @contextmanager
+    def processing(self, delivery: Delivery, now: datetime) -> Iterator[None]:
+        """Is the span of one invocation: what is called and sent inside the `with` lies under it.
+
+        Args:
+            delivery: what the invocation works on. Once its assessment has begun, the span lies
+                under that one's root, else it continues the trace that the message came with.
+            now: when the work begins.
+        """
+        assessment = delivery.assessment
+        parent = assessment.context if assessment else None
+        if delivery.waited_since is not None:
+            self._wait(parent, delivery, now)
+        with ExitStack() as frames:
+            span = self._tracer.start_span(
+                f"process {delivery.queue}",
+                parent,
+                SpanKind.CONSUMER,
+                _delivery_attributes(delivery),
+                links=_current_links() if assessment else (),
+            )
+            frames.enter_context(_ended_honestly(span))
+            work = Work(delivery.request_id, delivery.hop, span, frames)
+            work.activity_id = assessment.activity_id if assessment else None
+            frames.enter_context(working_on(work))
+            if assessment is not None:
+                span.set_attribute(ACTIVITY_ID, assessment.activity_id)
+            try:
+                yield
+            finally:
+                self._emit_begin(work)
+
+    def begun(self, activity_id: str, root_span_id: str, *, adopted: bool) -> None:
+        """Moves the current invocation into the trace of the assessment that it began or found."""
+        work = current_work()
+        if work is None:
+            return
+        assessment = self.assessment(activity_id, root_span_id)
+        work.activity_id = activity_id
+        work.span.set_attribute(ACTIVITY_ID, activity_id)
+        work.span.add_link(assessment.root, {ACTIVITY_ID: activity_id})
+        span = self._tracer.start_span(
+            FOLLOW,
+            assessment.context,
+            attributes={HOP: work.hop, ADOPTED: adopted},
+            links=[Link(work.span.get_span_context())],
+            start_time=work.begin.started if work.begin else None,
+        )
+        work.frames.enter_context(_ended_honestly(span))
+        self._emit_begin(work)
+
+    def called(self, call: Call) -> None:
+        """Emits a call to ARM, under what is current.
+
+        A call that began an assessment is kept back until it is known which trace it belongs to.
+        """
+        work = current_work()
+        if call.begins and work is not None:
+            work.begin = call
+        else:
+            self._emit(call)
+
+    @contextmanager
+    def sending(self, entity: str, attributes: Mapping[str, AttributeValue]) -> Iterator[Span]:
+        """Is the span of a transfer to Service Bus."""
+        span = self._tracer.start_span(
+            f"send {entity}",
+            kind=SpanKind.PRODUCER,
+            attributes={
+                MESSAGING_SYSTEM: SERVICE_BUS,
+                MESSAGING_DESTINATION: entity,
+                MESSAGING_OPERATION: "send",
+                MESSAGING_OPERATION_TYPE: "send",
+                **attributes,
+            },
+        )
+        with _ended_honestly(span):
+            yield span
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Is the span of a wait within this worker."""
+        span = self._tracer.start_span(WAIT, attributes={WAIT_PLACE: "worker"})
+        self.metrics.held(1)
+        try:
+            yield
+        finally:
+            self.metrics.held(-1)
+            span.end()
+
+    def _wait(self, parent: Context | None, delivery: Delivery, now: datetime) -> None:
+        """Emits the time between two invocations, so that waiting is seen as waiting."""
+        since = delivery.waited_since or now
+        attributes: dict[str, AttributeValue] = {
+            WAIT_PLACE: "queue",
+            HOP: delivery.hop,
+            MESSAGING_DESTINATION: delivery.queue,
+        }
+        if delivery.assessment is not None:
+            attributes[ACTIVITY_ID] = delivery.assessment.activity_id
+        span = self._tracer.start_span(
+            WAIT, parent, attributes=attributes, start_time=nanoseconds(since)
+        )
+        span.end(max(nanoseconds(now), nanoseconds(since)))
+        self.metrics.resumed()
+
+    def _emit_begin(self, work: Work) -> None:
+        if work.begin is not None:
+            self._emit(work.begin)
+            work.begin = None
+
+    def _emit(self, call: Call) -> None:
+        span = self._tracer.start_span(
+            call.name,
+            kind=SpanKind.CLIENT,
+            attributes=call.attributes,
+            start_time=call.started,
+        )
+        if call.error is not None:
+            span.set_status(Status(StatusCode.ERROR))
+            span.set_attribute(ERROR_TYPE, call.error)
+        span.end(call.ended)
+
+
+def current_traceparent() -> str | None:
+    """Returns the W3C trace context of the span that is current; None outside of any."""
+    context = trace.get_current_span().get_span_context()
+    return traceparent_of(context) if context.is_valid else None
+
+
+@contextmanager
+def _ended_honestly(span: Span) -> Iterator[None]:
+    """Makes the span current, and ends it; of an exception it keeps the type alone.
+
+    What an exception says may repeat what was in a message.
+    """
+    with trace.use_span(
+        span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+    ):
+        try:
+            yield
+        except BaseException as error:
+            span.set_status(Status(StatusCode.ERROR))
+            span.set_attribute(ERROR_TYPE, type(error).__name__)
+            raise
+
+
+def _delivery_attributes(delivery: Delivery) -> dict[str, AttributeValue]:
+    values: dict[str, AttributeValue | None] = {
+        MESSAGING_SYSTEM: SERVICE_BUS,
+        MESSAGING_DESTINATION: delivery.queue,
+        MESSAGING_OPERATION: "process",
+        MESSAGING_OPERATION_TYPE: "process",
+        MESSAGING_MESSAGE_ID: delivery.message_id,
+        MESSAGING_CONVERSATION_ID: delivery.request_id,
+        REQUEST_ID: delivery.request_id,
+        HOP: delivery.hop,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _current_links() -> list[Link]:
+    context = trace.get_current_span().get_span_context()
+    return [Link(context)] if context.is_valid else []
