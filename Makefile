@@ -12,8 +12,8 @@ INFRA  := $(VENV)/infra
 $(READY): requirements-dev.txt requirements-worker.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on the PATH; name yours with 'make PYTHON=…'"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module; on Debian: apt-get install python3-venv"; exit 1; }
-	@echo "Setting up $(VENV) (once, about a minute)"
-	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "Setting up $(VENV) (about a minute)"
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --requirement requirements-worker.txt
 	@touch $@

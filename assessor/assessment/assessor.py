@@ -189,8 +189,8 @@ class Assessor:
     async def _conclude(self, done: Done) -> Wait | None:
         """Publishes the outcome and what it changes; returns a wait where that did not succeed.
 
-        The outcome goes first, then the alerts, then the posture is remembered: a crash in between
-        repeats what was done, under the same IDs.
+        The outcome goes first, then the alerts that follow from it, then the scan's account: a
+        crash in between repeats what was done, under the same IDs.
         """
         progress = done.progress
         outcome = conclude(progress.request, progress.vm, done.conclusion)
