@@ -19,22 +19,22 @@ $(READY): requirements-dev.txt requirements-worker.txt
 	@touch $@
 
 run: $(READY)    ## the demo: assess a fleet on the local cloud, show what arrived
-	@$(BIN)/python -m commands run $(ARGS)
+	@$(BIN)/python -m patch_assessor_cli run $(ARGS)
 
 up: $(READY)     ## leave the local cloud and the app running
-	@$(BIN)/python -m commands up $(ARGS)
+	@$(BIN)/python -m patch_assessor_cli up $(ARGS)
 
 send: $(READY)   ## send a request
-	@$(BIN)/python -m commands send $(ARGS)
+	@$(BIN)/python -m patch_assessor_cli send $(ARGS)
 
 watch: $(READY)  ## follow outcomes and alerts
-	@$(BIN)/python -m commands watch $(ARGS)
+	@$(BIN)/python -m patch_assessor_cli watch $(ARGS)
 
 posture: $(READY)  ## show the fleet as the app's table has it
-	@$(BIN)/python -m commands posture $(ARGS)
+	@$(BIN)/python -m patch_assessor_cli posture $(ARGS)
 
 dead-letters: $(READY)  ## list, show or resubmit what could not be handled
-	@$(BIN)/python -m commands dead-letters $(or $(ARGS),list)
+	@$(BIN)/python -m patch_assessor_cli dead-letters $(or $(ARGS),list)
 
 test: $(READY)   ## all tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -14,7 +14,7 @@ var metricRules = [
   {
     name: 'dead-letters'
     title: 'Messages that could not be handled'
-    text: 'An entity has dead letters. `python -m commands dead-letters list` shows them.'
+    text: 'An entity has dead letters. `python -m patch_assessor_cli dead-letters list` shows them.'
     metric: 'DeadletteredMessages'
     threshold: 0
     severity: 1

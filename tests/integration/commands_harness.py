@@ -50,7 +50,7 @@ class Place:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "commands",
+            "patch_assessor_cli",
             *arguments,
             cwd=self.directory,
             env=self.environment,

@@ -32,7 +32,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("install")
     source = directory / "source"
     shutil.copytree(
-        ROOT / "commands", source / "commands", ignore=shutil.ignore_patterns("__pycache__")
+        ROOT / "patch_assessor_cli",
+        source / "patch_assessor_cli",
+        ignore=shutil.ignore_patterns("__pycache__"),
     )
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
@@ -75,7 +77,8 @@ def test_every_library_that_the_command_imports_is_one_of_its_dependencies(
 ) -> None:
     """Named in pyproject.toml, or brought by one that is."""
     listing = (
-        "import sys, commands.clients; print(*{each.partition('.')[0] for each in sys.modules})"
+        "import sys, patch_assessor_cli.clients; "
+        "print(*{each.partition('.')[0] for each in sys.modules})"
     )
     ended = _run(installed / "python", "-c", listing, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr

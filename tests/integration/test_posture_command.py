@@ -17,8 +17,8 @@ from assessor.alerts.posture_tables import TablePosture
 from assessor.alerts.telling import Alerting
 from assessor.messages.outcome import Outcome
 from assessor.resource_id import VirtualMachineId
-from commands.fleet_posture import read_fleet
 from localcloud.azurite import AzuriteError, run_azurite
+from patch_assessor_cli.fleet_posture import read_fleet
 from tests.support.assessments import completed, failed, skipped
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, VM_ID
 from tests.support.fakes import FakeBus, FakeClock
@@ -151,7 +151,7 @@ async def command(settings: dict[str, str], *arguments: str) -> tuple[int | None
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        "import typer; from commands.posture import posture; typer.run(posture)",
+        "import typer; from patch_assessor_cli.posture import posture; typer.run(posture)",
         *arguments,
         cwd=ROOT,
         env=os.environ | settings,

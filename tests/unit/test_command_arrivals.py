@@ -12,9 +12,15 @@ from assessor.messages.outcome import ApiError, Finished, Refused, Skipped, conc
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
 from assessor.resource_id import VirtualMachineId
-from commands.arrivals import AlertSummary, Arrival, OutcomeSummary, RejectionSummary, is_rejection
-from commands.client import RESULTS_TOPIC
-from commands.watch import describe
+from patch_assessor_cli.arrivals import (
+    AlertSummary,
+    Arrival,
+    OutcomeSummary,
+    RejectionSummary,
+    is_rejection,
+)
+from patch_assessor_cli.client import RESULTS_TOPIC
+from patch_assessor_cli.watch import describe
 
 NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
 VM = VirtualMachineId("e37510d7-33b6-4676-886f-ee75bcc01871", "rg-web", "web-01")

@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from commands.arrivals import AlertSummary, OutcomeSummary
-from commands.changes import (
+from localcloud.arm.behaviours import BEHAVIOURS
+from localcloud.arm.fleet import make_fleet
+from localcloud.arm.model import Vm
+from localcloud.arm.scenario import apply, parse_change
+from patch_assessor_cli.arrivals import AlertSummary, OutcomeSummary
+from patch_assessor_cli.changes import (
     ASSESSMENT_SECONDS,
     CHANGES,
     Change,
@@ -15,13 +19,9 @@ from commands.changes import (
     ChangesResult,
     fields_of,
 )
-from commands.display import make_console
-from commands.ledger import Ledger
-from commands.report import print_changes, print_verdict
-from localcloud.arm.behaviours import BEHAVIOURS
-from localcloud.arm.fleet import make_fleet
-from localcloud.arm.model import Vm
-from localcloud.arm.scenario import apply, parse_change
+from patch_assessor_cli.display import make_console
+from patch_assessor_cli.ledger import Ledger
+from patch_assessor_cli.report import print_changes, print_verdict
 
 VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-1"
 TRACE = "00000000000040008000000000000001"

@@ -5,13 +5,13 @@ from collections import Counter
 
 from rich.console import Console
 
-from commands.arrivals import Arrival
-from commands.client import ALERTS_TOPIC, RESULTS_TOPIC
-from commands.control import Waiting
-from commands.display import Snapshot, make_console, make_display
-from commands.fleet_requests import Expected
-from commands.ledger import Ledger
-from commands.report import SHOWN_ROWS, print_arrivals, print_verdict
+from patch_assessor_cli.arrivals import Arrival
+from patch_assessor_cli.client import ALERTS_TOPIC, RESULTS_TOPIC
+from patch_assessor_cli.control import Waiting
+from patch_assessor_cli.display import Snapshot, make_console, make_display
+from patch_assessor_cli.fleet_requests import Expected
+from patch_assessor_cli.ledger import Ledger
+from patch_assessor_cli.report import SHOWN_ROWS, print_arrivals, print_verdict
 
 ESCAPE = "\x1b"
 VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines"

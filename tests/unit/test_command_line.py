@@ -13,14 +13,20 @@ from azure.servicebus.exceptions import ServiceBusConnectionError
 from typer.testing import CliRunner
 
 from assessor.settings import Settings, read_settings
-from commands.__main__ import app
-from commands.client import Connection, Queue, Subscription, choose_connection, parse_source
-from commands.cloud_options import make_options
-from commands.dead_letter_queue import DeadLetter, check_window
-from commands.dead_letters import describe
-from commands.errors import CommandError, ExitCode
-from commands.running import run
-from commands.send import narrowed, request_body
+from patch_assessor_cli.__main__ import app
+from patch_assessor_cli.client import (
+    Connection,
+    Queue,
+    Subscription,
+    choose_connection,
+    parse_source,
+)
+from patch_assessor_cli.cloud_options import make_options
+from patch_assessor_cli.dead_letter_queue import DeadLetter, check_window
+from patch_assessor_cli.dead_letters import describe
+from patch_assessor_cli.errors import CommandError, ExitCode
+from patch_assessor_cli.running import run
+from patch_assessor_cli.send import narrowed, request_body
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SAMPLE = Path(__file__).parents[2] / "local.settings.sample.json"

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from commands.display import make_console
-from commands.fleet_posture import VmPosture, sum_up
-from commands.posture import age, print_fleet, to_json
+from patch_assessor_cli.display import make_console
+from patch_assessor_cli.fleet_posture import VmPosture, sum_up
+from patch_assessor_cli.posture import age, print_fleet, to_json
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION
 
 PATCHES = "CriticalOrSecurityPatchesAvailable"

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import aiohttp
 
-from commands.client import IN_PROGRESS_QUEUE, REQUESTS_QUEUE
-from commands.errors import CommandError
+from patch_assessor_cli.client import IN_PROGRESS_QUEUE, REQUESTS_QUEUE
+from patch_assessor_cli.errors import CommandError
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 

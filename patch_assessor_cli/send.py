@@ -9,11 +9,11 @@ from typing import Annotated, Final
 
 import typer
 
-from commands.client import REQUESTS_QUEUE, Message, choose_connection, open_client
-from commands.client import send as send_messages
-from commands.connection_options import ConnectionString, Namespace
-from commands.errors import ExitCode
-from commands.running import run as run_to_end
+from patch_assessor_cli.client import REQUESTS_QUEUE, Message, choose_connection, open_client
+from patch_assessor_cli.client import send as send_messages
+from patch_assessor_cli.connection_options import ConnectionString, Namespace
+from patch_assessor_cli.errors import ExitCode
+from patch_assessor_cli.running import run as run_to_end
 
 _STDIN: Final = "-"
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from commands.control import Waiting
+from patch_assessor_cli.control import Waiting
 
 _PLAIN_SECONDS = 5.0
 _PLAIN_WIDTH = 220

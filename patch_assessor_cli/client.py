@@ -14,9 +14,9 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, Servi
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError
 
-from commands.arrivals import Arrival
-from commands.errors import CommandError, ExitCode
-from commands.local import read_local_cloud
+from patch_assessor_cli.arrivals import Arrival
+from patch_assessor_cli.errors import CommandError, ExitCode
+from patch_assessor_cli.local import read_local_cloud
 
 REQUESTS_QUEUE: Final = "assessment-requests"
 IN_PROGRESS_QUEUE: Final = "assessments-in-progress"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from commands.arrivals import AlertSummary, OutcomeSummary
+from patch_assessor_cli.arrivals import AlertSummary, OutcomeSummary
 
 ASSESSMENT_SECONDS: Final = 2.5
 """How long the VM's assessments take here, whatever the time scale.

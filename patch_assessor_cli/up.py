@@ -6,13 +6,13 @@ from typing import Any
 
 import aiohttp
 
-from commands import cloud_options
-from commands.control import read_fleet
-from commands.errors import CommandError, ExitCode
-from commands.local import UP_FILE, RunningCloud, find_local_cloud, write_local_cloud
-from commands.running import run as run_to_end
-from commands.tables import with_tables
 from localcloud.cloud import CloudOptions, LocalCloud
+from patch_assessor_cli import cloud_options
+from patch_assessor_cli.control import read_fleet
+from patch_assessor_cli.errors import CommandError, ExitCode
+from patch_assessor_cli.local import UP_FILE, RunningCloud, find_local_cloud, write_local_cloud
+from patch_assessor_cli.running import run as run_to_end
+from patch_assessor_cli.tables import with_tables
 
 _SHOWN_VMS = 3
 

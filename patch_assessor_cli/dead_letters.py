@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from commands.client import (
+from patch_assessor_cli.client import (
     ALERTS_TOPIC,
     IN_PROGRESS_QUEUE,
     REQUESTS_QUEUE,
@@ -21,17 +21,20 @@ from commands.client import (
     open_client,
     parse_source,
 )
-from commands.connection_options import ConnectionString, Namespace
-from commands.dead_letter_queue import DeadLetter, check_window, peek, resubmit
-from commands.errors import CommandError, ExitCode
-from commands.running import run as run_to_end
+from patch_assessor_cli.connection_options import ConnectionString, Namespace
+from patch_assessor_cli.dead_letter_queue import DeadLetter, check_window, peek, resubmit
+from patch_assessor_cli.errors import CommandError, ExitCode
+from patch_assessor_cli.progress_bar import progress_bar
+from patch_assessor_cli.running import run as run_to_end
 
 _ENTITIES: Final = (
     REQUESTS_QUEUE,
     IN_PROGRESS_QUEUE,
-    f"{RESULTS_TOPIC}/all",
-    f"{RESULTS_TOPIC}/rejected",
-    f"{ALERTS_TOPIC}/all",
+    *(
+        f"{RESULTS_TOPIC}/{name}"
+        for name in ("all", "rejected", "failures", "reboot-pending", "critical")
+    ),
+    *(f"{ALERTS_TOPIC}/{name}" for name in ("all", "sev1")),
 )
 _WINDOW_MINUTES: Final = 5.0  # infra/servicebus.json
 
@@ -156,7 +159,8 @@ def resubmit_(  # noqa: PLR0913 - one for each command line option
             check_window(letters, timedelta(minutes=window_minutes), datetime.now(UTC))
         make_id = (lambda: str(uuid.uuid4())) if new_id else None
         async with open_client(connection) as client:
-            sent = await resubmit(client, source, letters, make_id)
+            with progress_bar("sent again", len(letters)) as advance:
+                sent = await resubmit(client, source, letters, make_id, advance)
         for old, new in sent.items():
             if as_json:
                 sys.stdout.write(f"{json.dumps({'messageId': old, 'sentAs': new})}\n")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from commands.client import Message
+from patch_assessor_cli.client import Message
 
 _FORMS: Final = 5
 _VMS_A_MESSAGE: Final = 100

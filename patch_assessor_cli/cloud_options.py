@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from commands.errors import CommandError
-from commands.local import DIRECTORY
 from localcloud.cloud import CloudOptions, LocalCloud
 from localcloud.processes import PartError
+from patch_assessor_cli.errors import CommandError
+from patch_assessor_cli.local import DIRECTORY
 
 Vms = Annotated[
     int, typer.Option(min=0, help="VMs in the fleet, besides two recorded ones and missing ones.")

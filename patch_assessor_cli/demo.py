@@ -12,8 +12,10 @@ import aiohttp
 from azure.servicebus.aio import ServiceBusClient
 from rich.console import Console
 
-from commands.arrivals import AlertSummary, Arrival, OutcomeSummary
-from commands.changes import (
+from localcloud.cloud import LocalCloud
+from localcloud.tasks import cancel
+from patch_assessor_cli.arrivals import AlertSummary, Arrival, OutcomeSummary
+from patch_assessor_cli.changes import (
     ASSESSMENT_SECONDS,
     CHANGES,
     Change,
@@ -21,7 +23,7 @@ from commands.changes import (
     ChangesResult,
     fields_of,
 )
-from commands.client import (
+from patch_assessor_cli.client import (
     ALERTS_TOPIC,
     REQUESTS_QUEUE,
     RESULTS_TOPIC,
@@ -31,14 +33,19 @@ from commands.client import (
     open_client,
     send,
 )
-from commands.control import FleetVm, Waiting, change_vm, find_vm, read_fleet, read_waiting
-from commands.display import Snapshot, make_display
-from commands.fleet_requests import fleet_requests, vm_request
-from commands.ledger import Ledger
-from commands.report import print_arrivals, print_changes
-from commands.tables import names_storage
-from localcloud.cloud import LocalCloud
-from localcloud.tasks import cancel
+from patch_assessor_cli.control import (
+    FleetVm,
+    Waiting,
+    change_vm,
+    find_vm,
+    read_fleet,
+    read_waiting,
+)
+from patch_assessor_cli.display import Snapshot, make_display
+from patch_assessor_cli.fleet_requests import fleet_requests, vm_request
+from patch_assessor_cli.ledger import Ledger
+from patch_assessor_cli.report import print_arrivals, print_changes
+from patch_assessor_cli.tables import names_storage
 
 _SUBSCRIPTIONS: Final = (Subscription(RESULTS_TOPIC, "all"), Subscription(ALERTS_TOPIC, "all"))
 _LOOK_SECONDS: Final = 0.25

@@ -1,8 +1,8 @@
-"""`python -m commands`: the clients, and the commands that start a local cloud."""
+"""`python -m patch_assessor_cli`: the clients, and the commands that start a local cloud."""
 
-from commands.clients import make_app
-from commands.run import run
-from commands.up import up
+from patch_assessor_cli.clients import make_app
+from patch_assessor_cli.run import run
+from patch_assessor_cli.up import up
 
 _HELP = """Patch assessments for Azure VMs: a demo, a local cloud, and clients of the app.
 

@@ -9,8 +9,8 @@ from uuid import UUID
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
-from commands.client import Source, body_of, properties_of, receiver, sender
-from commands.errors import CommandError
+from patch_assessor_cli.client import Source, body_of, properties_of, receiver, sender
+from patch_assessor_cli.errors import CommandError
 
 _DEAD: Final = ServiceBusSubQueue.DEAD_LETTER
 _PAGE: Final = 100
@@ -65,6 +65,7 @@ async def resubmit(
     source: Source,
     letters: Collection[DeadLetter],
     new_id: Callable[[], str] | None,
+    advance: Callable[[], None] = lambda: None,
 ) -> dict[str, str]:
     """Sends copies of dead letters, and takes each dead letter away once its copy is sent.
 
@@ -73,6 +74,7 @@ async def resubmit(
         source: Where the letters are; the copies go to its queue or topic.
         letters: Which ones.
         new_id: Makes message IDs; None keeps the old ones.
+        advance: Called after each one.
 
     Returns:
         The copies' IDs by the dead letters'.
@@ -95,6 +97,7 @@ async def resubmit(
                     await dead.complete_message(message)
                     wanted.discard(message.sequence_number)
                     sent[message.message_id or ""] = copied.message_id or ""
+                    advance()
         finally:
             for message in others:
                 await dead.abandon_message(message)

@@ -7,8 +7,14 @@ from typing import Annotated
 
 import typer
 
-from commands.arrivals import AlertSummary, Arrival, OutcomeSummary, RejectionSummary, is_rejection
-from commands.client import (
+from patch_assessor_cli.arrivals import (
+    AlertSummary,
+    Arrival,
+    OutcomeSummary,
+    RejectionSummary,
+    is_rejection,
+)
+from patch_assessor_cli.client import (
     ALERTS_TOPIC,
     RESULTS_TOPIC,
     Subscription,
@@ -16,9 +22,9 @@ from commands.client import (
     follow,
     open_client,
 )
-from commands.connection_options import ConnectionString, Namespace
-from commands.errors import ExitCode
-from commands.running import run as run_to_end
+from patch_assessor_cli.connection_options import ConnectionString, Namespace
+from patch_assessor_cli.errors import ExitCode
+from patch_assessor_cli.running import run as run_to_end
 
 
 def watch(  # noqa: PLR0913 - one for each command line option

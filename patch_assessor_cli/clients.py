@@ -1,14 +1,15 @@
 """`patch-assessor`: the commands that are clients of a namespace, as `pip install .` installs them.
 
-In the repository `python -m commands` has them too, beside those that need the local cloud.
+In the repository `python -m patch_assessor_cli` has them too, beside those that start the local
+cloud.
 """
 
 import typer
 
-from commands.dead_letters import app as dead_letters
-from commands.posture import posture
-from commands.send import send
-from commands.watch import watch
+from patch_assessor_cli.dead_letters import app as dead_letters
+from patch_assessor_cli.posture import posture
+from patch_assessor_cli.send import send
+from patch_assessor_cli.watch import watch
 
 _HELP = """Ask for patch assessments of Azure VMs, and follow what comes of them.
 

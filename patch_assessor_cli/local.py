@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from commands.errors import CommandError
+from patch_assessor_cli.errors import CommandError
 
 DIRECTORY: Final = Path(".localcloud")
 UP_FILE: Final = DIRECTORY / "up.json"

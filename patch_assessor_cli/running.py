@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import typer
 from azure.core.exceptions import AzureError
 
-from commands.errors import CommandError, ExitCode
+from patch_assessor_cli.errors import CommandError, ExitCode
 
 
 def run(main: Coroutine[Any, Any, ExitCode]) -> NoReturn:

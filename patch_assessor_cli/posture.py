@@ -16,11 +16,12 @@ from azure.identity.aio import DefaultAzureCredential
 from rich.console import Console
 from rich.table import Table
 
-from commands.display import make_console
-from commands.errors import CommandError, ExitCode
-from commands.fleet_posture import SubscriptionPosture, VmPosture, read_fleet, sum_up
-from commands.local import find_local_cloud
-from commands.running import run as run_to_end
+from patch_assessor_cli.display import make_console
+from patch_assessor_cli.errors import CommandError, ExitCode
+from patch_assessor_cli.fleet_posture import SubscriptionPosture, VmPosture, read_fleet, sum_up
+from patch_assessor_cli.local import find_local_cloud
+from patch_assessor_cli.progress_bar import progress_bar
+from patch_assessor_cli.running import run as run_to_end
 
 _SHOWN_VMS: Final = 40
 _PATCHES: Final = "CriticalOrSecurityPatchesAvailable"
@@ -94,12 +95,17 @@ async def _open(
 
 
 async def _read(table: TableClient, subscription: str | None) -> list[VmPosture]:
+    fleet = []
     try:
-        return [vm async for vm in read_fleet(table, subscription)]
+        with progress_bar("VMs read") as advance:
+            async for vm in read_fleet(table, subscription):
+                fleet.append(vm)
+                advance()
     except ResourceNotFoundError as error:
         raise CommandError(
             f"There is no table {table.table_name}: the app makes it with its first outcome."
         ) from error
+    return fleet
 
 
 def to_json(vm: VmPosture) -> dict[str, Any]:
