@@ -163,7 +163,7 @@ async def test_sigterm_drains(tmp_path: Path) -> None:
             reports = Reports()
             listener = asyncio.create_task(listen(process, reports))
             line = await ready(process)
-            assert set(line) == {"functions", "controlUrl"}
+            assert set(line) == {"functions", "controlUrl", "eventGridUrl"}
             await send(bus, "in flight", seconds=1.5, hook=True)
             (begun,) = await reports.wait(event="begun", id="in flight")
             process.terminate()
