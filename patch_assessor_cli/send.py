@@ -34,8 +34,9 @@ def send(  # noqa: PLR0913 - one for each command line option
     tag: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE",
-            help="With --scope: only VMs that have this tag; may be given several times.",
+            metavar="NAME[=VALUE]",
+            help="With --scope: only VMs that have this tag, with any value if none is given; "
+            "may be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -98,15 +99,14 @@ def narrowed(scope: str, tags: list[str], *, running_only: bool) -> dict[str, ob
     """Returns the fields that name the VMs of a scope.
 
     Raises:
-        typer.BadParameter: A tag is not NAME=VALUE.
+        typer.BadParameter: A tag has no name.
     """
     pairs = [text.partition("=") for text in tags]
-    for name, equals, _ in pairs:
-        if not (name and equals):
-            raise typer.BadParameter(f"{name!r} is not NAME=VALUE.", param_hint="--tag")
+    if not all(name for name, _, _ in pairs):
+        raise typer.BadParameter("A tag needs a name.", param_hint="--tag")
     named: dict[str, object] = {"scope": scope}
     if pairs:
-        named["tags"] = {name: value for name, _, value in pairs}
+        named["tags"] = {name: value if equals else None for name, equals, value in pairs}
     return named | {"runningOnly": True} if running_only else named
 
 

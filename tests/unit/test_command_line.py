@@ -77,7 +77,7 @@ def test_each_command_explains_itself(command: list[str]) -> None:
         ["send", "--file", "-", "--reason", "because"],
         ["send", "/subscriptions/s", "--scope", "/subscriptions/s"],
         ["send", "/subscriptions/s", "--running-only"],
-        ["send", "--scope", "/subscriptions/s", "--tag", "env"],
+        ["send", "--scope", "/subscriptions/s", "--tag", "=prod"],
         ["run", "--setting", "NO_VALUE"],
         ["run", "--vms", "-1"],
         ["watch", "--count", "0"],
@@ -112,10 +112,10 @@ def test_one_vm_is_asked_for_by_its_id_and_several_by_a_list() -> None:
 
 def test_a_scope_is_asked_for_with_what_narrows_it_down() -> None:
     """Tags and the filter on running VMs stand in the request only if they were given."""
-    narrow = narrowed("/subscriptions/s", ["env=prod", "a=b=c"], running_only=True)
+    narrow = narrowed("/subscriptions/s", ["env=prod", "a=b=c", "owner"], running_only=True)
     assert json.loads(request_body([], "r", None, None, narrow)) == {
         "scope": "/subscriptions/s",
-        "tags": {"env": "prod", "a": "b=c"},
+        "tags": {"env": "prod", "a": "b=c", "owner": None},
         "runningOnly": True,
         "requestId": "r",
     }
