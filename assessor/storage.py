@@ -1,10 +1,12 @@
 """Where the app's tables are, and how it gets in."""
 
-from contextlib import AsyncExitStack
+import asyncio
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from azure.data.tables.aio import TableServiceClient
+from azure.core.exceptions import ResourceExistsError
+from azure.data.tables.aio import TableClient, TableServiceClient
 from azure.identity.aio import ManagedIdentityCredential
 
 from assessor.settings import Settings
@@ -54,3 +56,22 @@ async def open_tables(storage: TableStorage, stack: AsyncExitStack) -> TableServ
         )
         client = TableServiceClient(endpoint=storage.endpoint or "", credential=credential)
     return await stack.enter_async_context(client)
+
+
+class TableMaker:
+    """Makes a table when it is first used, once for each worker."""
+
+    def __init__(self, table: TableClient) -> None:
+        """Keeps the client; makes nothing yet."""
+        self._table = table
+        self._making = asyncio.Lock()
+        self._is_there = False
+
+    async def ensure(self) -> None:
+        """Makes the table if this worker has not seen it yet; raises AzureError."""
+        async with self._making:
+            if self._is_there:
+                return
+            with suppress(ResourceExistsError):  # it was there, or another worker was faster
+                await self._table.create_table()
+            self._is_there = True

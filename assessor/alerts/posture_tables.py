@@ -1,8 +1,5 @@
 """Postures in Azure Tables, through azure-data-tables."""
 
-import asyncio
-from contextlib import suppress
-
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     AzureError,
@@ -17,6 +14,7 @@ from assessor.alerts.model import Posture
 from assessor.alerts.posture import PostureConflictError, PostureError, Remembered
 from assessor.alerts.posture_row import RowError, from_row, keys_of, to_row
 from assessor.resource_id import VirtualMachineId
+from assessor.storage import TableMaker
 
 
 class TablePosture:
@@ -29,8 +27,7 @@ class TablePosture:
     def __init__(self, table: TableClient) -> None:
         """Keeps the client; whoever made it closes it."""
         self._table = table
-        self._creating = asyncio.Lock()
-        self._is_there = False
+        self._maker = TableMaker(table)
 
     async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
         """Returns what is remembered of a VM by one point read; None if nothing is.
@@ -40,7 +37,7 @@ class TablePosture:
         """
         partition, row = keys_of(vm_id)
         try:
-            await self._ensure_table()
+            await self._maker.ensure()
             entity = await self._table.get_entity(partition, row)
             return Remembered(from_row(entity), str(entity.metadata["etag"]))
         except ResourceNotFoundError:
@@ -56,7 +53,7 @@ class TablePosture:
             PostureError: the table did not take it, or did not say whether it did.
         """
         try:
-            await self._ensure_table()
+            await self._maker.ensure()
             if etag is None:
                 saved = await self._table.create_entity(to_row(posture))
             else:
@@ -71,14 +68,6 @@ class TablePosture:
         except AzureError as error:
             raise PostureError(posture.vm_id, _reason(error)) from error
         return str(saved["etag"])
-
-    async def _ensure_table(self) -> None:
-        async with self._creating:
-            if self._is_there:
-                return
-            with suppress(ResourceExistsError):  # it was there, or another worker was faster
-                await self._table.create_table()
-            self._is_there = True
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,6 @@ A scan is a partition: one row for the scan itself, one for each of its VMs. All
 that a repeat, or an outcome that overtakes the record of its request, leaves the same row behind.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from azure.data.tables.aio import TableClient
 
 from assessor.resource_id import VirtualMachineId
 from assessor.scans.store import Concluded, Ending, ScanState, ScanStoreError, Tally, count
+from assessor.storage import TableMaker
 
 _SCAN_ROW: Final = "scan"
 _VM_ROWS: Final = "vm|"
@@ -33,14 +33,13 @@ class TableScans:
     def __init__(self, table: TableClient) -> None:
         """Keeps the client; whoever made it closes it."""
         self._table = table
-        self._creating = asyncio.Lock()
-        self._is_there = False
+        self._maker = TableMaker(table)
 
     async def open(self, scan_id: str, started_at: datetime) -> ScanState:
         """Remembers a scan if nothing is remembered of it; raises ScanStoreError."""
         row = {**_key(scan_id, _SCAN_ROW), "StartedAt": started_at}
         with _store_errors(scan_id):
-            await self._ensure_table()
+            await self._maker.ensure()
             with suppress(ResourceExistsError):
                 await self._table.create_entity(row)
                 return ScanState(started_at)
@@ -49,7 +48,7 @@ class TableScans:
     async def state(self, scan_id: str) -> ScanState | None:
         """Returns what is remembered of a scan; raises ScanStoreError."""
         with _store_errors(scan_id):
-            await self._ensure_table()
+            await self._maker.ensure()
             try:
                 row = await self._table.get_entity(scan_id, _SCAN_ROW)
             except ResourceNotFoundError:
@@ -77,7 +76,7 @@ class TableScans:
             "At": outcome.at,
         }
         with _store_errors(scan_id):
-            await self._ensure_table()
+            await self._maker.ensure()
             with suppress(ResourceNotFoundError):  # the scan is summed up, or never asked for it
                 await self._table.update_entity(row, mode=UpdateMode.MERGE)
 
@@ -104,14 +103,14 @@ class TableScans:
 
     async def _mark(self, scan_id: str, marks: Row) -> None:
         with _store_errors(scan_id):
-            await self._ensure_table()
+            await self._maker.ensure()
             await self._table.upsert_entity(
                 {**_key(scan_id, _SCAN_ROW), **marks}, mode=UpdateMode.MERGE
             )
 
     async def _rows(self, scan_id: str, columns: list[str]) -> AsyncIterator[Row]:
         with _store_errors(scan_id):
-            await self._ensure_table()
+            await self._maker.ensure()
             async for row in self._table.query_entities(
                 "PartitionKey eq @scan and RowKey ge @first and RowKey lt @end",
                 parameters={"scan": scan_id, "first": _VM_ROWS, "end": _BEHIND_VM_ROWS},
@@ -123,20 +122,12 @@ class TableScans:
         self, scan_id: str, operation: str, rows: Sequence[Row], options: Mapping[str, Any]
     ) -> None:
         with _store_errors(scan_id):
-            await self._ensure_table()
+            await self._maker.ensure()
             for start in range(0, len(rows), _BATCH):
                 batch = rows[start : start + _BATCH]
                 await self._table.submit_transaction(
                     [(operation, dict(row), dict(options)) for row in batch]
                 )
-
-    async def _ensure_table(self) -> None:
-        async with self._creating:
-            if self._is_there:
-                return
-            with suppress(ResourceExistsError):  # it was there, or another worker was faster
-                await self._table.create_table()
-            self._is_there = True
 
 
 def _key(scan_id: str, row: str) -> dict[str, str]:
