@@ -136,6 +136,7 @@ class Settings(BaseModel):
         tuple[Scope, ...], BeforeValidator(_scopes), Field(alias="ALLOWED_SCOPES")
     ] = ()
     hold_seconds: Annotated[float, Field(alias="ASSESS_HOLD_SECONDS", ge=0, le=300)] = 20
+    expected_minutes: Annotated[float, Field(alias="ASSESS_EXPECTED_MINUTES", gt=0, le=1440)] = 11
     deadline_minutes: Annotated[float, Field(alias="ASSESS_DEADLINE_MINUTES", gt=0, le=1440)] = 120
     pace_per_minute: Annotated[int, Field(alias="SCAN_PACE_PER_MINUTE", ge=1, le=200)] = 180
     scan_schedule: Annotated[Ncrontab, BeforeValidator(_schedule), Field(alias="SCAN_SCHEDULE")] = (

@@ -21,7 +21,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus.aio import ServiceBusClient
 
-from assessor.alerts.posture import MemoryPosture, PostureStore
+from assessor.alerts.posture import MemoryPosture
 from assessor.alerts.posture_tables import TablePosture
 from assessor.alerts.telling import Alerting
 from assessor.arm.compute import ComputeArm
@@ -30,6 +30,7 @@ from assessor.arm.throttle import ThrottleGate
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
 from assessor.clock import SystemClock
+from assessor.durations.durations import Durations
 from assessor.fleets.compute import ComputeFleet
 from assessor.fleets.events import FleetEvents
 from assessor.fleets.parts import Surroundings, make_events, make_scans, make_schedule
@@ -133,9 +134,12 @@ class Worker:
             await _arm_transport(opening),
             (ArmCallPolicy(telemetry),),
         )
+        postures, accounts = await self._stores(opening)
+        durations = Durations(postures, settings.expected_minutes * 60)
         steps = Steps(
             arm=arm,
             gate=ThrottleGate(settings.pace_per_minute),
+            durations=durations,
             telemetry=telemetry,
             clock=clock,
             random=random,
@@ -144,7 +148,6 @@ class Worker:
             ),
             deadline=timedelta(minutes=settings.deadline_minutes),
         )
-        postures, accounts = await self._stores(opening)
         alerts = Alerting(
             store=postures,
             bus=bus,
@@ -157,6 +160,7 @@ class Worker:
             steps=steps,
             bus=bus,
             alerts=alerts,
+            durations=durations,
             scans=make_scans(
                 around, ComputeFleet(arm.client, settings.arm_cloud.endpoint), accounts
             ),
@@ -176,7 +180,9 @@ class Worker:
             schedule=make_schedule(around),
         )
 
-    async def _stores(self, opening: AsyncExitStack) -> tuple[PostureStore, ScanStore]:
+    async def _stores(
+        self, opening: AsyncExitStack
+    ) -> tuple[MemoryPosture | TablePosture, ScanStore]:
         storage = table_storage(self._settings)
         if storage is None:
             _LOG.warning(

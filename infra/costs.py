@@ -55,9 +55,7 @@ class Month:
 
 def invocations(assumptions: Mapping[str, Any]) -> int:
     """Returns the invocations of one assessment: its begin, and one for each look at it."""
-    return 1 + math.ceil(
-        float(assumptions["operation_seconds"]) / float(assumptions["poll_seconds"])
-    )
+    return 1 + int(assumptions["looks"])
 
 
 def gb_seconds_a_day(vms: int, assumptions: Mapping[str, Any]) -> float:

@@ -42,12 +42,15 @@ param scanScopes string = ''
 @description('Tags, key=value with commas between them, that a VM must have to be in the scheduled scan.')
 param scanTags string = ''
 
-// The next five are texts so that an empty one leaves the app its own default (docs/settings.md).
+// The next six are texts so that an empty one leaves the app its own default (docs/settings.md).
 @description('Requests released a minute, per subscription and region.')
 param scanPacePerMinute string = ''
 
 @description('How long, in seconds, one invocation follows an operation.')
 param assessHoldSeconds string = ''
+
+@description('Minutes that an assessment is expected to take while nothing is known of its VM.')
+param assessExpectedMinutes string = ''
 
 @description('Minutes after which an assessment has failed.')
 param assessDeadlineMinutes string = ''
@@ -296,6 +299,7 @@ module functionApp 'app/function-app.bicep' = {
       SCAN_TAGS: scanTags
       SCAN_PACE_PER_MINUTE: scanPacePerMinute
       ASSESS_HOLD_SECONDS: assessHoldSeconds
+      ASSESS_EXPECTED_MINUTES: assessExpectedMinutes
       ASSESS_DEADLINE_MINUTES: assessDeadlineMinutes
       EVENT_SETTLE_SECONDS: eventSettleSeconds
       ALERT_REMINDER_HOURS: alertReminderHours

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, Self, TypeVar
 
+from localcloud.arm.model import DEFAULT_DURATION_SECONDS
 from localcloud.azurite import install
 from localcloud.processes import Part, PartError, PartOptions, start_part
 from localcloud.tasks import cancel, together
@@ -21,6 +22,7 @@ from localcloud.tasks import cancel, together
 _ROOT = Path(__file__).resolve().parents[1]
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _PASSED_ON_PREFIX = "OTEL_"
+_REAL_MINUTES = DEFAULT_DURATION_SECONDS / 60
 _SETTLE_SECONDS = 25.0
 """What the host may take to settle and to end its worker after the drain."""
 _DEMO_SETTINGS = {
@@ -136,6 +138,7 @@ class LocalCloud:
         arm, storage = self.arm.ready, self.storage_connection_string
         return {
             **_DEMO_SETTINGS,
+            "ASSESS_EXPECTED_MINUTES": f"{_REAL_MINUTES / self.options.time_scale:g}",
             **({} if storage is None else {"PostureStorage": storage}),
             "ServiceBus": self.connection_string,
             "ARM_ENDPOINT": str(arm["armEndpoint"]),

@@ -54,6 +54,7 @@ class Finding:
         assessment: its numbers.
         patches: the list of patches as ARM sent it; None where there is none.
         listed: the critical and security ones of them by digest; None where there is no list.
+        seconds: how long the operation took; None where that was not seen.
         location: the VM's region.
         os_type: `Windows` or `Linux`.
     """
@@ -63,6 +64,7 @@ class Finding:
     assessment: Assessment
     patches: tuple[Patch, ...] | None = None
     listed: Mapping[str, Patch] | None = None
+    seconds: float | None = None
     location: str | None = None
     os_type: str | None = None
 
@@ -97,9 +99,26 @@ def finding_of(outcome: Outcome) -> Finding | None:
             if patches is None
             else {digest(each): each for each in patches if is_critical_or_security(each)}
         ),
+        seconds=duration_of(outcome),
         location=_text(about.get("location")),
         os_type=_text(about.get("osType")),
     )
+
+
+def duration_of(outcome: Outcome) -> float | None:
+    """Returns how many seconds a completed assessment's operation took, if its end was seen.
+
+    Of one that could not be followed, the instance view tells when its summary was last written.
+    """
+    seconds = outcome.data.get("operationSeconds")
+    if (
+        outcome.type is not OutcomeType.COMPLETED
+        or "availablePatchesMissing" in outcome.data
+        or isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+    ):
+        return None
+    return float(seconds) if 0 < seconds <= _MAX_SECONDS else None
 
 
 def _started_at(outcome: Outcome) -> datetime:
@@ -118,6 +137,8 @@ def _started_at(outcome: Outcome) -> datetime:
 
 
 _FIRST_YEAR: Final = 2000
+_MAX_SECONDS: Final = 24 * 3600.0
+"""Longer than any deadline: a begin that is older was not this operation's."""
 _MAX_TEXT: Final = 128
 """Longer than any ID, status or region; what is longer must not make an alert too large."""
 _MAX_COUNT: Final = 2**31 - 1

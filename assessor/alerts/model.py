@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from assessor.alerts.finding import Assessment
 from assessor.alerts.told import Told
+from assessor.durations.learned import Learned
 from assessor.messages.patches import Patch
 from assessor.resource_id import VirtualMachineId
 
@@ -118,6 +119,7 @@ class Posture:
         os_type: `Windows` or `Linux`.
         assessment: its newest completed assessment; None if there was none.
         open_alerts: the alerts that are not resolved, one for a rule at the most.
+        durations: how long its completed assessments took; None if none told.
         told: what the open alert about patches has told of.
         attempt: what came to nothing since `assessment`, the latest of it.
         retired_at: when the VM was found to be gone; it is back with the next assessment.
@@ -129,6 +131,7 @@ class Posture:
     os_type: str | None = None
     assessment: Assessment | None = None
     open_alerts: tuple[OpenAlert, ...] = ()
+    durations: Learned | None = None
     told: Told = Told()  # noqa: RUF009 - frozen, so one default serves all
     attempt: Attempt | None = None
     retired_at: datetime | None = None

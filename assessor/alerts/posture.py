@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assessor.alerts.model import Posture
+from assessor.durations.learned import Learned
 from assessor.resource_id import VirtualMachineId
 
 
@@ -82,6 +83,11 @@ class MemoryPosture:
     async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
         """Returns what is remembered of a VM; None if nothing is."""
         return self._remembered.get(vm_id)
+
+    async def durations(self, vm_id: VirtualMachineId) -> Learned | None:
+        """Returns how long the VM's assessments took; None if nothing is remembered of it."""
+        remembered = self._remembered.get(vm_id)
+        return remembered.posture.durations if remembered else None
 
     async def save(self, posture: Posture, etag: str | None) -> str:
         """Remembers `posture`; raises PostureConflictError if `etag` is not the current one."""

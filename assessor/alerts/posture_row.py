@@ -12,6 +12,7 @@ performance targets for Table storage".
 """
 
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,14 +21,18 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from assessor.alerts.model import OpenAlert, Posture, Rule
+from assessor.durations.learned import Learned
 from assessor.resource_id import VirtualMachineId
 
 FORMAT: Final = 1
 COLUMN_BYTES: Final = 64 * 1024
 _ALERT_COLUMNS: Final = {Rule.PATCHES: "PatchesAlert", Rule.REBOOT: "RebootAlert"}
+DURATION_COLUMNS: Final = ("DurationCount", "DurationSeconds", "DurationSpread")
+"""How many assessments told, how long they took, and the deviation of that's logarithm."""
+_LEARNED: Final = TypeAdapter(Learned)
 _POSTURE: Final = TypeAdapter(Posture)
 
-Value = str | int | bool | datetime | bytes
+Value = str | int | float | bool | datetime | bytes
 Row = Mapping[str, Any]
 
 
@@ -70,6 +75,8 @@ def to_row(posture: Posture) -> dict[str, Value]:
             "OtherPatchCount": assessment.other_count,
             "RebootPending": assessment.reboot_pending,
         }
+    if posture.durations is not None:
+        columns |= _duration_columns(posture.durations)
     if attempt is not None:
         columns |= {"AttemptedAt": attempt.at, "AttemptReason": attempt.reason}
     for alert in posture.open_alerts:
@@ -91,6 +98,27 @@ def from_row(row: Row) -> Posture:
         return _POSTURE.validate_python(json.loads(zlib.decompress(packed)))
     except (KeyError, TypeError, ValueError, zlib.error, ValidationError) as error:
         raise RowError(f"the row can't be read: {type(error).__name__}") from error
+
+
+def durations_from_row(row: Row) -> Learned | None:
+    """Returns how long the VM's assessments took, from DURATION_COLUMNS of its row alone.
+
+    None where they hold nothing that can be used: they only say when to look.
+    """
+    try:
+        count, seconds, spread = (row[name] for name in DURATION_COLUMNS)
+        return _LEARNED.validate_python(
+            {"count": count, "log_mean": math.log(seconds), "log_variance": spread**2}
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):  # ValidationError is a ValueError
+        return None
+
+
+def _duration_columns(learned: Learned) -> dict[str, Value]:
+    spread = math.sqrt(learned.log_variance)
+    return dict(
+        zip(DURATION_COLUMNS, (learned.count, math.exp(learned.log_mean), spread), strict=True)
+    )
 
 
 def _alert_columns(alert: OpenAlert) -> dict[str, Value]:

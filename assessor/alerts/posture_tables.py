@@ -12,7 +12,15 @@ from azure.data.tables.aio import TableClient
 
 from assessor.alerts.model import Posture
 from assessor.alerts.posture import PostureConflictError, PostureError, Remembered
-from assessor.alerts.posture_row import RowError, from_row, keys_of, to_row
+from assessor.alerts.posture_row import (
+    DURATION_COLUMNS,
+    RowError,
+    durations_from_row,
+    from_row,
+    keys_of,
+    to_row,
+)
+from assessor.durations.learned import Learned
 from assessor.resource_id import VirtualMachineId
 from assessor.storage import TableMaker
 
@@ -43,6 +51,23 @@ class TablePosture:
         except ResourceNotFoundError:
             return None
         except (AzureError, RowError) as error:
+            raise PostureError(vm_id, _reason(error)) from error
+
+    async def durations(self, vm_id: VirtualMachineId) -> Learned | None:
+        """Returns how long the VM's assessments took, by a point read of three columns.
+
+        Raises:
+            PostureError: the table did not answer.
+        """
+        partition, row = keys_of(vm_id)
+        try:
+            await self._maker.ensure()
+            return durations_from_row(
+                await self._table.get_entity(partition, row, select=list(DURATION_COLUMNS))
+            )
+        except ResourceNotFoundError:
+            return None
+        except AzureError as error:
             raise PostureError(vm_id, _reason(error)) from error
 
     async def save(self, posture: Posture, etag: str | None) -> str:

@@ -16,6 +16,7 @@ from typing import Final, assert_never
 from assessor.alerts.finding import Finding
 from assessor.alerts.model import Alert, Change, OpenAlert, Posture, Rule
 from assessor.alerts.told import Growth, Told
+from assessor.durations.learned import Learned
 from assessor.messages.outcome import name_based_id
 from assessor.messages.patches import (
     Patch,
@@ -24,6 +25,9 @@ from assessor.messages.patches import (
     within,
 )
 from assessor.resource_id import VirtualMachineId
+
+_DURATIONS: Final = 8
+"""How many of a VM's durations are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,19 @@ def transition(previous: Posture | None, finding: Finding, reminder: timedelta) 
         location=finding.location or before.location,
         os_type=finding.os_type or before.os_type,
         assessment=assessment,
+        durations=_learned(before.durations, finding.seconds),
         open_alerts=still_open,
         attempt=None,
         retired_at=None,
     )
     lasts = after.open_alert(Rule.PATCHES) is not None
     return Transition(alerts, replace(after, told=growth.told if lasts else Told()))
+
+
+def _learned(before: Learned | None, seconds: float | None) -> Learned | None:
+    if seconds is None:
+        return before
+    return Learned.first(seconds) if before is None else before.after(seconds, _DURATIONS)
 
 
 def _is_stale(before: Posture, finding: Finding) -> bool:

@@ -7,8 +7,9 @@ One connection pool serves all subscriptions.
 import asyncio
 import email.utils
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -20,8 +21,10 @@ from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.polling import AsyncLROPoller
+from azure.core.polling.base_polling import LocationPolling, StatusCheckPolling
 from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.compute.models import VirtualMachineAssessPatchesResult
+from azure.mgmt.core.polling.arm_polling import AzureAsyncOperationPolling, BodyContentPolling
 from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
 
 from assessor.arm import continuation
@@ -37,8 +40,6 @@ from assessor.settings import ArmCloud
 
 API_VERSION: Final = "2026-04-01"
 """The version that azure-mgmt-compute 39 speaks; written out, for it stands in adopted URLs."""
-POLL_SECONDS: Final = 30.0
-"""How often the SDK looks where ARM sends no Retry-After."""
 CALL_SECONDS: Final = 60.0
 """How long one call may take in all. ARM answers in seconds; a body that drips does not hold us."""
 _REMAINING: Final = "x-ms-ratelimit-remaining-resource"
@@ -82,7 +83,6 @@ class ComputeArm:
                 per_retry_policies=list(policies),
                 retry_total=0,
                 permit_redirects=False,  # the bearer token goes nowhere else
-                polling_interval=POLL_SECONDS,
                 user_agent="patch-assessor",
             )
 
@@ -160,9 +160,9 @@ class ComputeOperation:
         """How many calls ARM's policies have left, as the begin's answer said; else empty."""
         return self._seen.remaining
 
-    async def follow(self, hold: Hold) -> OperationEnd:
+    async def follow(self, hold: Hold, next_look: Callable[[], float]) -> OperationEnd:
         """Looks at the operation until it ends; raises HoldOver or ArmError."""
-        self._polling.hold = hold
+        self._polling.pace = _Pace(hold, next_look)
         with arm_errors(Phase.POLL):
             if self._seen.begin_request_id is not None and not self._polling.finished():
                 # Just begun: the SDK would look at once, and no assessment ends in no time.
@@ -176,22 +176,54 @@ class ComputeOperation:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """When to look, and how long one may wait for that."""
+
+    hold: Hold
+    next_look: Callable[[], float]
+
+
+class _InlineResult(AzureAsyncOperationPolling[Any, Any]):
+    """Takes the result out of the operation's last status, where ARM puts it.
+
+    The SDK asks Location once more for the same; one call in eight is saved. A result without a
+    list of patches is asked for there all the same.
+    """
+
+    def get_final_get_url(self, pipeline_response: PipelineResponse[Any, Any]) -> str | None:
+        """Returns where the result is to be got; None where it is in `pipeline_response`."""
+        output = _output(_json_object(pipeline_response.http_response.text()))
+        if output is not None and isinstance(output.get("availablePatches"), list):
+            return None
+        url: str | None = super().get_final_get_url(pipeline_response)
+        return url
+
+
 class _HeldPolling(AsyncARMPolling):
-    """The SDK's polling, which waits only as long as the invocation's hold lasts."""
+    """The SDK's polling, which looks when the app says and waits as long as its hold lasts."""
 
     def __init__(self, **operation_config: Any) -> None:  # noqa: ANN401 - the SDK's own options
-        super().__init__(timeout=POLL_SECONDS, **operation_config)
-        self.hold: Hold | None = None
+        super().__init__(
+            timeout=0.0,  # what the SDK waits without a Retry-After; the app says how long that is
+            lro_algorithms=[
+                _InlineResult(),
+                LocationPolling(),
+                BodyContentPolling(),
+                StatusCheckPolling(),
+            ],
+            **operation_config,
+        )
+        self.pace: _Pace | None = None
 
     async def wait(self) -> None:
-        """Waits until the next look is due, by the last answer's Retry-After."""
+        """Waits until the next look is due."""
         await self._delay()
 
     async def _sleep(self, delay: float) -> None:
-        if self.hold is None:
-            await super()._sleep(delay)
-        else:
-            await self.hold.wait(delay)
+        if self.pace is None:
+            raise RuntimeError("nobody has said when to look at the operation")
+        await self.pace.hold.wait(max(delay, self.pace.next_look()))
 
     async def request_status(self, status_link: str) -> Any:  # noqa: ANN401 - the SDK's own type
         async with asyncio.timeout(CALL_SECONDS):
@@ -222,12 +254,11 @@ class _Seen:
 def _result(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns the assessment's result out of what the poller took for it.
 
-    Where ARM sends no Location, the SDK gives the status document for the result; the result then
-    stands in its `properties.output`.
+    The SDK gives the status document for it where it did not ask Location; the result then stands
+    in its `properties.output`.
     """
-    properties = fields.get("properties")
-    output = properties.get("output") if isinstance(properties, Mapping) else None
-    if isinstance(output, Mapping):
+    output = _output(fields)
+    if output is not None:
         return output
     if not fields:
         raise ArmError(
@@ -236,6 +267,13 @@ def _result(fields: Mapping[str, Any]) -> Mapping[str, Any]:
             ApiError("ResultMissing", "The operation succeeded, and ARM sent no result of it."),
         )
     return fields
+
+
+def _output(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns the result that stands in an operation's status document, if one does."""
+    properties = status.get("properties")
+    output = properties.get("output") if isinstance(properties, Mapping) else None
+    return output if isinstance(output, Mapping) else None
 
 
 @contextmanager

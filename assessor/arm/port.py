@@ -1,10 +1,10 @@
 """ARM as the domain needs it: read a VM, begin an assessment, follow it.
 
 The port is a Protocol, so that tests can answer without a network; the one implementation that
-ships is in arm_sdk.py.
+ships is in compute.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -47,8 +47,14 @@ class Operation(Protocol):
         """How many calls ARM's policies have left, as the begin's answer said; else empty."""
         ...
 
-    async def follow(self, hold: Hold) -> OperationEnd:
-        """Looks at the operation, again and again as ARM asks, until it ends.
+    async def follow(self, hold: Hold, next_look: Callable[[], float]) -> OperationEnd:
+        """Looks at the operation, again and again, until it ends.
+
+        One that was just begun is first looked at when that is due, any other one at once.
+
+        Args:
+            hold: how long to wait in all.
+            next_look: tells the seconds until the next look. ARM's Retry-After is the least.
 
         Raises:
             HoldOver: the next look falls after the hold.

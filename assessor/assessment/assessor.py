@@ -7,10 +7,12 @@ from datetime import timedelta
 from random import Random
 from typing import Final, Protocol
 
+from assessor.alerts.finding import duration_of
 from assessor.alerts.posture import PostureError
 from assessor.assessment import backoff
 from assessor.assessment.steps import Done, Steps, Wait
 from assessor.clock import Clock
+from assessor.durations.durations import Durations
 from assessor.messages.bus import Bus, PublishError
 from assessor.messages.outcome import Outcome, OutcomeType, conclude, name_based_id, reject
 from assessor.messages.outgoing import OutgoingMessage, outcome_message
@@ -91,6 +93,7 @@ class Assessor:
         steps: Steps,
         bus: Bus,
         alerts: Alerts,
+        durations: Durations,
         scans: FleetScans,
         telemetry: Telemetry,
         clock: Clock,
@@ -104,6 +107,7 @@ class Assessor:
             steps: decides what comes next for a request.
             bus: where messages go.
             alerts: told of each outcome.
+            durations: learns how long assessments take.
             scans: does what is asked of whole scopes, and is told of each outcome too.
             telemetry: where the assessments' traces come from.
             clock: tells the time.
@@ -114,6 +118,7 @@ class Assessor:
         self._steps = steps
         self._bus = bus
         self._alerts = alerts
+        self._durations = durations
         self._scans = scans
         self._telemetry = telemetry
         self._clock = clock
@@ -231,6 +236,9 @@ class Assessor:
 
     def _finish(self, progress: Progress, outcome: Outcome) -> None:
         data, operation, trace = outcome.data, progress.operation, self._trace(progress)
+        seconds = duration_of(outcome)
+        if seconds is not None and progress.vm is not None:
+            self._durations.learn(progress.vm.os_type, seconds)
         status = str(data.get("status") or data.get("reason") or "")
         self._telemetry.metrics.concluded(outcome.type.value, status, data.get("operationSeconds"))
         if operation is not None and trace is not None:

@@ -21,6 +21,7 @@ from assessor.arm.throttle import Region, ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.assessment import backoff
 from assessor.clock import Clock, from_text
+from assessor.durations.durations import Durations
 from assessor.messages.outcome import (
     ApiError,
     Conclusion,
@@ -82,6 +83,7 @@ class Steps:
         *,
         arm: Arm,
         gate: ThrottleGate,
+        durations: Durations,
         telemetry: Telemetry,
         clock: Clock,
         random: Random,
@@ -93,6 +95,7 @@ class Steps:
         Args:
             arm: ARM.
             gate: which regions are held back.
+            durations: knows how long assessments take.
             telemetry: where the assessments' traces come from.
             clock: tells the time.
             random: where jitter comes from.
@@ -101,6 +104,7 @@ class Steps:
         """
         self._arm = arm
         self._gate = gate
+        self._durations = durations
         self._telemetry = telemetry
         self._clock = clock
         self._random = random
@@ -135,6 +139,7 @@ class Steps:
         if running is not None and running.activity_id is not None:
             operation = await self._arm.adopt(vm, running.activity_id)
             begun_at = from_text(running.start_time) or self._clock.now()
+            progress = replace(progress, expected=await self._durations.expect(vm))
             return await self._follow(progress, operation, begun_at, adopted=True)
         return await self._begin(progress, vm)
 
@@ -144,6 +149,8 @@ class Steps:
         if turn > 0:
             return self._wait(progress, turn, "its region is held back")
         request = progress.request
+        # Now and not after the begin: what began is to be noted on the bus as soon as can be.
+        progress = replace(progress, expected=await self._durations.expect(vm))
         begun_at = self._clock.now()
         try:
             operation = await self._arm.begin(
@@ -200,8 +207,12 @@ class Steps:
         return await self._look(replace(progress, operation=ref, attempt=0), operation, ref)
 
     async def _look(self, progress: Progress, operation: Operation, ref: OperationRef) -> Step:
+        expected = progress.expected or self._durations.unknown
         try:
-            end = await operation.follow(self._new_hold())
+            end = await operation.follow(
+                self._new_hold(),
+                lambda: expected.next_look(_seconds(ref.begun_at, self._clock.now())),
+            )
         except HoldOver as over:
             return self._wait(progress, over.delay, "the operation runs")
         except ArmError as error:

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass as checked
 
 from assessor.arm.virtual_machine import VirtualMachine
+from assessor.durations.expectation import Expectation
 from assessor.messages.outcome import name_based_id
 from assessor.messages.outgoing import OutgoingMessage
 from assessor.messages.request import AssessmentRequest
@@ -71,6 +72,7 @@ class Progress:
         handed_over_at: when the invocation before this one let go of it.
         vm: the VM as it was read before the begin.
         operation: what runs in ARM, once something does.
+        expected: how long that is expected to take; what was so at its begin decides each look.
     """
 
     request: AssessmentRequest
@@ -81,6 +83,7 @@ class Progress:
     handed_over_at: AwareDatetime | None = None
     vm: VirtualMachine | None = None
     operation: OperationRef | None = None
+    expected: Expectation | None = None
 
     def waiting(
         self, *, attempt: int, not_before: datetime | None, handed_over_at: datetime

@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -20,12 +20,14 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
+from assessor.alerts.posture import MemoryPosture
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
+from assessor.durations.durations import Durations
 from assessor.messages.outcome import Outcome
 from assessor.messages.outgoing import OutgoingMessage
 from assessor.messages.progress import from_body
@@ -162,8 +164,9 @@ class WorldOperation:
     token: str = "token"
     remaining: Mapping[str, int] = field(default_factory=dict)
 
-    async def follow(self, hold: Hold) -> OperationEnd:
-        """Looks once; the next look is in 30 seconds."""
+    async def follow(self, hold: Hold, next_look: Callable[[], float]) -> OperationEnd:
+        """Looks once; the next look is in 30 seconds, whatever is expected."""
+        del next_look
         self.world.mortality.pause()
         ends_at = self.world.ends_at[self.activity_id]
         if ends_at > self.world.clock.now():
@@ -181,6 +184,7 @@ def new_worker(world: World) -> Assessor:
         steps=Steps(
             arm=world,
             gate=ThrottleGate(60),
+            durations=Durations(MemoryPosture(), 660),
             telemetry=telemetry,
             clock=world.clock,
             random=Random(1),
@@ -189,6 +193,7 @@ def new_worker(world: World) -> Assessor:
         ),
         bus=world,
         alerts=world,
+        durations=Durations(MemoryPosture(), 660),
         scans=FakeScans(),
         telemetry=telemetry,
         clock=world.clock,

@@ -43,6 +43,11 @@ def no_hold() -> Hold:
     return Hold(0, asyncio.get_running_loop().time, asyncio.Event())
 
 
+def soon() -> float:
+    """Returns when the next look is due, for tests that wait for none."""
+    return 30.0
+
+
 async def test_a_vm_is_read_with_its_instance_view() -> None:
     """Power, agent, system and tags come from one GET."""
     async with (
@@ -65,10 +70,10 @@ async def test_the_recorded_assessment_comes_out_as_it_was_recorded() -> None:
     async with run_arm(make_fleet(seed=1, vms=0), clock=clock) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(target, "client-request")
         with pytest.raises(HoldOver) as over:
-            await operation.follow(no_hold())
+            await operation.follow(no_hold(), soon)
         clock.advance(FINISHED_SECONDS)
         resumed = await adapter.resume(target, operation.activity_id, operation.token)
-        end = await resumed.follow(no_hold())
+        end = await resumed.follow(no_hold(), soon)
 
     assert operation.activity_id == recorded["assessmentActivityId"]
     assert operation.remaining["Microsoft.Compute/UpdateVM3Min"] == 239
@@ -84,9 +89,52 @@ async def test_no_poll_is_spent_right_after_the_begin() -> None:
     async with run_arm(Fleet((vm(),))) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(TARGET, "client-request")
         with pytest.raises(HoldOver):
-            await operation.follow(no_hold())
+            await operation.follow(no_hold(), soon)
 
         assert arm.calls.as_json()["byOperation"] == {"assess": 1}
+
+
+async def test_the_result_is_taken_from_the_last_status_where_arm_puts_it() -> None:
+    """One call less than the SDK makes by itself, which asks Location for the same."""
+    clock = ManualClock()
+    async with run_arm(Fleet((vm(),)), clock=clock) as arm, compute_arm(arm) as adapter:
+        operation = await adapter.begin(TARGET, "client-request")
+        clock.advance(FINISHED_SECONDS)
+        resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
+        await resumed.follow(no_hold(), soon)
+
+        assert arm.calls.as_json()["byOperation"] == {"assess": 1, "operation": 1}
+
+
+async def test_a_result_without_its_list_is_asked_for_at_location() -> None:
+    """Where the last status has counts and no patches, the list may still be there."""
+    clock = ManualClock()
+    fleet = Fleet((vm(availablePatches=None, criticalAndSecurityPatchCount=3),))
+    async with run_arm(fleet, clock=clock) as arm, compute_arm(arm) as adapter:
+        operation = await adapter.begin(TARGET, "client-request")
+        clock.advance(FINISHED_SECONDS)
+        resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
+        end = await resumed.follow(no_hold(), soon)
+
+        assert arm.calls.as_json()["byOperation"] == {"assess": 1, "operation": 1, "location": 1}
+    assert end.result["criticalAndSecurityPatchCount"] == 3
+
+
+@pytest.mark.parametrize(("time_scale", "least"), [(1, 0), (10, 3)])
+async def test_arms_retry_after_is_the_least_time_between_looks(
+    time_scale: float, least: float
+) -> None:
+    """What was learned may say later, and never sooner."""
+    options = ArmOptions(time_scale=time_scale)
+    async with run_arm(Fleet((vm(),)), options) as arm, compute_arm(arm) as adapter:
+        operation = await adapter.begin(TARGET, "client-request")
+        with pytest.raises(HoldOver) as early:
+            await operation.follow(no_hold(), lambda: 0.5)
+        with pytest.raises(HoldOver) as late:
+            await operation.follow(no_hold(), lambda: 400.0)
+
+    assert early.value.delay == max(0.5, least)
+    assert late.value.delay == 400
 
 
 async def test_an_adopted_operation_gives_what_the_begun_one_gives() -> None:
@@ -100,9 +148,9 @@ async def test_an_adopted_operation_gives_what_the_begun_one_gives() -> None:
         assert found.last_assessment.activity_id == begun.activity_id
         clock.advance(FINISHED_SECONDS)
         adopted = await adapter.adopt(found, begun.activity_id)
-        theirs = await adopted.follow(no_hold())
+        theirs = await adopted.follow(no_hold(), soon)
         resumed = await adapter.resume(TARGET, begun.activity_id, begun.token)
-        ours = await resumed.follow(no_hold())
+        ours = await resumed.follow(no_hold(), soon)
 
     assert theirs == ours
     assert theirs.result["assessmentActivityId"] == begun.activity_id
@@ -152,7 +200,7 @@ async def test_a_failed_operation_keeps_arms_error() -> None:
         clock.advance(FINISHED_SECONDS)
         resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
         with pytest.raises(ArmError) as caught:
-            await resumed.follow(no_hold())
+            await resumed.follow(no_hold(), soon)
 
     assert caught.value.status == 200
     assert caught.value.error.code == "VMExtensionFailure"
@@ -175,7 +223,7 @@ async def test_polling_without_the_right_to_read_operations_is_a_lost_operation(
         operation = await adapter.begin(TARGET, "client-request")
         resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
         with pytest.raises(ArmError) as caught:
-            await resumed.follow(no_hold())
+            await resumed.follow(no_hold(), soon)
 
     assert (caught.value.status, caught.value.error.code) == (403, "AuthorizationFailed")
     assert judge(caught.value).verdict is Verdict.LOST

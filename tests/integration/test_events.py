@@ -17,7 +17,7 @@ from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import run_azurite
 from localcloud.cloud import CloudOptions, LocalCloud
 from localcloud.eventgrid import EventGrid, Habits, HandshakeError, Schema
-from tests.support.cloud_harness import REQUESTS, Harness
+from tests.support.cloud_harness import OFTEN, REQUESTS, Harness
 from tests.support.event_grid import (
     as_cloud_event,
     deleted,
@@ -67,7 +67,7 @@ async def _running(directory: Path, **settings: str) -> AsyncIterator[Rig]:
     options = CloudOptions(
         logs=directory / "logs",
         scenario=scenario,
-        settings={"EVENT_SETTLE_SECONDS": "4", **settings},
+        settings={"EVENT_SETTLE_SECONDS": "4", **OFTEN, **settings},
     )
     async with (
         LocalCloud(options) as cloud,

@@ -20,6 +20,7 @@ from assessor.alerts.posture import (
 )
 from assessor.alerts.posture_tables import TablePosture
 from assessor.alerts.telling import Alerting
+from assessor.durations.learned import Learned
 from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import Azurite, run_azurite
 from tests.support.assessments import completed, failed
@@ -48,7 +49,7 @@ async def table(azurite: Azurite) -> AsyncIterator[TableClient]:
 
 
 @pytest.fixture(params=["memory", "tables"])
-def store(request: pytest.FixtureRequest) -> PostureStore:
+def store(request: pytest.FixtureRequest) -> MemoryPosture | TablePosture:
     """Each store in turn; the table's client is made only where it is asked for."""
     if request.param == "memory":
         return MemoryPosture()
@@ -62,6 +63,20 @@ async def test_what_is_saved_is_loaded(store: PostureStore) -> None:
     remembered = await store.load(VM_ID)
     assert remembered is not None
     assert (remembered.posture, remembered.etag) == (POSTURE, etag)
+
+
+async def test_durations_are_told_without_the_rest(
+    store: MemoryPosture | TablePosture,
+) -> None:
+    """None of a VM that is not remembered, and none of one that has none."""
+    assert await store.durations(VM_ID) is None
+    etag = await store.save(POSTURE, None)
+    assert await store.durations(VM_ID) is None
+    learned = Learned.first(660.0)
+    await store.save(replace(POSTURE, durations=learned), etag)
+    told = await store.durations(VM_ID)
+    assert told is not None
+    assert told.of_one_vm().seconds == pytest.approx(660.0)
 
 
 async def test_each_save_has_another_etag(store: PostureStore) -> None:

@@ -15,7 +15,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from localcloud.azurite import run_azurite
 from localcloud.cloud import CloudOptions, LocalCloud
-from tests.support.cloud_harness import REQUESTS, Harness, Published
+from tests.support.cloud_harness import OFTEN, REQUESTS, Harness, Published
 
 pytestmark = pytest.mark.integration
 
@@ -49,13 +49,21 @@ def _vm(index: int, **fields: object) -> dict[str, object]:
 async def _cloud(
     directory: Path,
     vms: Sequence[Mapping[str, object]],
+    settings: Mapping[str, str],
     **options: Any,  # noqa: ANN401 - CloudOptions' own
 ) -> AsyncIterator[Harness]:
     scenario = directory / "fleet.json"
     scenario.write_text(json.dumps({"vms": list(vms)}))
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(
-            LocalCloud(CloudOptions(logs=directory / "logs", scenario=scenario, **options))
+            LocalCloud(
+                CloudOptions(
+                    logs=directory / "logs",
+                    scenario=scenario,
+                    settings={**OFTEN, **settings},
+                    **options,
+                )
+            )
         )
         yield Harness(
             cloud,

@@ -40,6 +40,7 @@ def completed(
     status: str = "Succeeded",
     reboot: bool | None = False,
     others: Sequence[dict[str, Any]] = (),
+    seconds: float | None = 660.0,
 ) -> Outcome:
     """Returns the outcome of the assessment of that day.
 
@@ -50,6 +51,7 @@ def completed(
         status: its status.
         reboot: rebootPending.
         others: more patches in the list.
+        seconds: how long its operation took.
     """
     began = FIRST_DAY + timedelta(days=day)
     patches = None if critical is None else [*(patch(name) for name in critical), *others]
@@ -62,7 +64,7 @@ def completed(
         "startDateTime": to_text(began),
         "availablePatches": patches,
     }
-    end = Finished(result, began + timedelta(minutes=11), 660.0)
+    end = Finished(result, began + timedelta(minutes=11), seconds)
     return conclude(request(request_id=f"completed-{day}"), machine(), end)
 
 

@@ -40,6 +40,8 @@ SUBSCRIPTIONS: Final = (
 LOCK: Final = "PT5S"
 """The shortest lock that the bus has: what a dead worker held comes back after it."""
 TIME_SCALE: Final = 60.0
+OFTEN: Final = {"ASSESS_EXPECTED_MINUTES": "0.02"}
+"""Has each operation looked at about every second, so that there is much that can be broken."""
 
 _ROOT: Final = Path(__file__).parents[2]
 _BOUND_SECONDS: Final = 180.0
@@ -385,7 +387,7 @@ async def running(directory: Path, plan: Plan) -> AsyncIterator[Harness]:
         seed=plan.seed,
         time_scale=TIME_SCALE,
         hosts=plan.hosts,
-        settings=plan.settings,
+        settings={**OFTEN, **plan.settings},
     )
     async with (
         LocalCloud(options) as cloud,

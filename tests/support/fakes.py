@@ -43,9 +43,10 @@ class FakeOperation:
     arm: "FakeArm"
     remaining: Mapping[str, int] = field(default_factory=dict)
 
-    async def follow(self, hold: Hold) -> OperationEnd:
-        """Returns the next scripted end, or raises it."""
+    async def follow(self, hold: Hold, next_look: Callable[[], float]) -> OperationEnd:
+        """Returns the next scripted end, or raises it; notes when the next look would be due."""
         del hold
+        self.arm.due.append(next_look())
         self.arm.effects.append(f"poll {self.activity_id}")
         return _given(self.arm.looks.pop(0))
 
@@ -60,6 +61,7 @@ class FakeArm:
     effects: list[str] = field(default_factory=list)
     remaining: Mapping[str, int] = field(default_factory=dict)
     token_problem: Exception | None = None
+    due: list[float] = field(default_factory=list)
 
     async def read(self, vm_id: VirtualMachineId) -> VirtualMachine:
         """Gives the next scripted VM."""

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.alerts.posture import PostureError
+from assessor.alerts.posture import MemoryPosture, PostureError
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
+from assessor.durations.durations import Durations
 from assessor.messages.bus import PublishError
 from assessor.messages.progress import Progress, from_body
 from assessor.messages.request import AssessmentRequest, IncomingMessage
@@ -48,6 +49,7 @@ class App:
             steps=Steps(
                 arm=self.arm,
                 gate=ThrottleGate(60),
+                durations=Durations(MemoryPosture(), 660),
                 telemetry=telemetry,
                 clock=self.clock,
                 random=Random(1),
@@ -56,6 +58,7 @@ class App:
             ),
             bus=self.bus,
             alerts=self.alerts,
+            durations=Durations(MemoryPosture(), 660),
             scans=self.scans,
             telemetry=telemetry,
             clock=self.clock,

@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 
 from assessor.alerts.model import Posture
 from assessor.alerts.posture import MemoryPosture
-from assessor.alerts.posture_row import COLUMN_BYTES, RowError, from_row, keys_of, to_row
+from assessor.alerts.posture_row import (
+    COLUMN_BYTES,
+    DURATION_COLUMNS,
+    RowError,
+    durations_from_row,
+    from_row,
+    keys_of,
+    to_row,
+)
 from assessor.alerts.telling import Alerting
+from assessor.durations.learned import Learned
 from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import Day, completed, days, patch
 from tests.support.builders import NOW, TRACEPARENT, VM_ID, vm_ids
@@ -114,3 +123,37 @@ def test_a_row_of_somebody_else_is_an_error(row: dict[str, Any]) -> None:
     """Whatever is in it."""
     with pytest.raises(RowError):
         from_row(row | {"Format": 1, "Parts": 1})
+
+
+@given(
+    st.builds(
+        Learned,
+        st.integers(1, 8),
+        st.floats(min_value=-6.9, max_value=11.4),
+        st.floats(min_value=0, max_value=84),
+    )
+)
+def test_durations_are_read_from_their_own_columns(learned: Learned) -> None:
+    """As they stand in the whole, to the last digits but a few."""
+    row = to_row(Posture(VM_ID, durations=learned))
+    read = durations_from_row({name: row[name] for name in DURATION_COLUMNS})
+    assert read is not None
+    assert read.count == learned.count
+    assert read.log_mean == pytest.approx(learned.log_mean, abs=1e-9)
+    assert read.log_variance == pytest.approx(learned.log_variance, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"DurationCount": 1, "DurationSeconds": 0.0, "DurationSpread": 0.1},
+        {"DurationCount": 0, "DurationSeconds": 1.0, "DurationSpread": 0.1},
+        {"DurationCount": 1, "DurationSeconds": "long", "DurationSpread": 0.1},
+        {"DurationCount": 1, "DurationSeconds": 1.0, "DurationSpread": 1e200},
+        {"DurationCount": 1, "DurationSeconds": 1.0, "DurationSpread": None},
+    ],
+)
+def test_durations_that_make_no_sense_are_none(row: dict[str, Any]) -> None:
+    """They only say when to look."""
+    assert durations_from_row(row) is None

@@ -7,11 +7,13 @@ from random import Random
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
+from assessor.alerts.posture import MemoryPosture
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.steps import Done, Steps
+from assessor.durations.durations import Durations
 from assessor.messages.progress import Progress
 from assessor.messages.request import AssessmentRequest
 from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
@@ -41,6 +43,7 @@ async def _effects(began_at: datetime, fresh_since: datetime | None) -> list[str
     steps = Steps(
         arm=arm,
         gate=ThrottleGate(60),
+        durations=Durations(MemoryPosture(), 660),
         telemetry=Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids),
         clock=FakeClock(NOW),
         random=Random(1),

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
+from assessor.alerts.posture import MemoryPosture
 from assessor.arm.answers import ArmError, Phase
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.hold import Hold, HoldOver
@@ -15,6 +16,7 @@ from assessor.arm.port import OperationEnd
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.assessment.steps import Done, Steps, Wait
+from assessor.durations.durations import Durations
 from assessor.messages.outcome import ApiError, Finished, Refused, Skipped
 from assessor.messages.progress import OperationRef, Progress
 from assessor.messages.request import AssessmentRequest
@@ -50,6 +52,7 @@ def steps(arm: FakeArm, clock: FakeClock, gate: ThrottleGate) -> Steps:
     return Steps(
         arm=arm,
         gate=gate,
+        durations=Durations(MemoryPosture(), 660),
         telemetry=Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids),
         clock=clock,
         random=Random(1),
@@ -414,3 +417,44 @@ async def test_a_poll_without_an_answer_keeps_the_operation(
     assert isinstance(step, Wait)
     assert step.progress.operation == begun.operation
     assert step.progress.attempt == 1
+
+
+async def test_what_is_expected_at_the_begin_decides_each_look(
+    steps: Steps, arm: FakeArm, new: Progress, clock: FakeClock
+) -> None:
+    """It travels with the request; the time since the begin counts, in whichever worker."""
+    arm.reads, arm.begins, arm.looks = [RUNNING], [ACTIVITY], [HoldOver(30), HoldOver(30)]
+    step = await steps.next(new)
+    assert isinstance(step, Wait)
+    assert step.progress.expected is not None
+    clock.advance(100)
+
+    await steps.next(step.progress)
+
+    first = step.progress.expected.next_look(0)
+    assert arm.due == pytest.approx([first, first - 100])
+
+
+async def test_an_adopted_operation_is_expected_by_when_it_began(
+    steps: Steps, arm: FakeArm, new: Progress, clock: FakeClock
+) -> None:
+    """Not by when it was found."""
+    began = clock.now() - timedelta(seconds=200)
+    running = summary(status="InProgress", startTime=began.isoformat())
+    arm.reads, arm.looks = [replace(RUNNING, last_assessment=running)], [HoldOver(30)]
+
+    step = await steps.next(new)
+
+    assert isinstance(step, Wait)
+    assert step.progress.expected is not None
+    assert arm.due == pytest.approx([step.progress.expected.next_look(200)])
+
+
+async def test_a_handed_over_operation_without_an_expectation_is_followed_all_the_same(
+    steps: Steps, arm: FakeArm, begun: Progress
+) -> None:
+    """A message of before there were any."""
+    arm.looks = [HoldOver(30)]
+
+    assert isinstance(await steps.next(begun), Wait)
+    assert arm.due == pytest.approx([Durations(MemoryPosture(), 660).unknown.next_look(0)])

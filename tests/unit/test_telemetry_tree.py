@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from assessor.alerts.posture import MemoryPosture
 from assessor.arm.answers import ArmError, Phase
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
@@ -21,6 +22,7 @@ from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
+from assessor.durations.durations import Durations
 from assessor.messages.bus import PublishError
 from assessor.messages.outcome import ApiError
 from assessor.messages.progress import from_body
@@ -99,6 +101,7 @@ class App:
             steps=Steps(
                 arm=self.arm,
                 gate=ThrottleGate(60),
+                durations=Durations(MemoryPosture(), 660),
                 telemetry=telemetry,
                 clock=clock,
                 random=Random(1),
@@ -107,6 +110,7 @@ class App:
             ),
             bus=ToldBus(self.bus, telemetry),
             alerts=FakeAlerts(),
+            durations=Durations(MemoryPosture(), 660),
             scans=FakeScans(),
             telemetry=telemetry,
             clock=clock,
