@@ -9,6 +9,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.data.tables.aio import TableClient, TableServiceClient
 from azure.identity.aio import ManagedIdentityCredential
 
+from assessor.http import open_transport
 from assessor.settings import Settings
 
 _SUFFIXES: Final = {
@@ -49,12 +50,20 @@ def table_storage(settings: Settings) -> TableStorage | None:
 async def open_tables(storage: TableStorage, stack: AsyncExitStack) -> TableServiceClient:
     """Returns a client of the storage, which `stack` closes."""
     if storage.connection_string is not None:
-        client = TableServiceClient.from_connection_string(storage.connection_string)
+        endpoint = TableServiceClient.from_connection_string(storage.connection_string).url
+        client = TableServiceClient.from_connection_string(
+            storage.connection_string, transport=await open_transport(endpoint, stack)
+        )
     else:
+        endpoint = storage.endpoint or ""
         credential = await stack.enter_async_context(
             ManagedIdentityCredential(client_id=storage.client_id)
         )
-        client = TableServiceClient(endpoint=storage.endpoint or "", credential=credential)
+        client = TableServiceClient(
+            endpoint=endpoint,
+            credential=credential,
+            transport=await open_transport(endpoint, stack),
+        )
     return await stack.enter_async_context(client)
 
 

@@ -16,8 +16,6 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-import aiohttp
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus.aio import ServiceBusClient
 
@@ -35,6 +33,7 @@ from assessor.fleets.compute import ComputeFleet
 from assessor.fleets.events import FleetEvents
 from assessor.fleets.parts import Surroundings, make_events, make_scans, make_schedule
 from assessor.fleets.schedule import FleetSchedule
+from assessor.http import open_transport
 from assessor.messages.servicebus import ServiceBus
 from assessor.scans.store import MemoryScans, ScanStore
 from assessor.scans.tables import TableScans
@@ -45,10 +44,6 @@ from assessor.telemetry.bus import ToldBus
 from assessor.telemetry.setup import FLUSH_SECONDS, TelemetryPipeline
 
 _LOG: Final = logging.getLogger(__name__)
-_CONNECTIONS: Final = 100
-"""Connections to ARM at the most: each takes about 320 KiB with TLS."""
-_CONNECT_SECONDS: Final = 10.0
-_READ_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +126,7 @@ class Worker:
         arm = ComputeArm(
             credential,
             settings.arm_cloud,
-            await _arm_transport(opening),
+            await open_transport(settings.arm_cloud.endpoint, opening),
             (ArmCallPolicy(telemetry),),
         )
         postures, accounts = await self._stores(opening)
@@ -223,21 +218,3 @@ class Worker:
 def _credential(client_id: str | None) -> ManagedIdentityCredential:
     """Returns the managed identity: the user-assigned one of `client_id`, else the system's."""
     return ManagedIdentityCredential(client_id=client_id)
-
-
-async def _arm_transport(opening: AsyncExitStack) -> AioHttpTransport:
-    # trust_env as azure-core has it; the cap is on all subscriptions together.
-    session = await opening.enter_async_context(
-        aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
-            trust_env=True,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
-    )
-    return AioHttpTransport(
-        session=session,
-        session_owner=False,
-        connection_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-    )

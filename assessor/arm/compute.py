@@ -167,10 +167,10 @@ class ComputeOperation:
             if self._seen.begin_request_id is not None and not self._polling.finished():
                 # Just begun: the SDK would look at once, and no assessment ends in no time.
                 await self._polling.wait()
-            # None, whatever its type says, where ARM answered with an empty body.
-            result: VirtualMachineAssessPatchesResult | None = await self._poller.result()
+            await self._poller.wait()
+            result = _result(self._polling.last_document())
         return OperationEnd(
-            _result(result.as_dict() if result is not None else {}),
+            result,
             from_text(self._seen.status.get("startTime")),
             from_text(self._seen.status.get("endTime")),
         )
@@ -215,6 +215,16 @@ class _HeldPolling(AsyncARMPolling):
             **operation_config,
         )
         self.pace: _Pace | None = None
+
+    def last_document(self) -> Mapping[str, Any]:
+        """Returns ARM's last answer as it is, without the SDK's models around it; {} for no body.
+
+        Raises:
+            JSONDecodeError: it is no JSON.
+        """
+        text = self._pipeline_response.http_response.text()
+        document = json.loads(text) if text else {}
+        return document if isinstance(document, Mapping) else {}
 
     async def wait(self) -> None:
         """Waits until the next look is due."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.arm.clock import system_clock
 from localcloud.arm.fleet import Fleet, make_fleet
 from localcloud.arm.model import Vm
 from localcloud.arm.recorded import RECORDED_SUBSCRIPTION, REFERENCE_SUBSCRIPTION
@@ -77,10 +78,14 @@ def _parsed(body: str) -> object:
 
 
 async def test_remaining_quota_starts_as_recorded_and_decreases() -> None:
-    """The first POST reports 239 and 1199 left; polls report one less each time."""
+    """The first POST reports 239 and 1199 left; polls report one less each time.
+
+    On a clock that stands still: a bucket is refilled 83 times a second.
+    """
     fleet = make_fleet(seed=1, vms=0)
     uri = entries()[0]["RequestUri"]
-    async with run_arm(fleet) as arm, session_for(arm) as session:
+    moment = system_clock()()
+    async with run_arm(fleet, clock=lambda: moment) as arm, session_for(arm) as session:
         async with session.post(arm.endpoint + uri, headers=bearer(arm)) as begun:
             remaining = begun.headers["x-ms-ratelimit-remaining-resource"]
             assert (
