@@ -10,8 +10,10 @@ from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.compute.models import VirtualMachine
 
 from assessor.arm.answers import Phase
-from assessor.arm.compute import API_VERSION, CALL_SECONDS, arm_errors
+from assessor.arm.compute import API_VERSION
 from assessor.arm.continuation import Origin
+from assessor.arm.operation import CALL_SECONDS
+from assessor.arm.refusals import arm_errors
 from assessor.fleets.listing import ListedVm, Page, PageLinkRefusedError
 from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId
 

@@ -68,13 +68,23 @@ def outcome_message(
         traceparent: the assessment's trace context, for whoever works on from here.
         max_body_bytes: the most that the body may have.
     """
+    whole = _outcome_event(outcome, outcome.data, traceparent)
+    if len(whole.body) <= max_body_bytes:
+        return whole
+    room = max_body_bytes - len(_outcome_event(outcome, {}, None).body)
+    return _outcome_event(outcome, fit(outcome.data, room), traceparent)
+
+
+def _outcome_event(
+    outcome: Outcome, data: dict[str, Any], traceparent: str | None
+) -> OutgoingMessage:
     return event_message(
         event_type=outcome.type,
         event_id=outcome.id,
         request_id=outcome.request_id,
         subject=str(outcome.vm_id) if outcome.vm_id else None,
         time=outcome.time,
-        data=fit(outcome.data, max_body_bytes - _envelope_bytes(outcome)),
+        data=data,
         properties=properties_of(outcome.data),
         traceparent=traceparent,
     )
@@ -208,15 +218,3 @@ def _shorter_body(data: dict[str, Any], max_bytes: int) -> dict[str, Any]:
 def _size(value: object) -> int:
     """Returns the bytes that `value` takes as the JSON that the CloudEvents SDK writes."""
     return len(json.dumps(value).encode())
-
-
-def _envelope_bytes(outcome: Outcome) -> int:
-    """Returns the bytes that the event takes around its data."""
-    empty = cloud_event.structured(
-        event_type=outcome.type,
-        event_id=outcome.id,
-        subject=str(outcome.vm_id) if outcome.vm_id else None,
-        time=outcome.time,
-        data={},
-    )
-    return len(empty)

@@ -1,0 +1,83 @@
+"""What azure-core raises, as the domain's own errors."""
+
+import email.utils
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
+
+from assessor.arm.answers import ArmError, Phase, api_error
+from assessor.messages.outcome import ApiError
+
+
+@contextmanager
+def arm_errors(phase: Phase) -> Iterator[None]:
+    """Turns what the SDK raises inside the `with` into ArmError."""
+    try:
+        yield
+    except HttpResponseError as error:
+        raise _refusal(phase, error) from error
+    except (AzureError, TimeoutError, json.JSONDecodeError) as error:
+        raise _no_answer(phase, error) from error
+
+
+def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
+    answer: Any = error.response  # of the transport's own type, which azure-core does not name
+    if answer is None or isinstance(error, DecodeError):
+        return _no_answer(phase, error)
+    body = json_object(answer.text())
+    fields = body.get("error", body)
+    return ArmError(
+        phase,
+        answer.status_code,
+        api_error(
+            fields if isinstance(fields, Mapping) else {},
+            fallback_code=_code_of(body, answer.status_code),
+            fallback_message=error.reason or "ARM gave no reason.",
+        ),
+        retry_after=_retry_after(answer.headers),
+        request_id=answer.headers.get("x-ms-request-id"),
+    )
+
+
+def _no_answer(phase: Phase, error: Exception) -> ArmError:
+    return ArmError(phase, None, ApiError(type(error).__name__, str(error) or "no answer in time"))
+
+
+def _code_of(body: Mapping[str, Any], status: int) -> str:
+    """Returns a code for an answer that has none of its own."""
+    if status == HTTPStatus.OK:
+        return f"Operation{body.get('status', 'Failed')}"
+    try:
+        return HTTPStatus(status).phrase.replace(" ", "")
+    except ValueError:
+        return f"Http{status}"
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds of a Retry-After header, which may be a number or a date (RFC 9110)."""
+    text = headers.get("Retry-After")
+    if text is None:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def json_object(text: str) -> Mapping[str, Any]:
+    """Returns the JSON object in `text`; {} where there is none."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, Mapping) else {}
