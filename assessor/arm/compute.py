@@ -1,22 +1,33 @@
 """ARM through azure-mgmt-compute and its own poller.
 
-The SDK's retries are off: a refusal comes back at once as ArmError, and the bus does the waiting.
+The SDK does not retry: a refusal comes back at once as ArmError, and the bus does the waiting.
 One connection pool serves all subscriptions.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any, Final
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.pipeline.policies import AsyncHTTPPolicy
+from azure.core.pipeline import PipelineResponse
+from azure.core.pipeline.policies import (
+    AsyncHTTPPolicy,
+    ContentDecodePolicy,
+    CustomHookPolicy,
+    HeadersPolicy,
+    RequestIdPolicy,
+    UserAgentPolicy,
+)
 from azure.core.pipeline.transport import AsyncHttpTransport
+from azure.mgmt import compute
 from azure.mgmt.compute.aio import ComputeManagementClient
+from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
 from assessor.arm import continuation
 from assessor.arm.answers import Phase
 from assessor.arm.operation import CALL_SECONDS, Begun, ComputeOperation, Poll, Seen, SingleLook
-from assessor.arm.refusals import arm_errors
+from assessor.arm.refusals import arm_errors, document
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
 from assessor.settings import ArmCloud
@@ -25,6 +36,34 @@ API_VERSION: Final = "2026-04-01"
 """The version that azure-mgmt-compute 39 speaks; written out, for it stands in adopted URLs."""
 _CLIENTS: Final = 128
 """How many subscriptions' clients are kept; each takes about 280 KiB."""
+
+
+def _pipeline(
+    credential: AsyncTokenCredential,
+    cloud: ArmCloud,
+    policies: Sequence[AsyncHTTPPolicy[Any, Any]],
+) -> list[object]:
+    """Returns the policies that each call passes, in their order.
+
+    The SDK's own list less what must not happen here: retries (the bus waits), redirects (the token
+    goes nowhere else), and the registration of resource providers (a right that the app lacks). And
+    less what the app does otherwise: logging and tracing.
+    """
+    return [
+        RequestIdPolicy(),
+        HeadersPolicy(),
+        UserAgentPolicy(
+            user_agent="patch-assessor", sdk_moniker=f"mgmt-compute/{compute.__version__}"
+        ),
+        ContentDecodePolicy(),
+        *policies,
+        AsyncARMChallengeAuthenticationPolicy(credential, cloud.scope),
+        CustomHookPolicy(),  # raw_response_hook
+    ]
+
+
+def _http_response(answer: PipelineResponse[Any, Any], *_: object) -> Any:  # noqa: ANN401 - the transport's own type
+    return answer.http_response
 
 
 class ComputeArm:
@@ -51,6 +90,8 @@ class ComputeArm:
         """
         self._cloud = cloud
 
+        pipeline = _pipeline(credential, cloud, policies)
+
         def make(subscription_id: str) -> ComputeManagementClient:
             return ComputeManagementClient(
                 credential,
@@ -58,10 +99,7 @@ class ComputeArm:
                 base_url=cloud.endpoint,
                 credential_scopes=[cloud.scope],
                 transport=transport,
-                per_retry_policies=list(policies),
-                retry_total=0,
-                permit_redirects=False,  # the bearer token goes nowhere else
-                user_agent="patch-assessor",
+                policies=pipeline,
             )
 
         self.client = lru_cache(maxsize=_CLIENTS)(make)
@@ -70,10 +108,18 @@ class ComputeArm:
         """Returns the VM with its instance view; raises ArmError."""
         with arm_errors(Phase.READ):
             async with asyncio.timeout(CALL_SECONDS):
-                resource = await self.client(vm_id.subscription_id).virtual_machines.get(
-                    vm_id.resource_group, vm_id.name, expand="instanceView", api_version=API_VERSION
+                # As a stream, for the SDK's models of a VM take longer than the call.
+                answer: Any = await self.client(vm_id.subscription_id).virtual_machines.get(
+                    vm_id.resource_group,
+                    vm_id.name,
+                    expand="instanceView",
+                    api_version=API_VERSION,
+                    stream=True,
+                    cls=_http_response,
                 )
-        return read_virtual_machine(vm_id, resource.as_dict())
+                await answer.read()
+            resource = document(answer.text())
+        return read_virtual_machine(vm_id, resource)
 
     async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> ComputeOperation:
         """Begins an assessment; raises ArmError."""

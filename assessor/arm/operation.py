@@ -1,7 +1,6 @@
 """An assessment as azure-mgmt-compute's own poller follows it, one look at a time."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,7 +16,7 @@ from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
 from assessor.arm.answers import ArmError, Phase
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
-from assessor.arm.refusals import arm_errors, json_object
+from assessor.arm.refusals import arm_errors, document, json_object
 from assessor.arm.throttle import remaining_calls
 from assessor.clock import from_text
 from assessor.messages.outcome import ApiError
@@ -165,9 +164,7 @@ class SingleLook(AsyncARMPolling):
         Raises:
             JSONDecodeError: it is no JSON.
         """
-        text = self._pipeline_response.http_response.text()
-        document = json.loads(text) if text else {}
-        return document if isinstance(document, Mapping) else {}
+        return document(self._pipeline_response.http_response.text())
 
     async def _sleep(self, delay: float) -> None:
         raise _NotYet(delay)

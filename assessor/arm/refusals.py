@@ -74,10 +74,19 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
+def document(text: str) -> Mapping[str, Any]:
+    """Returns the JSON object in `text`, {} for no text and for any other JSON.
+
+    Raises:
+        JSONDecodeError: it is no JSON.
+    """
+    fields = json.loads(text) if text else {}
+    return fields if isinstance(fields, Mapping) else {}
+
+
 def json_object(text: str) -> Mapping[str, Any]:
     """Returns the JSON object in `text`; {} where there is none."""
     try:
-        fields = json.loads(text)
+        return document(text)
     except ValueError:
         return {}
-    return fields if isinstance(fields, Mapping) else {}
