@@ -24,7 +24,7 @@ from assessor.alerts.posture_tables import TablePosture
 from assessor.alerts.telling import Alerting
 from assessor.arm.compute import ComputeArm
 from assessor.arm.hold import Hold
-from assessor.arm.throttle import ThrottleGate
+from assessor.arm.throttle import LOOKS_PER_MINUTE, ThrottleGate
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
 from assessor.clock import SystemClock
@@ -134,6 +134,7 @@ class Worker:
         steps = Steps(
             arm=arm,
             gate=ThrottleGate(settings.pace_per_minute),
+            look_gate=ThrottleGate(LOOKS_PER_MINUTE),
             durations=durations,
             telemetry=telemetry,
             clock=clock,

@@ -32,6 +32,8 @@ from assessor.telemetry.attributes import (
     ADOPTED,
     CRITICAL_COUNT,
     ERROR_CODE,
+    EXPECTED_SECONDS,
+    EXPECTED_SPREAD,
     OTHER_COUNT,
     OUTCOME,
     REBOOT_PENDING,
@@ -236,7 +238,7 @@ class Assessor:
 
     def _finish(self, progress: Progress, outcome: Outcome) -> None:
         data, operation, trace = outcome.data, progress.operation, self._trace(progress)
-        seconds = duration_of(outcome)
+        seconds, expected = duration_of(outcome), progress.expected
         if seconds is not None and progress.vm is not None:
             self._durations.learn(progress.vm.os_type, seconds)
         status = str(data.get("status") or data.get("reason") or "")
@@ -255,6 +257,8 @@ class Assessor:
                         REQUEST_ID: outcome.request_id,
                         VM_ID: str(progress.request.vm),
                         ADOPTED: operation.adopted,
+                        EXPECTED_SECONDS: expected.seconds if expected else None,
+                        EXPECTED_SPREAD: expected.spread if expected else None,
                         ERROR_CODE: _failure(outcome),
                         CRITICAL_COUNT: data.get("criticalAndSecurityPatchCount"),
                         OTHER_COUNT: data.get("otherPatchCount"),

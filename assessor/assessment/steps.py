@@ -83,6 +83,7 @@ class Steps:
         *,
         arm: Arm,
         gate: ThrottleGate,
+        look_gate: ThrottleGate,
         durations: Durations,
         telemetry: Telemetry,
         clock: Clock,
@@ -94,7 +95,8 @@ class Steps:
 
         Args:
             arm: ARM.
-            gate: which regions are held back.
+            gate: which regions' begins are held back.
+            look_gate: which subscriptions' looks are.
             durations: knows how long assessments take.
             telemetry: where the assessments' traces come from.
             clock: tells the time.
@@ -104,6 +106,7 @@ class Steps:
         """
         self._arm = arm
         self._gate = gate
+        self._look_gate = look_gate
         self._durations = durations
         self._telemetry = telemetry
         self._clock = clock
@@ -182,6 +185,10 @@ class Steps:
         return summary if is_live or is_fresh else None
 
     async def _resume(self, progress: Progress, ref: OperationRef) -> Step:
+        now = self._clock.now()
+        turn = self._look_gate.turn(_looks_at(progress), now)
+        if turn > 0 and now < self._ends_at(progress):  # at its end it is looked at in any case
+            return self._wait(progress, turn, "looks are held back", progress.attempt)
         try:
             operation = await self._arm.resume(progress.request.vm, ref.activity_id, ref.token)
         except TokenRefusedError as error:
@@ -247,6 +254,8 @@ class Steps:
             if error.is_throttle and error.phase is Phase.BEGIN and progress.vm is not None:
                 vm = progress.vm
                 self._gate.close(Region.of(vm.id.subscription_id, vm.location), not_before)
+            if error.is_throttle and error.phase is Phase.POLL:
+                self._look_gate.close(_looks_at(progress), not_before)
         return self._wait(progress, delay, why, progress.attempt + 1, not_before)
 
     async def _lost(self, progress: Progress, ref: OperationRef, error: ArmError) -> Step:
@@ -310,6 +319,11 @@ class Steps:
                 seconds=_seconds(ref.begun_at, now) if ref else None,
             ),
         )
+
+
+def _looks_at(progress: Progress) -> Region:
+    """Returns what a look is counted against: its subscription, whatever the region."""
+    return Region.of(progress.request.vm.subscription_id, None)
 
 
 def _seconds(since: datetime, until: datetime) -> float:

@@ -18,8 +18,9 @@ from assessor.resource_id import VirtualMachineId
 _LOG: Final = logging.getLogger(__name__)
 _FIRST_SPREAD: Final = 0.35
 """How far apart the durations of different VMs are taken to be, until they are known."""
-_FIRST_WEIGHT: Final = 20
-"""How many durations the setting is worth: the first to end are the short ones."""
+_FIRST_WEIGHT: Final = 100
+"""How many durations the setting is worth: the first to end are the short ones, and teach that all
+are short until the others have ended too."""
 _MEMORY: Final = 500
 """How many durations of an operating system are remembered."""
 

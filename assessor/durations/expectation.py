@@ -6,12 +6,14 @@
 A look costs a call of ARM, and an invocation where the hold does not last until then; the time
 from the end to the next look is how late the outcome is. So nothing is looked at before it is
 likely to be over, and from then on a gap apart, which is a share of the duration: a long assessment
-is told as much later, in proportion, as a short one, for as many looks.
+is told as much later, in proportion, as a short one, for as many looks. Where little is known the
+gap is wider, or the looks at a whole fleet that nobody knows would empty ARM's bucket.
 
-The best schedule for a known distribution puts its looks closer where an end is likelier (Barlow,
-Hunter and Proschan, "Optimum checking procedures", 1963). Even gaps come within a second or two of
-its median delay with the same number of looks, for spreads from 0.03 to 0.35
-(docs/performance.md), and take no distribution but two numbers.
+The best schedule for a known distribution puts its looks closer where an end is likelier, by the
+root of the chance of an end (Barlow, Hunter and Proschan, "Optimum checking procedures", 1963;
+Keller, "Optimum checking schedules for systems subject to random failure", 1974). Even gaps come
+within a second or two of its median delay with the same number of looks, for spreads from 0.03 to
+0.35 (docs/performance.md), and take no distribution but two numbers.
 """
 
 import math
@@ -21,7 +23,9 @@ from typing import Annotated, Final
 from pydantic import Field
 
 GAP: Final = 0.05
-"""The time between two looks as a share of how long the assessment takes."""
+"""The time between two looks at what is known well, as a share of how long the assessment takes."""
+KNOWN: Final = 0.175
+"""The largest spread that is known well; beyond it the gap grows with the spread's root."""
 SHORTEST_SECONDS: Final = 1.0
 """The least time between two looks."""
 WIDEST: Final = 1.0
@@ -48,5 +52,6 @@ class Expectation:
                 late: with a spread that is right, that is one in six.
         """
         until_first = self.seconds * math.exp(-self.spread) - elapsed
-        gap = GAP * max(self.seconds, elapsed)
+        share = GAP * max(1.0, math.sqrt(self.spread / KNOWN))
+        gap = share * max(self.seconds, elapsed)
         return max(until_first if until_first > 0 else gap, SHORTEST_SECONDS)

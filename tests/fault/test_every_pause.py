@@ -184,6 +184,7 @@ def new_worker(world: World) -> Assessor:
         steps=Steps(
             arm=world,
             gate=ThrottleGate(60),
+            look_gate=ThrottleGate(4500),
             durations=Durations(MemoryPosture(), 660),
             telemetry=telemetry,
             clock=world.clock,

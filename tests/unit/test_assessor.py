@@ -49,6 +49,7 @@ class App:
             steps=Steps(
                 arm=self.arm,
                 gate=ThrottleGate(60),
+                look_gate=ThrottleGate(4500),
                 durations=Durations(MemoryPosture(), 660),
                 telemetry=telemetry,
                 clock=self.clock,

@@ -16,7 +16,13 @@ from assessor.alerts.posture import MemoryPosture, PostureError
 from assessor.alerts.rules import transition
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.durations.durations import Durations
-from assessor.durations.expectation import GAP, SHORTEST_SECONDS, WIDEST, Expectation
+from assessor.durations.expectation import (
+    GAP,
+    KNOWN,
+    SHORTEST_SECONDS,
+    WIDEST,
+    Expectation,
+)
 from assessor.durations.learned import Learned
 from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import completed, failed, finding
@@ -53,8 +59,18 @@ def test_looks_are_a_share_of_the_duration_apart_and_never_less_than_a_second(
     """However long it runs: the gap grows with what it has taken already."""
     wait = expected.next_look(elapsed)
     assert wait >= SHORTEST_SECONDS
-    if elapsed >= expected.seconds:
+    if elapsed >= expected.seconds and expected.spread <= KNOWN:
         assert wait == pytest.approx(max(GAP * elapsed, SHORTEST_SECONDS))
+
+
+def test_the_less_is_known_the_wider_the_gap() -> None:
+    """Four times the spread, twice the gap; below what is known well it does not matter."""
+    seconds = 660.0
+    known, vague, unknown = (
+        Expectation(seconds, spread).next_look(seconds) for spread in (0.1, KNOWN, 4 * KNOWN)
+    )
+    assert known == pytest.approx(vague)
+    assert unknown == pytest.approx(2 * known)
 
 
 @given(EXPECTATIONS)
@@ -171,14 +187,14 @@ async def test_a_vm_that_was_assessed_is_expected_by_its_own_durations() -> None
 async def test_a_new_vm_is_expected_by_others_of_its_operating_system() -> None:
     """Each system by itself, in any case of its name; a few do not outweigh the setting."""
     durations = Durations(MemoryPosture(), 660)
-    for _ in range(200):
+    for _ in range(2000):
         durations.learn("Linux", 300)
     few = Durations(MemoryPosture(), 660)
     few.learn("Linux", 300)
     assert (await durations.expect(machine("linux"))).seconds < 350
     assert (await durations.expect(machine("Windows"))).seconds == pytest.approx(660)
     assert (await durations.expect(machine(None))).seconds == pytest.approx(660)
-    assert (await few.expect(machine())).seconds > 600
+    assert (await few.expect(machine())).seconds > 640
 
 
 async def test_a_store_that_does_not_answer_is_done_without_and_told_of(

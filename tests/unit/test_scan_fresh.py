@@ -43,6 +43,7 @@ async def _effects(began_at: datetime, fresh_since: datetime | None) -> list[str
     steps = Steps(
         arm=arm,
         gate=ThrottleGate(60),
+        look_gate=ThrottleGate(4500),
         durations=Durations(MemoryPosture(), 660),
         telemetry=Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids),
         clock=FakeClock(NOW),

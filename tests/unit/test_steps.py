@@ -13,7 +13,7 @@ from assessor.arm.answers import ArmError, Phase
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
-from assessor.arm.throttle import ThrottleGate
+from assessor.arm.throttle import Region, ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.assessment.steps import Done, Steps, Wait
 from assessor.durations.durations import Durations
@@ -47,11 +47,17 @@ def gate() -> ThrottleGate:
 
 
 @pytest.fixture
-def steps(arm: FakeArm, clock: FakeClock, gate: ThrottleGate) -> Steps:
+def look_gate() -> ThrottleGate:
+    return ThrottleGate(per_minute=4500)
+
+
+@pytest.fixture
+def steps(arm: FakeArm, clock: FakeClock, gate: ThrottleGate, look_gate: ThrottleGate) -> Steps:
     ids = AssessmentIdGenerator()
     return Steps(
         arm=arm,
         gate=gate,
+        look_gate=look_gate,
         durations=Durations(MemoryPosture(), 660),
         telemetry=Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids),
         clock=clock,
@@ -458,3 +464,36 @@ async def test_a_handed_over_operation_without_an_expectation_is_followed_all_th
 
     assert isinstance(await steps.next(begun), Wait)
     assert arm.due == pytest.approx([Durations(MemoryPosture(), 660).unknown.next_look(0)])
+
+
+async def test_a_refused_look_holds_back_the_other_looks_of_its_subscription(
+    steps: Steps, arm: FakeArm, begun: Progress, clock: FakeClock
+) -> None:
+    """They wait without a call, in any region; another subscription's are made."""
+    arm.looks = [refusal(Phase.POLL, 429, "OperationNotAllowed", 60), HoldOver(30), HoldOver(30)]
+    assert isinstance(await steps.next(begun), Wait)
+    other = replace(begun, request=replace(begun.request, vm=OTHER_VM))
+    arm.effects.clear()
+
+    held = await steps.next(other)
+
+    assert isinstance(held, Wait)
+    assert held.why == "looks are held back"
+    assert 60 < held.delay < 61
+    assert arm.effects == []
+    elsewhere = replace(VM, subscription_id="00000000-0000-0000-0000-000000000002")
+    await steps.next(replace(begun, request=replace(begun.request, vm=elsewhere)))
+    clock.advance(60.1)
+    await steps.next(held.progress)
+    assert arm.effects.count(f"poll {ACTIVITY}") == 2
+
+
+async def test_an_operation_is_looked_at_at_its_deadline_whatever_is_held_back(
+    steps: Steps, arm: FakeArm, begun: Progress, clock: FakeClock, look_gate: ThrottleGate
+) -> None:
+    """It may have ended long ago."""
+    clock.advance(120 * 60)
+    look_gate.close(Region.of(VM.subscription_id, None), clock.now() + timedelta(minutes=5))
+    arm.looks = [OperationEnd(RESULT, None, clock.now())]
+
+    assert isinstance(await steps.next(begun), Done)

@@ -101,6 +101,7 @@ class App:
             steps=Steps(
                 arm=self.arm,
                 gate=ThrottleGate(60),
+                look_gate=ThrottleGate(4500),
                 durations=Durations(MemoryPosture(), 660),
                 telemetry=telemetry,
                 clock=clock,
@@ -470,3 +471,10 @@ async def test_alerts_are_counted_as_they_go_out(app: App) -> None:
             1,
         )
     ]
+
+
+async def test_the_root_tells_how_long_the_assessment_was_expected_to_take(app: App) -> None:
+    """Which is why it was looked at when it was."""
+    root = await app.assess(RESULT)
+    assert attribute(root, "assessment.expected.seconds") == pytest.approx(660)
+    assert attribute(root, "assessment.expected.spread") == pytest.approx(0.35)
