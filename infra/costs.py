@@ -53,25 +53,40 @@ class Month:
         return self.functions + self.bus_standard + self.logs + self.network + self.rest
 
 
-def invocations(assumptions: Mapping[str, Any]) -> int:
+def invocations(assumptions: Mapping[str, Any]) -> float:
     """Returns the invocations of one assessment: its begin, and one for each look at it."""
-    return 1 + int(assumptions["looks"])
+    return 1 + float(assumptions["looks"])
 
 
-def gb_seconds_a_day(vms: int, assumptions: Mapping[str, Any]) -> float:
-    """Returns the memory that is paid for if the day's requests come evenly, the dearest case.
+def gb_seconds(seconds: float, window: float, concurrency: float, instance_gb: float) -> float:
+    """Returns the memory that is paid for, in GB-seconds.
 
     An instance is paid for while at least one invocation runs on it. With invocations that come at
     random, `load` of them at a time, that is 1 - e^-load of the time.
+
+    Args:
+        seconds: what all invocations take together, each rounded up to the least that is billed.
+        window: the time within which they come, evenly.
+        concurrency: how many run on one instance at the same time.
+        instance_gb: an instance's memory.
     """
-    seconds = vms * invocations(assumptions) * assumptions["invocation_seconds"]
-    load = seconds / _SECONDS_A_DAY
-    instances = max(1, math.ceil(load / assumptions["concurrency"]))
+    load = seconds / window
+    instances = max(1, math.ceil(load / concurrency))
     busy = 1 - math.exp(-load / instances)
-    return float(instances * busy * _SECONDS_A_DAY * assumptions["instance_gb"])
+    return instances * busy * window * instance_gb
 
 
-def bus_operations(assumptions: Mapping[str, Any]) -> int:
+def gb_seconds_a_day(vms: int, assumptions: Mapping[str, Any]) -> float:
+    """Returns the memory that is paid for if the day's requests come evenly, the dearest case."""
+    return gb_seconds(
+        vms * invocations(assumptions) * float(assumptions["invocation_seconds"]),
+        _SECONDS_A_DAY,
+        assumptions["concurrency"],
+        assumptions["instance_gb"],
+    )
+
+
+def bus_operations(assumptions: Mapping[str, Any]) -> float:
     """Returns the operations of one assessment: each message is sent, received and settled."""
     looks = invocations(assumptions) - 1
     outcome = 1 + 2 * int(assumptions["subscriptions_that_get_an_outcome"])
