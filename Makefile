@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
 INFRA  := $(VENV)/infra
+AZ     := $(VENV)/az
 
-.PHONY: run up send watch posture dead-letters test check check-infra format lock clean
+.PHONY: run up send watch posture dead-letters test bench bench-az check check-infra format lock clean
 .DEFAULT_GOAL := run
 
 $(READY): requirements-dev.txt requirements-worker.txt
@@ -38,6 +39,17 @@ dead-letters: $(READY)  ## list, show or resubmit what could not be handled
 
 test: $(READY)   ## all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(READY) $(AZ)/.ready  ## measure: see docs/performance.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-az: $(AZ)/.ready  ## the Azure CLI that the benchmarks compare with
+
+$(AZ)/.ready: requirements-bench-az.txt | $(READY)
+	@echo "Setting up the Azure CLI for comparison (a few minutes)"
+	@$(PYTHON) -m venv --clear $(AZ)
+	@$(AZ)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-bench-az.txt
+	@touch $@
 
 check: $(READY)  ## types, lint, format
 	$(BIN)/ruff check .

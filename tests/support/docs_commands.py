@@ -38,6 +38,8 @@ ELSEWHERE: Final = {
     'make dead-letters ARGS="show <id>"': "tests/integration/test_commands_dead_letters.py",
     "pip install .": "tests/integration/test_packaging.py",
     "patch-assessor --help": "tests/integration/test_packaging.py",
+    "make bench": "tests/integration/test_benchmarks.py",  # with few VMs, and without az
+    'make bench ARGS="--figures calls,coldstart"': "tests/integration/test_benchmarks.py",
     "make check": ".ci/run",
     "make test": ".ci/run",
     "make test ARGS=tests/fault": "tests/fault",

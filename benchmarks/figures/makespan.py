@@ -1,0 +1,118 @@
+"""How long the scan of a whole subscription takes, held against what ARM's bucket alone dictates.
+
+In simulation and unscaled time, with ARM's buckets enforced: one request for a subscription whose
+VMs all lie in one region. The floor is what nobody can beat: the same VMs in the same order, each
+begun the moment that the bucket holds a token for it, its outcome known the moment that it ends.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from benchmarks.readings import Reading, Readings, Verdict
+from benchmarks.simulation.clock import run_virtual
+from benchmarks.simulation.fleet import DrawnDurations, FleetSpec, make_vms
+from benchmarks.simulation.rounds import Round
+from benchmarks.simulation.world import open_world
+from localcloud.arm.buckets import DOCUMENTED, Policy
+from localcloud.arm.routing import Kind
+
+FIGURE: Final = "makespan"
+SIZES: Final = (100, 1_000, 10_000)
+APP: Final = "app"
+ALL_AT_ONCE: Final = "all at once"
+FLOOR: Final = "floor"
+
+_BEGINS: Final[Policy] = DOCUMENTED[Kind.ASSESS][0]
+_MOST_OVER_FLOOR: Final = 1.1
+
+
+def measure(sizes: Sequence[int] = SIZES, *, seed: int = 1) -> list[Reading]:
+    """Returns the readings; it runs loops of its own, so call it in a thread from async code.
+
+    Args:
+        sizes: how many VMs.
+        seed: what fleets and durations are made from.
+    """
+    readings: list[Reading] = []
+    for size in sizes:
+        spec = FleetSpec(size, seed=seed)
+        readings += _readings(APP, size, _numbers(scan(spec)))
+        readings += _readings(ALL_AT_ONCE, size, _numbers(assess_at_once(spec)))
+        readings += _readings(FLOOR, size, floor(spec), note="closed form")
+    return readings
+
+
+def scan(spec: FleetSpec) -> Round:
+    """Returns what became of a scan of the fleet's subscription."""
+
+    async def run() -> Round:
+        async with open_world(spec) as world:
+            return await world.scan("scan")
+
+    return run_virtual(run)
+
+
+def assess_at_once(spec: FleetSpec) -> Round:
+    """Returns what became of the same VMs where all of their requests are released at once."""
+
+    async def run() -> Round:
+        async with open_world(spec) as world:
+            return await world.assess("at-once", paced=False)
+
+    return run_virtual(run)
+
+
+def floor(spec: FleetSpec) -> Mapping[str, float]:
+    """Returns the times that the bucket of guest patch operations allows at best."""
+    durations = DrawnDurations(spec.seed, spec.within)
+    vms = sorted(make_vms(spec), key=lambda vm: vm.key)  # as ARM lists them
+    begun = [token_at(number) for number in range(len(vms))]
+    ends = [at + durations.of(vm, 0) for at, vm in zip(begun, vms, strict=True)]
+    return {"makespan_s": max(ends), "begun_s": begun[-1]}
+
+
+def token_at(number: int, policy: Policy = _BEGINS) -> float:
+    """Returns when a bucket that was full at 0 s holds a token for the call of that number.
+
+    Args:
+        number: counts from 0 on; each earlier call took a token as soon as there was one.
+        policy: the bucket.
+    """
+    return max(0, number + 1 - policy.capacity) * 60 / policy.per_minute
+
+
+def judge(readings: Readings) -> list[Verdict]:
+    """Returns whether the largest scan came near the floor without being refused anything."""
+    sizes = readings.sizes(FIGURE, APP, "makespan_s")
+    if not sizes:
+        return []
+    size = sizes[-1]
+    makespan = readings.value(FIGURE, APP, size, "makespan_s")
+    least = readings.value(FIGURE, FLOOR, size, "makespan_s")
+    refused = readings.value(FIGURE, APP, size, "throttled")
+    return [
+        Verdict(
+            FIGURE,
+            f"at most {_MOST_OVER_FLOOR:g} times what ARM's bucket dictates, and no 429",
+            f"{makespan / least:.3f} times the floor of {least:.0f} s, {refused:g} calls refused",
+            makespan <= _MOST_OVER_FLOOR * least and refused == 0,
+            size,
+        )
+    ]
+
+
+def _numbers(done: Round) -> Mapping[str, float]:
+    begun = [told.begun_at for told in done.told if told.begun_at is not None]
+    return {
+        "makespan_s": done.told[-1].at - done.started_at,
+        "begun_s": max(begun) - done.started_at,
+        "throttled": done.calls.throttled.total(),
+        "arm_calls": done.calls.made.total() / len(done.told),
+    }
+
+
+def _readings(
+    way: str, size: int, numbers: Mapping[str, float], note: str = ""
+) -> Iterator[Reading]:
+    for name, value in numbers.items():
+        yield Reading(FIGURE, way, size, name, value, note)

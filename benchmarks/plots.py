@@ -1,0 +1,111 @@
+"""Plots of a run's growth, one for each figure, as SVG for the page that shows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
+
+from benchmarks.readings import Readings
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """What is drawn of a figure.
+
+    Attributes:
+        name: The reading on the upright axis.
+        label: What that axis says.
+        title: What the plot says.
+        sizes: What the other axis counts.
+        logarithmic: Whether the upright axis is, too.
+        target: A line to be under, or over; None for none.
+    """
+
+    name: str
+    label: str
+    title: str
+    sizes: str = "VMs"
+    logarithmic: bool = False
+    target: float | None = None
+
+
+PLOTS: Final[Mapping[str, Plot]] = {
+    "cpu": Plot("cpu_ms", "CPU ms, worker", "CPU time for each assessment", logarithmic=True),
+    "calls": Plot("arm_calls", "ARM calls", "Calls of ARM for each assessment", target=8),
+    "delay": Plot("delay_median_s", "seconds", "Median delay of the outcome", target=20),
+    "makespan": Plot(
+        "makespan_s", "seconds", "A scan of one subscription and region", logarithmic=True
+    ),
+    "memory": Plot(
+        "waiting_peak_rss_mib", "MiB, peak", "Worker with assessments waiting", sizes="assessments"
+    ),
+    "throughput": Plot("per_second", "a second", "Instant operations", sizes="requests"),
+    "cost": Plot("dollars_day", "US dollars", "1,000 assessments over a day", logarithmic=True),
+}
+FIGURE_OF: Final[Mapping[str, str]] = {"delay": "calls"}
+"""The figure that a plot is of, where it has another name."""
+_INCHES: Final = (6.4, 3.6)
+_STYLE: Final[dict[RcKeyType, Any]] = {
+    "svg.hashsalt": "patch-assessor",  # so that the same run gives the same file
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def draw(readings: Readings, directory: Path) -> list[Path]:
+    """Draws what there are readings of, and returns the files.
+
+    Args:
+        readings: A run's.
+        directory: Where the files go.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    with mpl.rc_context(_STYLE):
+        for name, plot in PLOTS.items():
+            lines = _lines(readings, FIGURE_OF.get(name, name), plot.name)
+            if lines:
+                drawn.append(_draw(plot, lines, directory / f"{name}.svg"))
+    return drawn
+
+
+def _lines(readings: Readings, figure: str, name: str) -> dict[str, tuple[list[int], list[float]]]:
+    """Returns what is drawn, by way: sizes in ascending order, and the values there."""
+    found = [each for each in readings.all if (each.figure, each.name) == (figure, name)]
+    lines = {}
+    for way in dict.fromkeys(each.way for each in found):
+        sizes = list(readings.sizes(figure, way, name))
+        lines[way] = (sizes, [readings.value(figure, way, size, name) for size in sizes])
+    most = max((len(sizes) for sizes, _ in lines.values()), default=0)
+    # What was read at one size alone is no line; where all was, points are all there is.
+    return {way: line for way, line in lines.items() if len(line[0]) > 1 or most == 1}
+
+
+def _draw(plot: Plot, lines: Mapping[str, tuple[list[int], list[float]]], path: Path) -> Path:
+    figure = Figure(figsize=_INCHES, layout="constrained")
+    axes: Axes = figure.add_subplot()
+    for way, (sizes, values) in lines.items():
+        axes.plot(sizes, values, marker="o", markersize=3, linewidth=1.2, label=way)
+    if plot.target is not None:
+        axes.axhline(plot.target, color="0.4", linestyle=":", linewidth=1, label="target")
+    axes.set_xscale("log")
+    if plot.logarithmic:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(plot.sizes)
+    axes.set_ylabel(plot.label)
+    axes.set_title(plot.title)
+    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    return path

@@ -1,0 +1,188 @@
+"""A run as people read it: tables of Markdown, and what became of the targets.
+
+Which readings stand in a table, and under what heading, is data: LAYOUTS. `write_into` puts tables
+between the comments that name them in a page, so that a page's numbers are always a run's.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.readings import Reading, Readings, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: The reading's.
+        heading: What stands above it.
+        digits: How many digits behind the point.
+    """
+
+    name: str
+    heading: str
+    digits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A figure's table: a row for each way and size.
+
+    Attributes:
+        title: What the figure is.
+        sizes: What the sizes count.
+        columns: What is shown of it.
+    """
+
+    title: str
+    sizes: str
+    columns: tuple[Column, ...]
+
+
+LAYOUTS: Final[Mapping[str, Layout]] = {
+    "cpu": Layout(
+        "CPU time for each assessment",
+        "VMs",
+        (
+            Column("cpu_ms", "worker, ms", 1),
+            Column("host_cpu_ms", "receiving side, ms", 1),
+            Column("arm_calls", "ARM calls", 1),
+            Column("sends", "messages sent", 1),
+            Column("peak_rss_mib", "worker's peak, MiB"),
+        ),
+    ),
+    "calls": Layout(
+        "Calls of ARM and delay",
+        "VMs",
+        (
+            Column("arm_calls", "ARM calls", 1),
+            Column("delay_median_s", "median delay, s", 1),
+            Column("delay_mean_s", "mean, s", 1),
+            Column("delay_p95_s", "95 %, s"),
+            Column("invocations", "invocations", 1),
+            Column("bus_operations", "bus operations", 1),
+            Column("looks_busiest_minute", "looks in the busiest minute"),
+        ),
+    ),
+    "makespan": Layout(
+        "A scan of one subscription and region",
+        "VMs",
+        (
+            Column("begun_s", "last begin after, s"),
+            Column("makespan_s", "last outcome after, s"),
+            Column("throttled", "429s"),
+            Column("arm_calls", "ARM calls a VM", 1),
+        ),
+    ),
+    "memory": Layout(
+        "Worker memory",
+        "assessments",
+        (
+            Column("waiting_peak_rss_mib", "peak with so many waiting, MiB", 1),
+            Column("held_rss_mib", "with so many held, MiB", 1),
+            Column("held_kib", "KiB for one more held", 1),
+        ),
+    ),
+    "coldstart": Layout(
+        "Import before the first message",
+        "worker",
+        (
+            Column("import_cpu_ms", "CPU, ms"),
+            Column("import_ms", "time, ms"),
+            Column("peak_rss_mib", "peak, MiB", 1),
+            Column("modules", "modules"),
+        ),
+    ),
+    "throughput": Layout(
+        "Instant operations through one worker",
+        "requests",
+        (
+            Column("per_second", "a second", 1),
+            Column("cpu_ms", "worker CPU, ms", 1),
+            Column("worker_cpu_share", "worker, CPUs", 2),
+            Column("host_cpu_share", "host, CPUs", 2),
+            Column("bus_cpu_share", "bus, CPUs", 2),
+            Column("arm_cpu_share", "ARM, CPUs", 2),
+        ),
+    ),
+    "cost": Layout(
+        "1,000 assessments in US dollars",
+        "VMs",
+        (
+            Column("invocations", "invocations"),
+            Column("arm_calls", "ARM calls"),
+            Column("bus_operations", "bus operations"),
+            Column("gb_seconds_day", "GB-s over a day"),
+            Column("gb_seconds_hour", "GB-s within an hour"),
+            Column("dollars_day", "$ over a day", 3),
+            Column("dollars_hour", "$ within an hour", 3),
+        ),
+    ),
+}
+
+_MARK: Final = r"<!-- benchmark: {} -->\n"
+_END: Final = "<!-- end -->"
+
+
+class PageError(Exception):
+    """A page has no place for a table.
+
+    Attributes:
+        name: The table's.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the page has no place for {name}")
+        self.name = name
+
+
+def table(figure: str, readings: Readings) -> str:
+    """Returns a figure's table; a column without any reading is left out."""
+    layout = LAYOUTS[figure]
+    mine = [each for each in readings.all if each.figure == figure]
+    shown = [each for each in layout.columns if any(one.name == each.name for one in mine)]
+    rows = dict.fromkeys((each.way, each.size) for each in mine)
+    values = {(each.way, each.size, each.name): each for each in mine}
+    head = ["", layout.sizes, *(each.heading for each in shown)]
+    lines = [_row(head), _row(["---", "---:", *("---:" for _ in shown)])]
+    for way, size in rows:
+        cells = [_cell(values.get((way, size, each.name)), each.digits) for each in shown]
+        if any(cells):
+            lines.append(_row([way, f"{size:,}", *cells]))
+    return "\n".join(lines)
+
+
+def verdicts_table(verdicts: Sequence[Verdict]) -> str:
+    """Returns what became of the targets."""
+    lines = [_row(["target", "at", "measured", "met"]), _row(["---", "---:", "---", "---"])]
+    lines += [
+        _row([each.target, f"{each.size:,}", each.measured, "yes" if each.met else "**no**"])
+        for each in verdicts
+    ]
+    return "\n".join(lines)
+
+
+def write_into(page: str, tables: Mapping[str, str]) -> str:
+    """Returns the page with the tables at the places that name them.
+
+    Raises:
+        PageError: a table has no place.
+    """
+    for name, text in tables.items():
+        pattern = re.compile(f"({_MARK.format(re.escape(name))}).*?({_END})", re.DOTALL)
+        place = pattern.search(page)
+        if place is None:
+            raise PageError(name)
+        page = f"{page[: place.end(1)]}\n{text}\n\n{page[place.start(2) :]}"
+    return page
+
+
+def _cell(reading: Reading | None, digits: int) -> str:
+    return "" if reading is None else f"{reading.value:,.{digits}f}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

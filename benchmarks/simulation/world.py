@@ -1,0 +1,169 @@
+"""A simulated world: a fleet, ARM, a bus and workers, and the requests that run through it."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from random import Random
+from typing import Final
+
+from assessor.alerts.posture import MemoryPosture
+from assessor.messages.outgoing import OutgoingMessage
+from assessor.messages.request import AssessmentRequest
+from assessor.messages.request_message import request_message
+from assessor.scans.pace import Pace
+from assessor.scans.store import MemoryScans
+from assessor.settings import Settings, read_settings
+from benchmarks.simulation.arm import SimulatedArm
+from benchmarks.simulation.bus import SimulatedBus, Traffic
+from benchmarks.simulation.clock import SimulatedClock
+from benchmarks.simulation.endpoint import ArmCalls, Endpoint
+from benchmarks.simulation.fleet import DrawnDurations, FleetSpec, make_vms, subscription_id
+from benchmarks.simulation.listing import SimulatedFleet, vm_id_of
+from benchmarks.simulation.rounds import Listener, Round
+from benchmarks.simulation.workers import Surroundings, Worker
+from localcloud.arm.buckets import DOCUMENTED, Buckets
+from localcloud.arm.cloud import Cloud
+from localcloud.arm.model import Vm
+
+WORKERS: Final = 4
+
+
+class World:
+    """Everything that is simulated; lives in a virtual loop. Made by `open_world`."""
+
+    def __init__(self, spec: FleetSpec, clock: SimulatedClock, settings: Settings) -> None:
+        """Makes the fleet and what is around it; starts no worker.
+
+        Args:
+            spec: what fleet.
+            clock: tells the time.
+            settings: the app's.
+        """
+        self.vms: Sequence[Vm] = make_vms(spec)
+        self._spec = spec
+        self._clock = clock
+        self._settings = settings
+        ids = _random(spec, "ids")
+        self._cloud = Cloud(
+            self.vms,
+            clock=clock.ticks,
+            new_id=lambda: str(uuid.UUID(int=ids.getrandbits(128), version=4)),
+        )
+        self._listener = Listener(self._cloud, clock.seconds)
+        self._endpoint = Endpoint(
+            Buckets(DOCUMENTED, clock.ticks, enforce=True), clock, _random(spec, "ARM")
+        )
+        self._bus = SimulatedBus(
+            clock,
+            _random(spec, "bus"),
+            (settings.requests_queue, settings.in_progress_queue),
+            {settings.results_topic: self._listener.take, settings.alerts_topic: lambda _: None},
+        )
+        self._around = Surroundings(
+            settings=settings,
+            arm=SimulatedArm(
+                self._cloud, self._endpoint, DrawnDurations(spec.seed, spec.within), clock
+            ),
+            fleet=SimulatedFleet(self._cloud, self._endpoint),
+            bus=self._bus,
+            clock=clock,
+            postures=MemoryPosture(),
+            accounts=MemoryScans(),
+        )
+
+    def workers(self, number: int) -> list[Worker]:
+        """Returns that many workers, which share this world."""
+        return [
+            Worker(self._around, _random(self._spec, f"worker {index}")) for index in range(number)
+        ]
+
+    async def assess(self, request_id: str, *, paced: bool = True) -> Round:
+        """Asks for each VM by a request of its own; returns what became of them.
+
+        Args:
+            request_id: the round's name, which no earlier one had.
+            paced: whether the requests are released at the pace of the app's scans; else all at
+                once.
+
+        Raises:
+            NotOneOutcomeError: a request had no outcome, or several.
+        """
+        turns = _Turns(self._clock.now(), self._settings.pace_per_minute if paced else None)
+        return await self._round([self._request(vm, request_id, turns) for vm in self.vms])
+
+    async def scan(self, request_id: str) -> Round:
+        """Asks for each subscription by one request; returns what became of all VMs.
+
+        Raises:
+            NotOneOutcomeError: a VM had no outcome, or several.
+        """
+        scopes = [f"/subscriptions/{subscription_id(n)}" for n in range(self._spec.subscriptions)]
+        return await self._round(
+            [
+                OutgoingMessage(
+                    json.dumps({"scope": scope, "requestId": request_id}).encode(),
+                    message_id=f"{request_id} {scope}",
+                    correlation_id=request_id,
+                    content_type="application/json",
+                )
+                for scope in scopes
+            ]
+        )
+
+    async def pause(self, seconds: float) -> None:
+        """Lets time pass."""
+        await asyncio.sleep(seconds)
+
+    async def _round(self, requests: Sequence[OutgoingMessage]) -> Round:
+        started_at = self._clock.seconds()
+        calls = self._endpoint.calls = ArmCalls()
+        traffic = self._bus.traffic = Traffic()
+        self._bus.accept(self._settings.requests_queue, requests)
+        await self._bus.drained()
+        handed_over = traffic.sent.get(self._settings.in_progress_queue, 0)
+        return Round(started_at, self._listener.told_of(self.vms), calls, traffic, handed_over)
+
+    def _request(self, vm: Vm, request_id: str, turns: "_Turns") -> OutgoingMessage:
+        at = turns.next(vm)
+        return request_message(
+            AssessmentRequest(vm_id_of(vm), request_id, at), f"{request_id} {vm.key}", at
+        )
+
+
+class _Turns:
+    """When each request is released: as a scan of its subscription would, or at once."""
+
+    def __init__(self, now: datetime, per_minute: int | None) -> None:
+        self._now = now
+        self._per_minute = per_minute
+        self._paces: dict[str, Pace] = {}
+
+    def next(self, vm: Vm) -> datetime:
+        """Returns the next turn of the VM's subscription and region."""
+        if self._per_minute is None:
+            return self._now
+        pace = self._paces.setdefault(vm.subscription_id, Pace(self._per_minute, {}, self._now))
+        return pace.turn(vm.region.name)
+
+
+@asynccontextmanager
+async def open_world(spec: FleetSpec, workers: int = WORKERS) -> AsyncIterator[World]:
+    """Opens a world with workers at work, under the app's default settings.
+
+    It must be entered in a virtual loop, and ends with the first error that a handler raises.
+    """
+    clock = SimulatedClock(asyncio.get_running_loop().time)
+    settings = read_settings({"ServiceBus__fullyQualifiedNamespace": "simulated"})
+    world = World(spec, clock, settings)
+    async with asyncio.TaskGroup() as tasks:
+        slots = [task for each in world.workers(workers) for task in each.start(tasks)]
+        yield world
+        for task in slots:
+            task.cancel()
+
+
+def _random(spec: FleetSpec, purpose: str) -> Random:
+    return Random(f"{spec.seed} {purpose}")
