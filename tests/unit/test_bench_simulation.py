@@ -348,3 +348,18 @@ def test_what_was_not_measured_is_not_judged() -> None:
     """Readings of other figures alone give no verdict."""
     others = Readings.of([Reading("cost", "app", 10, "arm_calls", 1.0)])
     assert calls.judge(others) == makespan.judge(others) == []
+
+
+def test_a_scan_larger_than_the_target_is_for_is_shown_and_not_judged() -> None:
+    """There the pace alone is nine tenths of ARM's."""
+    readings = Readings.of(
+        Reading("makespan", way, size, name, value)
+        for size, seconds in ((10_000, 108.0), (100_000, 111.0))
+        for way, name, value in (
+            ("app", "makespan_s", seconds),
+            ("app", "throttled", 0.0),
+            ("floor", "makespan_s", 100.0),
+        )
+    )
+    [verdict] = makespan.judge(readings)
+    assert (verdict.size, verdict.met) == (10_000, True)
