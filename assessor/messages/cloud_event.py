@@ -103,9 +103,11 @@ def find(
         KeyError,
         AttributeError,
         OverflowError,
+        OSError,
         RecursionError,
     ) as error:
-        # What the SDK raises for a body that is not JSON, not an object, or a time that is none.
+        # What the SDK raises for a body that is not JSON, not an object, or a time that is none: an
+        # OSError is the C library's for a year that it has no room for.
         raise CloudEventError((("body", f"must be a CloudEvent 1.0: {error}"),)) from error
     return None
 

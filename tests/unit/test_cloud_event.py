@@ -145,7 +145,19 @@ def test_an_event_that_is_none_is_refused_and_nothing_else_is_raised(body: bytes
     assert refused.value.problems
 
 
-@pytest.mark.parametrize("time", [2**63, -(2**63), 10**400, "soon", "9999-12-31T24:00:00Z", 1.5])
+@pytest.mark.parametrize(
+    "time",
+    [
+        2**63,
+        -(2**63),
+        10**400,
+        "soon",
+        "9999-12-31T24:00:00Z",
+        1.5,
+        67768036191676796929,
+        2**63 - 1,
+    ],
+)
 def test_a_time_that_no_clock_shows_is_refused_in_binary_mode_too(time: object) -> None:
     """AMQP's timestamp reaches further than any date does."""
     with pytest.raises(CloudEventError):
