@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
+from azure.core import AzureClouds
+from azure.mgmt.core.tools import get_arm_endpoints
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -52,14 +54,6 @@ class ArmCloud:
 
     endpoint: str
     scope: str
-
-
-_CLOUDS: Final = {
-    # https://learn.microsoft.com/azure/azure-government/compare-azure-government-global-azure
-    "AZURE_PUBLIC_CLOUD": "https://management.azure.com",
-    "AZURE_US_GOVERNMENT": "https://management.usgovcloudapi.net",
-    "AZURE_CHINA_CLOUD": "https://management.chinacloudapi.cn",
-}
 
 
 def _origin(text: str) -> str:
@@ -194,8 +188,11 @@ class Settings(BaseModel):
     @property
     def arm_cloud(self) -> ArmCloud:
         """Where ARM is, and the audience that its tokens are for."""
-        public_endpoint = _CLOUDS[self.arm_cloud_name]
-        return ArmCloud(self.arm_endpoint or public_endpoint, f"{public_endpoint}/.default")
+        known = get_arm_endpoints(AzureClouds[self.arm_cloud_name])
+        (scope,) = known[
+            "credential_scopes"
+        ]  # not always the endpoint's: US Government has another
+        return ArmCloud(self.arm_endpoint or _origin(known["resource_manager"]), scope)
 
 
 _SECRETS: Final = frozenset({"ServiceBus", "PostureStorage", "AzureWebJobsStorage"})

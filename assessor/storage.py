@@ -12,6 +12,8 @@ from azure.identity.aio import ManagedIdentityCredential
 from assessor.http import open_transport
 from assessor.settings import Settings
 
+# Of the SDK's packages that the app has, none knows the storage suffixes of all clouds: Tables' own
+# has the public one, Resource Manager's has ARM's endpoints alone.
 _SUFFIXES: Final = {
     "AZURE_PUBLIC_CLOUD": "core.windows.net",
     "AZURE_US_GOVERNMENT": "core.usgovcloudapi.net",

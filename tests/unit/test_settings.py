@@ -1,6 +1,9 @@
 """Settings: the contract's names and defaults, and one clear line for each mistake."""
 
+from typing import get_args
+
 import pytest
+from azure.core import AzureClouds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,17 +109,31 @@ def test_an_empty_text_counts_as_not_set(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cloud", "endpoint"),
+    ("cloud", "endpoint", "audience"),
     [
-        ("AZURE_PUBLIC_CLOUD", "https://management.azure.com"),
-        ("AZURE_US_GOVERNMENT", "https://management.usgovcloudapi.net"),
-        ("AZURE_CHINA_CLOUD", "https://management.chinacloudapi.cn"),
+        ("AZURE_PUBLIC_CLOUD", "https://management.azure.com", "https://management.azure.com"),
+        (
+            "AZURE_US_GOVERNMENT",
+            "https://management.usgovcloudapi.net",
+            "https://management.core.usgovcloudapi.net",
+        ),
+        (
+            "AZURE_CHINA_CLOUD",
+            "https://management.chinacloudapi.cn",
+            "https://management.chinacloudapi.cn",
+        ),
     ],
 )
-def test_each_cloud_has_its_endpoint_and_audience(cloud: str, endpoint: str) -> None:
-    """A token for one cloud's ARM is of no use in another."""
+def test_each_cloud_has_its_endpoint_and_audience(cloud: str, endpoint: str, audience: str) -> None:
+    """A token for one cloud's ARM is of no use in another; not all are for the endpoint itself."""
     arm = _read(ARM_CLOUD=cloud).arm_cloud
-    assert (arm.endpoint, arm.scope) == (endpoint, f"{endpoint}/.default")
+    assert (arm.endpoint, arm.scope) == (endpoint, f"{audience}/.default")
+
+
+def test_every_cloud_that_the_sdk_knows_may_be_named() -> None:
+    """The names are the SDK's own, and none is missing."""
+    clouds = Settings.model_fields["arm_cloud_name"].annotation
+    assert set(get_args(clouds)) == {each.name for each in AzureClouds}
 
 
 def test_an_endpoint_overrides_the_clouds_and_keeps_its_audience() -> None:

@@ -1,14 +1,22 @@
 """Where telemetry goes, what it is about, and that it never holds a worker up."""
 
+import io
 import threading
 import time
 from collections.abc import Sequence
 
 import pytest
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from assessor.telemetry.setup import Exporters, TelemetryPipeline, exporters_of, resource_of
+from assessor.telemetry.setup import (
+    Exporters,
+    TelemetryPipeline,
+    exporters_of,
+    metrics_every_so_often,
+    resource_of,
+)
 
 CONNECTION_STRING = (
     "InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=https://127.0.0.1:1/"
@@ -97,3 +105,25 @@ def test_a_shutdown_may_come_twice() -> None:
 
     pipeline.shutdown()
     pipeline.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, 15.0),
+        ({"OTEL_METRIC_EXPORT_INTERVAL": ""}, 15.0),
+        ({"OTEL_METRIC_EXPORT_INTERVAL": "90000"}, 90.0),
+    ],
+)
+def test_metrics_go_out_every_few_seconds_unless_the_standard_variable_says(
+    environment: dict[str, str], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is killed takes with it what it had not sent."""
+    monkeypatch.delenv("OTEL_METRIC_EXPORT_INTERVAL", raising=False)
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
+
+    reader = metrics_every_so_often(ConsoleMetricExporter(out=io.StringIO()), environment)
+    reader.shutdown()
+
+    assert reader._export_interval_millis == seconds * 1_000
