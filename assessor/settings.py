@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from assessor.fleets.ncrontab import Ncrontab
+from assessor.ncrontab import Ncrontab
 from assessor.resource_id import ResourceIdError, Scope
 
 

@@ -19,28 +19,28 @@ from typing import Final
 from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus.aio import ServiceBusClient
 
-from assessor.alerts.posture import MemoryPosture
-from assessor.alerts.posture_tables import TablePosture
 from assessor.alerts.telling import Alerting
 from assessor.arm.compute import ComputeArm
 from assessor.arm.hold import Hold
 from assessor.arm.throttle import LOOKS_PER_MINUTE, ThrottleGate
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
+from assessor.bus.servicebus import ServiceBus
+from assessor.bus.tracing import ToldBus
 from assessor.clock import SystemClock
-from assessor.durations.durations import Durations
-from assessor.fleets.compute import ComputeFleet
-from assessor.fleets.events import FleetEvents
+from assessor.events.intake import FleetEvents
 from assessor.fleets.parts import Surroundings, make_events, make_scans, make_schedule
-from assessor.fleets.schedule import FleetSchedule
 from assessor.http import open_transport
-from assessor.messages.servicebus import ServiceBus
+from assessor.posture.durations import Durations
+from assessor.posture.store import MemoryPosture
+from assessor.posture.tables import TablePosture
+from assessor.scans.arm_listing import ComputeFleet
+from assessor.scans.schedule import FleetSchedule
 from assessor.scans.store import MemoryScans, ScanStore
 from assessor.scans.tables import TableScans
 from assessor.settings import Settings
 from assessor.storage import open_tables, table_storage
 from assessor.telemetry.arm_calls import ArmCallPolicy
-from assessor.telemetry.bus import ToldBus
 from assessor.telemetry.setup import FLUSH_SECONDS, TelemetryPipeline
 
 _LOG: Final = logging.getLogger(__name__)

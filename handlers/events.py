@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import azure.functions as func
 
-from assessor.fleets.event import Event, without_personal_data
+from assessor.events.event import Event, without_personal_data
 from assessor.worker import Worker
 
 

@@ -8,11 +8,12 @@ Source: learn.microsoft.com, "Common alert schema".
 
 from typing import Any, Final
 
-from assessor.alerts.finding import Assessment
-from assessor.alerts.model import Alert, Change, Rule
+from assessor.bus.message import OutgoingMessage, Property
 from assessor.clock import to_text
-from assessor.messages.outgoing import OutgoingMessage, Property, event_message
+from assessor.messages.outgoing import event_message
 from assessor.messages.patches import is_critical_or_security
+from assessor.posture.finding import Assessment
+from assessor.posture.model import Alert, Change, Rule
 
 SCHEMA_ID: Final = "azureMonitorCommonAlertSchema"
 FIRED: Final = "PatchAssessor.AlertFired"

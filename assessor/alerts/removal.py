@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from assessor.alerts.model import Alert, Attempt, Change, Posture
 from assessor.alerts.rules import Transition, event_id
-from assessor.alerts.told import Told
 from assessor.messages.outcome import Outcome, OutcomeType
+from assessor.posture.model import Alert, Attempt, Change, Posture
+from assessor.posture.told import Told
 
 GONE_CODES: Final = frozenset({"resourcenotfound", "resourcegroupnotfound"})
 """ARM's codes of a 404 for a VM, in lower case: the VM is unknown, or its whole group is."""

@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, assert_never
 
-from assessor.alerts.finding import Finding
-from assessor.alerts.model import Alert, Change, OpenAlert, Posture, Rule
-from assessor.alerts.told import Growth, Told
-from assessor.durations.learned import Learned
-from assessor.messages.outcome import name_based_id
+from assessor.ids import name_based_id
 from assessor.messages.patches import (
     Patch,
     is_critical_or_security,
     unknown_classifications,
     within,
 )
+from assessor.posture.finding import Finding
+from assessor.posture.learned import Learned
+from assessor.posture.model import Alert, Change, OpenAlert, Posture, Rule
+from assessor.posture.told import Growth, Told
 from assessor.resource_id import VirtualMachineId
 
 _DURATIONS: Final = 8

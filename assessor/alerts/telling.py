@@ -12,15 +12,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from assessor.alerts.finding import finding_of
 from assessor.alerts.message import alert_message
-from assessor.alerts.model import Alert, Posture
-from assessor.alerts.posture import PostureConflictError, PostureError, PostureStore, Remembered
 from assessor.alerts.removal import attempt_of, attempted, retired
 from assessor.alerts.rules import Transition, transition
+from assessor.bus.port import Bus
 from assessor.clock import Clock
-from assessor.messages.bus import Bus
 from assessor.messages.outcome import Outcome
+from assessor.posture.finding import finding_of
+from assessor.posture.model import Alert, Posture
+from assessor.posture.store import PostureConflictError, PostureError, PostureStore, Remembered
 from assessor.resource_id import VirtualMachineId
 
 _MAX_STEPS: Final = 16

@@ -7,15 +7,14 @@ from datetime import timedelta
 from random import Random
 from typing import Final, Protocol
 
-from assessor.alerts.finding import duration_of
-from assessor.alerts.posture import PostureError
-from assessor.assessment import backoff
+from assessor import backoff
 from assessor.assessment.steps import Done, Steps, Wait
+from assessor.bus.message import OutgoingMessage
+from assessor.bus.port import Bus, PublishError
 from assessor.clock import Clock
-from assessor.durations.durations import Durations
-from assessor.messages.bus import Bus, PublishError
-from assessor.messages.outcome import Outcome, OutcomeType, conclude, name_based_id, reject
-from assessor.messages.outgoing import OutgoingMessage, outcome_message
+from assessor.ids import name_based_id
+from assessor.messages.outcome import Outcome, OutcomeType, conclude, reject
+from assessor.messages.outgoing import outcome_message
 from assessor.messages.progress import Progress, to_message
 from assessor.messages.request import (
     AssessmentRequest,
@@ -25,6 +24,9 @@ from assessor.messages.request import (
     parse_request,
 )
 from assessor.messages.request_message import request_message
+from assessor.posture.durations import Durations
+from assessor.posture.finding import duration_of
+from assessor.posture.store import PostureError
 from assessor.resource_id import Scope
 from assessor.scans.progress import ScanProgress
 from assessor.scans.store import ScanStoreError

@@ -13,25 +13,19 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final, assert_never
 
+from assessor import backoff
 from assessor.arm.answers import ArmError, Phase, Verdict, judge
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import Arm, Operation
 from assessor.arm.throttle import Region, ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
-from assessor.assessment import backoff
 from assessor.clock import Clock, from_text
-from assessor.durations.durations import Durations
-from assessor.messages.outcome import (
-    ApiError,
-    Conclusion,
-    Finished,
-    Refused,
-    Skipped,
-    name_based_id,
-)
+from assessor.ids import name_based_id
+from assessor.messages.outcome import ApiError, Conclusion, Finished, Refused, Skipped
 from assessor.messages.progress import OperationRef, Progress
 from assessor.messages.request import AssessmentRequest
+from assessor.posture.durations import Durations
 from assessor.telemetry.telemetry import Telemetry, root_span_id
 
 _RECHECKS: Final = 3

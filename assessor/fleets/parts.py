@@ -7,13 +7,13 @@ from datetime import timedelta
 from random import Random
 
 from assessor.arm.hold import Hold
+from assessor.bus.port import Bus
 from assessor.clock import Clock
-from assessor.fleets.events import EventMetrics, FleetEvents, Retirement
-from assessor.fleets.listing import Fleet
-from assessor.fleets.schedule import FleetSchedule
-from assessor.messages.bus import Bus
+from assessor.events.intake import EventMetrics, FleetEvents, Retirement
 from assessor.scans.expansion import Expander
+from assessor.scans.listing import Fleet
 from assessor.scans.scans import Scans
+from assessor.scans.schedule import FleetSchedule
 from assessor.scans.store import ScanStore
 from assessor.scans.watch import Watcher
 from assessor.settings import Settings

@@ -7,7 +7,6 @@ ARM sent: unknown enum values, odd timestamps and fields of later API versions p
 
 import base64
 import hashlib
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +15,10 @@ from typing import Any, Final, assert_never
 
 from assessor.arm.virtual_machine import Json, SkipReason, VirtualMachine
 from assessor.clock import to_text
+from assessor.ids import name_based_id
 from assessor.messages.patches import Patch
 from assessor.messages.request import AssessmentRequest, Rejection
 from assessor.resource_id import VirtualMachineId
-
-_NAMESPACE: Final = uuid.UUID("7d0c7f0a-4f0e-5a35-9d0e-6b2f4f1b8f5e")
-"""Makes this app's name-based UUIDs its own (RFC 9562, version 5)."""
 
 _RESULT_FIELDS: Final = (
     "status",
@@ -147,11 +144,6 @@ def outcome_id(request_id: str, vm_id: VirtualMachineId | None) -> str:
     even if it ends otherwise.
     """
     return name_based_id("outcome", request_id, vm_id.key if vm_id else "")
-
-
-def name_based_id(*names: str) -> str:
-    """Returns the UUID that always belongs to these names."""
-    return str(uuid.uuid5(_NAMESPACE, "\n".join(names)))
 
 
 def conclude(

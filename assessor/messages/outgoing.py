@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+from assessor.bus.message import OutgoingMessage, Property
 from assessor.messages import cloud_event
 from assessor.messages.outcome import Outcome, patches_of
 from assessor.messages.patches import most_important_first
@@ -31,31 +31,6 @@ _LONG_TEXT: Final = 2048
 _SHORT_TEXT: Final = 256
 _AMQP_INTS: Final = range(-(2**31), 2**31)
 """What the Service Bus SDK can send: it writes every int as AMQP's 32-bit one."""
-
-Property = str | int | float | bool
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
-    """A message as it goes to Service Bus.
-
-    Attributes:
-        body: the bytes.
-        message_id: what duplicate detection looks at.
-        correlation_id: the request's ID.
-        content_type: the body's media type.
-        application_properties: what subscriptions filter on.
-        subject: the VM's resource ID, where there is a VM.
-        enqueue_at: when it is to appear; at once if None.
-    """
-
-    body: bytes
-    message_id: str
-    correlation_id: str
-    content_type: str
-    application_properties: Mapping[str, Property] = field(default_factory=dict)
-    subject: str | None = None
-    enqueue_at: datetime | None = None
 
 
 def outcome_message(

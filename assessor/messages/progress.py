@@ -19,9 +19,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass as checked
 
 from assessor.arm.virtual_machine import VirtualMachine
-from assessor.durations.expectation import Expectation
-from assessor.messages.outcome import name_based_id
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.bus.message import OutgoingMessage
+from assessor.expectation import Expectation
+from assessor.ids import name_based_id
 from assessor.messages.request import AssessmentRequest
 
 CONTENT_TYPE: Final = "application/json"

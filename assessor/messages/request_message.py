@@ -4,8 +4,8 @@ import json
 from datetime import datetime
 from typing import Any
 
+from assessor.bus.message import OutgoingMessage
 from assessor.clock import to_text
-from assessor.messages.outgoing import OutgoingMessage
 from assessor.messages.request import AssessmentRequest
 
 

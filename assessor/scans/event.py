@@ -4,9 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from assessor.bus.message import OutgoingMessage, Property
 from assessor.clock import to_text
-from assessor.messages.outcome import name_based_id
-from assessor.messages.outgoing import OutgoingMessage, Property, event_message
+from assessor.ids import name_based_id
+from assessor.messages.outgoing import event_message
 from assessor.scans.scan import Watch
 from assessor.scans.store import Tally
 

@@ -12,16 +12,17 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
+from assessor import backoff
 from assessor.arm.answers import ArmError, Verdict, judge
 from assessor.arm.hold import Hold
-from assessor.assessment import backoff
+from assessor.bus.message import OutgoingMessage
+from assessor.bus.port import Bus, PublishError
 from assessor.clock import Clock
-from assessor.fleets.listing import Fleet, ListedVm, Page, PageLinkRefusedError, running_vms
-from assessor.messages.bus import Bus, PublishError
-from assessor.messages.outcome import ApiError, name_based_id
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.ids import name_based_id
+from assessor.messages.outcome import ApiError
 from assessor.messages.request import AssessmentRequest
 from assessor.messages.request_message import request_message
+from assessor.scans.listing import Fleet, ListedVm, Page, PageLinkRefusedError, running_vms
 from assessor.scans.pace import Pace
 from assessor.scans.scan import Expansion, Scan, Watch
 from assessor.scans.store import ScanStore, ScanStoreError

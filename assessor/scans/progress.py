@@ -10,8 +10,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from pydantic_core import from_json
 
-from assessor.messages.outcome import name_based_id
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.bus.message import OutgoingMessage
+from assessor.ids import name_based_id
 from assessor.messages.progress import CONTENT_TYPE, Progress, ProgressError, from_body
 from assessor.scans.scan import Expansion, Watch
 

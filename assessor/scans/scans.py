@@ -3,8 +3,8 @@
 import logging
 from typing import Final
 
+from assessor.bus.port import Bus
 from assessor.clock import Clock
-from assessor.messages.bus import Bus
 from assessor.messages.outcome import Outcome
 from assessor.messages.request import AssessmentRequest, ScanRequest
 from assessor.scans.expansion import Expander, Later

@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from assessor.alerts.finding import finding_of
 from assessor.messages.outcome import Outcome, OutcomeType
+from assessor.posture.finding import finding_of
 from assessor.resource_id import VirtualMachineId
 
 

@@ -10,9 +10,9 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-from assessor.assessment import backoff
+from assessor import backoff
+from assessor.bus.port import Bus, PublishError
 from assessor.clock import Clock
-from assessor.messages.bus import Bus, PublishError
 from assessor.scans.event import scan_completed, status_of
 from assessor.scans.expansion import Later
 from assessor.scans.scan import Watch

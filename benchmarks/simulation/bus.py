@@ -12,7 +12,7 @@ from datetime import datetime
 from random import Random
 from typing import Final
 
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.bus.message import OutgoingMessage
 from benchmarks.simulation.clock import START, SimulatedClock
 
 _LATENCY_SECONDS: Final = (0.005, 0.05)

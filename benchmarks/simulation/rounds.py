@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.bus.message import OutgoingMessage
 from assessor.scans.event import SCAN_COMPLETED
 from benchmarks.simulation.bus import Traffic
 from benchmarks.simulation.clock import seconds_of

@@ -14,17 +14,17 @@ from typing import Final
 
 from opentelemetry.trace import NoOpTracer
 
-from assessor.alerts.posture import MemoryPosture
 from assessor.alerts.telling import Alerting
 from assessor.arm.hold import Hold
 from assessor.arm.port import Arm
 from assessor.arm.throttle import LOOKS_PER_MINUTE, ThrottleGate
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
-from assessor.durations.durations import Durations
-from assessor.fleets.listing import Fleet
 from assessor.messages.request import IncomingMessage
+from assessor.posture.durations import Durations
+from assessor.posture.store import MemoryPosture
 from assessor.scans.expansion import Expander
+from assessor.scans.listing import Fleet
 from assessor.scans.progress import read_in_progress
 from assessor.scans.scans import Scans
 from assessor.scans.store import ScanStore

@@ -9,10 +9,10 @@ from datetime import datetime
 from random import Random
 from typing import Final
 
-from assessor.alerts.posture import MemoryPosture
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.bus.message import OutgoingMessage
 from assessor.messages.request import AssessmentRequest
 from assessor.messages.request_message import request_message
+from assessor.posture.store import MemoryPosture
 from assessor.scans.pace import Pace
 from assessor.scans.store import MemoryScans
 from assessor.settings import Settings, read_settings

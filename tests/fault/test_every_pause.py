@@ -20,18 +20,18 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.alerts.posture import MemoryPosture
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
-from assessor.durations.durations import Durations
+from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Outcome
-from assessor.messages.outgoing import OutgoingMessage
 from assessor.messages.progress import from_body
 from assessor.messages.request import IncomingMessage
+from assessor.posture.durations import Durations
+from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
 from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
 from tests.support.fakes import FakeClock, FakeScans

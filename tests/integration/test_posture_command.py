@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from azure.data.tables.aio import TableClient
 
-from assessor.alerts.posture_tables import TablePosture
 from assessor.alerts.telling import Alerting
 from assessor.messages.outcome import Outcome
+from assessor.posture.tables import TablePosture
 from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import AzuriteError, run_azurite
 from patch_assessor_cli.fleet_posture import read_fleet

@@ -11,16 +11,16 @@ import pytest_asyncio
 from azure.core.exceptions import ServiceRequestError
 from azure.data.tables.aio import TableClient
 
-from assessor.alerts.model import Attempt, Posture
-from assessor.alerts.posture import (
+from assessor.alerts.telling import Alerting
+from assessor.posture.learned import Learned
+from assessor.posture.model import Attempt, Posture
+from assessor.posture.store import (
     MemoryPosture,
     PostureConflictError,
     PostureError,
     PostureStore,
 )
-from assessor.alerts.posture_tables import TablePosture
-from assessor.alerts.telling import Alerting
-from assessor.durations.learned import Learned
+from assessor.posture.tables import TablePosture
 from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import Azurite, run_azurite
 from tests.support.assessments import completed, failed

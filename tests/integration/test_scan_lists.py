@@ -9,9 +9,9 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from assessor.arm.answers import ArmError, Phase, Verdict, judge
 from assessor.arm.compute import ComputeArm
-from assessor.fleets.compute import ComputeFleet
-from assessor.fleets.listing import Page, PageLinkRefusedError, running_vms
 from assessor.resource_id import Scope
+from assessor.scans.arm_listing import ComputeFleet
+from assessor.scans.listing import Page, PageLinkRefusedError, running_vms
 from assessor.settings import ArmCloud
 from localcloud.arm.faults import parse_rules
 from localcloud.arm.fleet import Fleet

@@ -11,12 +11,13 @@ import pytest_asyncio
 from azure.servicebus.aio import ServiceBusClient
 
 from assessor.alerts.message import alert_message
-from assessor.alerts.model import Alert
 from assessor.alerts.rules import transition
+from assessor.bus.message import OutgoingMessage
+from assessor.bus.servicebus import ServiceBus as AppBus
 from assessor.messages.outcome import reject
-from assessor.messages.outgoing import OutgoingMessage, outcome_message
+from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import Rejection, parse_request
-from assessor.messages.servicebus import ServiceBus as AppBus
+from assessor.posture.model import Alert
 from localcloud.servicebus import ServiceBus, load_entities
 from tests.support.assessments import completed, failed, finding, skipped
 from tests.support.builders import incoming

@@ -8,10 +8,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from assessor.alerts.finding import Finding, finding_of
 from assessor.arm.virtual_machine import SkipReason
 from assessor.clock import to_text
 from assessor.messages.outcome import ApiError, Finished, Outcome, Refused, Skipped, conclude
+from assessor.posture.finding import Finding, finding_of
 from tests.support.builders import VM_ID, machine, request
 
 FIRST_DAY = datetime(2026, 1, 5, tzinfo=UTC)

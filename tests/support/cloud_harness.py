@@ -22,8 +22,8 @@ import aiohttp
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
-from assessor.messages.outcome import name_based_id
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.bus.message import OutgoingMessage
+from assessor.ids import name_based_id
 from assessor.resource_id import VirtualMachineId
 from localcloud.cloud import CloudOptions, LocalCloud
 from localcloud.processes import Part

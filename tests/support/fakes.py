@@ -8,9 +8,9 @@ from typing import TypeVar
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
 from assessor.arm.virtual_machine import VirtualMachine
-from assessor.messages.bus import PublishError
+from assessor.bus.message import OutgoingMessage
+from assessor.bus.port import PublishError
 from assessor.messages.outcome import Outcome
-from assessor.messages.outgoing import OutgoingMessage
 from assessor.messages.request import AssessmentRequest, ScanRequest
 from assessor.resource_id import VirtualMachineId
 from assessor.scans.progress import ScanProgress

@@ -16,14 +16,14 @@ from typing import Any
 
 from assessor.arm.answers import ArmError
 from assessor.arm.hold import Hold
-from assessor.fleets.listing import ListedVm, Page
+from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Finished, conclude
-from assessor.messages.outgoing import OutgoingMessage
 from assessor.messages.progress import Progress
 from assessor.messages.request import IncomingMessage, Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.scans.event import SCAN_COMPLETED
 from assessor.scans.expansion import Expander
+from assessor.scans.listing import ListedVm, Page
 from assessor.scans.progress import ScanProgress, read_in_progress
 from assessor.scans.scans import Scans
 from assessor.scans.store import Concluded, MemoryScans, ScanState, Tally

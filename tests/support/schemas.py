@@ -10,8 +10,8 @@ from azure.servicebus import ServiceBusReceivedMessage
 from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 
+from assessor.bus.message import OutgoingMessage
 from assessor.messages.cloud_event import CONTENT_TYPE
-from assessor.messages.outgoing import OutgoingMessage
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
 EVENT_SCHEMAS: Final[Mapping[str, str]] = {

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.bus.message import OutgoingMessage
 
 
 @dataclass(frozen=True)

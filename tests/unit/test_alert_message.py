@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assessor.alerts.message import alert_message, describe
-from assessor.alerts.model import Alert, Posture
 from assessor.alerts.removal import retired
 from assessor.alerts.rules import transition
+from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Outcome
-from assessor.messages.outgoing import MAX_BODY_BYTES, OutgoingMessage
+from assessor.messages.outgoing import MAX_BODY_BYTES
+from assessor.posture.model import Alert, Posture
 from tests.support.assessments import FIRST_DAY, completed, days, finding, patch
 from tests.support.builders import REFERENCE_RESULT, VM_ID, recorded_result
 from tests.support.schemas import SCHEMAS, validator

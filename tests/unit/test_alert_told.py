@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.alerts.told import MAX_NAMED, Told
+from assessor.posture.told import MAX_NAMED, Told
 
 NAMES = st.lists(st.text("abcdefgh", min_size=1, max_size=2), unique=True, max_size=8)
 ASSESSMENTS = st.lists(st.tuples(st.none() | st.integers(0, 9), st.none() | NAMES, st.booleans()))

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.alerts.model import Alert, Posture, Rule
-from assessor.alerts.posture import (
+from assessor.alerts.telling import Alerting
+from assessor.bus.message import OutgoingMessage
+from assessor.bus.port import Bus, PublishError
+from assessor.messages.outcome import Outcome, reject
+from assessor.messages.request import Rejection
+from assessor.posture.model import Alert, Posture, Rule
+from assessor.posture.store import (
     MemoryPosture,
     PostureConflictError,
     PostureError,
     PostureStore,
     Remembered,
 )
-from assessor.alerts.telling import Alerting
-from assessor.messages.bus import Bus, PublishError
-from assessor.messages.outcome import Outcome, reject
-from assessor.messages.outgoing import OutgoingMessage
-from assessor.messages.request import Rejection
 from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import FIRST_DAY, Day, completed, days, failed, skipped
 from tests.support.builders import NOW, TRACEPARENT, VM_ID, incoming

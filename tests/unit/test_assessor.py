@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.alerts.posture import MemoryPosture, PostureError
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
-from assessor.durations.durations import Durations
-from assessor.messages.bus import PublishError
+from assessor.bus.port import PublishError
 from assessor.messages.progress import Progress, from_body
 from assessor.messages.request import AssessmentRequest, IncomingMessage
+from assessor.posture.durations import Durations
+from assessor.posture.store import MemoryPosture, PostureError
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
 from tests.support.fakes import FakeAlerts, FakeArm, FakeBus, FakeClock, FakeScans

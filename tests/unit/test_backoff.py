@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.assessment.backoff import delay
+from assessor.backoff import delay
 
 _ATTEMPTS = st.integers(0, 10_000)
 _SEEDS = st.integers()

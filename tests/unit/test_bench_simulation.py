@@ -9,8 +9,8 @@ import pytest
 
 from assessor.arm.answers import ArmError, Phase
 from assessor.arm.hold import Hold, HoldOver
+from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import OutcomeType
-from assessor.messages.outgoing import OutgoingMessage
 from benchmarks.figures import calls, makespan
 from benchmarks.readings import Reading, Readings
 from benchmarks.simulation.bus import SimulatedBus

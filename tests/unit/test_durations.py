@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.alerts.finding import duration_of
-from assessor.alerts.posture import MemoryPosture, PostureError
 from assessor.alerts.rules import transition
 from assessor.arm.virtual_machine import VirtualMachine
-from assessor.durations.durations import Durations
-from assessor.durations.expectation import (
+from assessor.expectation import (
     GAP,
     KNOWN,
     SHORTEST_SECONDS,
     WIDEST,
     Expectation,
 )
-from assessor.durations.learned import Learned
+from assessor.posture.durations import Durations
+from assessor.posture.finding import duration_of
+from assessor.posture.learned import Learned
+from assessor.posture.store import MemoryPosture, PostureError
 from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import completed, failed, finding
 from tests.support.builders import VM_ID

@@ -12,9 +12,9 @@ from azure.functions.meta import Datum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.fleets.decisions import Assess, decide
-from assessor.fleets.event import RULES, Event, without_personal_data
-from assessor.fleets.events import FleetEvents
+from assessor.events.decisions import Assess, decide
+from assessor.events.event import RULES, Event, without_personal_data
+from assessor.events.intake import FleetEvents
 from assessor.messages.request import AssessmentRequest, IncomingMessage, ScanRequest, parse_request
 from assessor.resource_id import Scope, VirtualMachineId
 from handlers.events import decoded

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assessor.fleets.event import RULES
+from assessor.events.event import RULES
 from assessor.settings import Settings, read_settings
 from tests.support.bicep import BicepFile, properties, source, text, walk
 

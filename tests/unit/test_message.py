@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.arm.virtual_machine import SkipReason, VirtualMachine
+from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import (
     ApiError,
     Conclusion,
@@ -24,7 +25,6 @@ from assessor.messages.outcome import (
 )
 from assessor.messages.outgoing import (
     MAX_BODY_BYTES,
-    OutgoingMessage,
     event_message,
     fit,
     outcome_message,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.arm.virtual_machine import SkipReason
+from assessor.ids import name_based_id
 from assessor.messages.outcome import (
     ApiError,
     Finished,
@@ -18,7 +19,6 @@ from assessor.messages.outcome import (
     Refused,
     Skipped,
     conclude,
-    name_based_id,
     outcome_id,
     patches_of,
     reject,

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assessor.alerts.model import Posture
-from assessor.alerts.posture import MemoryPosture
-from assessor.alerts.posture_row import (
+from assessor.alerts.telling import Alerting
+from assessor.posture.learned import Learned
+from assessor.posture.model import Posture
+from assessor.posture.row import (
     COLUMN_BYTES,
     DURATION_COLUMNS,
     RowError,
@@ -19,8 +20,7 @@ from assessor.alerts.posture_row import (
     keys_of,
     to_row,
 )
-from assessor.alerts.telling import Alerting
-from assessor.durations.learned import Learned
+from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import Day, completed, days, patch
 from tests.support.builders import NOW, TRACEPARENT, VM_ID, vm_ids

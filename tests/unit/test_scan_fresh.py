@@ -7,15 +7,15 @@ from random import Random
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.alerts.posture import MemoryPosture
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.steps import Done, Steps
-from assessor.durations.durations import Durations
 from assessor.messages.progress import Progress
 from assessor.messages.request import AssessmentRequest
+from assessor.posture.durations import Durations
+from assessor.posture.store import MemoryPosture
 from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
 from tests.support.builders import ACTIVITY_ID, NOW, VM_ID
 from tests.support.fakes import FakeArm, FakeClock

@@ -8,7 +8,6 @@ from random import Random
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.alerts.posture import MemoryPosture
 from assessor.arm.answers import ArmError, Phase
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.hold import Hold, HoldOver
@@ -16,10 +15,11 @@ from assessor.arm.port import OperationEnd
 from assessor.arm.throttle import Region, ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.assessment.steps import Done, Steps, Wait
-from assessor.durations.durations import Durations
 from assessor.messages.outcome import ApiError, Finished, Refused, Skipped
 from assessor.messages.progress import OperationRef, Progress
 from assessor.messages.request import AssessmentRequest
+from assessor.posture.durations import Durations
+from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
 from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry, root_span_id
 from tests.support.fakes import FakeArm, FakeClock

@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from assessor.alerts.posture import MemoryPosture
 from assessor.arm.answers import ArmError, Phase
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
@@ -22,11 +21,13 @@ from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
-from assessor.durations.durations import Durations
-from assessor.messages.bus import PublishError
+from assessor.bus.port import PublishError
+from assessor.bus.tracing import ToldBus
 from assessor.messages.outcome import ApiError
 from assessor.messages.progress import from_body
 from assessor.messages.request import IncomingMessage
+from assessor.posture.durations import Durations
+from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
 from assessor.telemetry.attributes import (
     ACTIVITY_ID,
@@ -35,7 +36,6 @@ from assessor.telemetry.attributes import (
     REPORTED_ACTIVITY_ID,
     WAIT_PLACE,
 )
-from assessor.telemetry.bus import ToldBus
 from assessor.telemetry.ids import root_span_id, trace_id_of
 from assessor.telemetry.metrics import ALERTS, ASSESSMENTS, DURATION, HANDED_OVER, HELD, RESUMED
 from assessor.telemetry.telemetry import Delivery, Telemetry

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.fleets.ncrontab import Ncrontab
-from assessor.fleets.schedule import FleetSchedule
+from assessor.ncrontab import Ncrontab
 from assessor.resource_id import Scope
+from assessor.scans.schedule import FleetSchedule
 from assessor.settings import Settings, SettingsError, read_settings
 from assessor.worker import Worker
 from handlers import timer

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from assessor.alerts.model import OpenAlert, Posture, Rule
-from assessor.durations.learned import Learned
+from assessor.posture.learned import Learned
+from assessor.posture.model import OpenAlert, Posture, Rule
 from assessor.resource_id import VirtualMachineId
 
 FORMAT: Final = 1

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from assessor.alerts.finding import Assessment
-from assessor.alerts.told import Told
-from assessor.durations.learned import Learned
 from assessor.messages.patches import Patch
+from assessor.posture.finding import Assessment
+from assessor.posture.learned import Learned
+from assessor.posture.told import Told
 from assessor.resource_id import VirtualMachineId
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
-from assessor.fleets.event import Event, Meaning, rule_for
-from assessor.messages.outcome import name_based_id
+from assessor.events.event import Event, Meaning, rule_for
+from assessor.ids import name_based_id
 from assessor.messages.request import FieldError
 from assessor.resource_id import (
     ResourceIdError,

@@ -10,9 +10,9 @@ from azure.core.exceptions import (
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from assessor.alerts.model import Posture
-from assessor.alerts.posture import PostureConflictError, PostureError, Remembered
-from assessor.alerts.posture_row import (
+from assessor.posture.learned import Learned
+from assessor.posture.model import Posture
+from assessor.posture.row import (
     DURATION_COLUMNS,
     RowError,
     durations_from_row,
@@ -20,7 +20,7 @@ from assessor.alerts.posture_row import (
     keys_of,
     to_row,
 )
-from assessor.durations.learned import Learned
+from assessor.posture.store import PostureConflictError, PostureError, Remembered
 from assessor.resource_id import VirtualMachineId
 from assessor.storage import TableMaker
 

@@ -7,8 +7,8 @@ and both cannot have decided on the same ground.
 from dataclasses import dataclass
 from typing import Protocol
 
-from assessor.alerts.model import Posture
-from assessor.durations.learned import Learned
+from assessor.posture.learned import Learned
+from assessor.posture.model import Posture
 from assessor.resource_id import VirtualMachineId
 
 

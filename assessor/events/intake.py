@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
 
+from assessor.bus.message import OutgoingMessage
+from assessor.bus.port import Bus
 from assessor.clock import Clock
-from assessor.fleets.decisions import Assess, Decision, Ignore, Malformed, Request, Retire, decide
-from assessor.fleets.event import Event
-from assessor.messages.bus import Bus
+from assessor.events.decisions import Assess, Decision, Ignore, Malformed, Request, Retire, decide
+from assessor.events.event import Event
 from assessor.messages.outcome import reject
-from assessor.messages.outgoing import OutgoingMessage, outcome_message
+from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection
 from assessor.messages.request_message import request_message
 from assessor.resource_id import Scope, VirtualMachineId

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.bus.message import OutgoingMessage
 
 
 class PublishError(Exception):

@@ -9,10 +9,10 @@ import logging
 import math
 from typing import Final, Protocol
 
-from assessor.alerts.posture import PostureError
 from assessor.arm.virtual_machine import VirtualMachine
-from assessor.durations.expectation import Expectation
-from assessor.durations.learned import Learned
+from assessor.expectation import Expectation
+from assessor.posture.learned import Learned
+from assessor.posture.store import PostureError
 from assessor.resource_id import VirtualMachineId
 
 _LOG: Final = logging.getLogger(__name__)

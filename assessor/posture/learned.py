@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from assessor.durations.expectation import WIDEST, Expectation
+from assessor.expectation import WIDEST, Expectation
 
 _PRIOR_SPREAD: Final = 0.15
 """How far apart the durations of one VM are taken to be until there are some."""

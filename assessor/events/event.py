@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum, auto
 from typing import Any, Final
 
-from assessor.messages.outcome import name_based_id
+from assessor.ids import name_based_id
 
 _PERSONAL: Final = frozenset({"claims", "authorization", "httprequest"})
 """Names, in lower case, under which events hold who did it and from where."""

@@ -7,8 +7,8 @@ from typing import Final
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from assessor.messages.bus import Bus
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.bus.message import OutgoingMessage
+from assessor.bus.port import Bus
 from assessor.telemetry.attributes import (
     MESSAGING_BATCH_COUNT,
     MESSAGING_CONVERSATION_ID,

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from assessor.bus.message import OutgoingMessage
+from assessor.bus.port import Bus
 from assessor.clock import Clock, to_text
-from assessor.fleets.ncrontab import Ncrontab
-from assessor.messages.bus import Bus
-from assessor.messages.outcome import name_based_id
-from assessor.messages.outgoing import OutgoingMessage
+from assessor.ids import name_based_id
+from assessor.ncrontab import Ncrontab
 from assessor.resource_id import Scope
 
 _LOG: Final = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from assessor.arm.compute import API_VERSION
 from assessor.arm.continuation import Origin
 from assessor.arm.operation import CALL_SECONDS
 from assessor.arm.refusals import arm_errors
-from assessor.fleets.listing import ListedVm, Page, PageLinkRefusedError
 from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId
+from assessor.scans.listing import ListedVm, Page, PageLinkRefusedError
 
 _LOG: Final = logging.getLogger(__name__)
 _POWER_STATE: Final = "powerstate/"
