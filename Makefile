@@ -1,22 +1,31 @@
-# Every target sets itself up: a virtual environment with the pinned dependencies, in .venv.
-PYTHON ?= python3.11
+# Every target sets itself up: a virtual environment with the pinned dependencies, in .venv. It is made
+# with the newest Python of 3.13, 3.12 and 3.11 that runs here; `make PYTHON=python3.12` makes it anew
+# with another.
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
 INFRA  := $(VENV)/infra
 AZ     := $(VENV)/az
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-emit-index-url
+PIP    := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run up send watch posture dead-letters test bench bench-az check check-infra format lock clean
+.PHONY: run up send watch posture dead-letters test test-deep bench bench-az check check-infra format lock clean
 .DEFAULT_GOAL := run
 
+# A Python that is named, and is not the environment's own, makes it anew.
+ifdef PYTHON
+ifneq ($(shell ($(PYTHON) -V) 2>/dev/null),$(shell ($(BIN)/python -V) 2>/dev/null))
+.PHONY: $(READY)
+endif
+endif
+
 $(READY): requirements-dev.txt requirements-worker.txt
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on the PATH; name yours with 'make PYTHON=…'"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module; on Debian: apt-get install python3-venv"; exit 1; }
-	@echo "Setting up $(VENV) (about a minute)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --requirement requirements-worker.txt
+	@chosen=$$(scripts/choose-python $(PYTHON)) \
+	  && echo "Setting up $(VENV) with $$chosen ($$($$chosen -V)): one to two minutes" \
+	  && $$chosen -m venv --clear $(VENV)
+	@$(BIN)/python $(PIP) --requirement requirements-dev.txt
+	@$(BIN)/python $(PIP) --no-deps --ignore-requires-python --requirement requirements-worker.txt
 	@touch $@
 
 run: $(READY)    ## the demo: assess a fleet on the local cloud, show what arrived
@@ -47,8 +56,8 @@ bench-az: $(AZ)/.ready  ## the Azure CLI that the benchmarks compare with
 
 $(AZ)/.ready: requirements-bench-az.txt | $(READY)
 	@echo "Setting up the Azure CLI for comparison (a few minutes)"
-	@$(PYTHON) -m venv --clear $(AZ)
-	@$(AZ)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-bench-az.txt
+	@$$(scripts/choose-python --oldest) -m venv --clear $(AZ)
+	@$(AZ)/bin/python $(PIP) --requirement requirements-bench-az.txt
 	@touch $@
 
 check: $(READY)  ## types, lint, format
@@ -61,18 +70,18 @@ check-infra: $(INFRA)/.ready ## infrastructure: security by checkov, deployabili
 	$(INFRA)/bin/azure-functions-doctor doctor --path . --profile deploy
 
 $(INFRA)/.ready: requirements-infra.txt | $(READY)
-	@$(PYTHON) -m venv --clear $(INFRA)
-	@$(INFRA)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-infra.txt
+	@$$(scripts/choose-python --oldest) -m venv --clear $(INFRA)
+	@$(INFRA)/bin/python $(PIP) --requirement requirements-infra.txt
 	@touch $@
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(READY)   ## pin again what pyproject.toml allows
-	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --group app --output-file requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --group dev --constraint requirements.txt --output-file requirements-dev.txt
+lock: $(READY)   ## pin again what pyproject.toml allows, for every Python that it allows
+	$(BIN)/python $(PIP) uv
+	$(COMPILE) --group app --output-file requirements.txt
+	$(COMPILE) --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
