@@ -6,10 +6,10 @@ its alerts are resolved.
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from assessor.alerts.rules import Transition, event_id
-from assessor.messages.outcome import Outcome, OutcomeType
+from assessor.messages.outcome import Finished, Outcome, Refused, Skipped
 from assessor.posture.model import Alert, Attempt, Change, Posture
 from assessor.posture.told import Told
 
@@ -21,18 +21,20 @@ _MAX_REASON: Final = 128
 
 def attempt_of(outcome: Outcome) -> Attempt | None:
     """Returns what an outcome without a finding tells of its VM; None for any other outcome."""
-    match outcome.type:
-        case OutcomeType.SKIPPED:
-            reason, found = outcome.data.get("reason"), True
-        case OutcomeType.FAILED:
-            reason = _code(outcome.data.get("error"))
-            found = not (isinstance(reason, str) and reason.lower() in GONE_CODES)
+    match outcome.conclusion:
+        case Skipped(reason=skipped):
+            reason, found = skipped.value, True
+        case Refused(error=error):
+            reason, found = error.code, error.code.lower() not in GONE_CODES
+        case Finished(result=result) if result.is_failed:
+            reason = result.error.code if result.error is not None else ""
+            found = reason.lower() not in GONE_CODES
         case _:
             return None
     return Attempt(
         outcome_id=outcome.id,
         at=outcome.time,
-        reason=reason[:_MAX_REASON] if isinstance(reason, str) else "Unknown",
+        reason=reason[:_MAX_REASON] or "Unknown",
         found=found,
     )
 
@@ -90,7 +92,3 @@ def _is_old(previous: Posture, attempt: Attempt) -> bool:
     return (known is not None and attempt.at <= known.started_at) or (
         last is not None and (attempt.outcome_id == last.outcome_id or attempt.at <= last.at)
     )
-
-
-def _code(error: Any) -> object:  # noqa: ANN401 - any JSON
-    return error.get("code") if isinstance(error, dict) else None

@@ -13,13 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, assert_never
 
+from assessor.arm.result import Patch
 from assessor.ids import name_based_id
-from assessor.messages.patches import (
-    Patch,
-    is_critical_or_security,
-    unknown_classifications,
-    within,
-)
+from assessor.messages.patches import is_critical_or_security, unknown_classifications, within
 from assessor.posture.finding import Finding
 from assessor.posture.learned import Learned
 from assessor.posture.model import Alert, Change, OpenAlert, Posture, Rule

@@ -4,12 +4,12 @@ One table, RULES, says for every refusal and every fault of the network whether 
 looked into, or final. Waiting is never done here: whoever asks schedules a message.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum, auto
-from typing import Any, Final
+from typing import Final
 
-from assessor.messages.outcome import ApiError
+from assessor.arm.result import ApiError
 
 
 class Phase(StrEnum):
@@ -145,26 +145,5 @@ def judge(error: ArmError) -> Rule:
     return next(rule for rule in RULES if rule.applies(error))
 
 
-def api_error(fields: Mapping[str, Any], fallback_code: str, fallback_message: str) -> ApiError:
-    """Returns the ApiError in an ARM error body's `error` object, whatever is missing from it."""
-    details = fields.get("details")
-    inner = fields.get("innererror")
-    return ApiError(
-        code=_text(fields.get("code")) or fallback_code,
-        message=_text(fields.get("message")) or fallback_message,
-        target=_text(fields.get("target")),
-        details=tuple(
-            each
-            for each in (details if isinstance(details, list) else ())
-            if isinstance(each, Mapping)
-        ),
-        innererror=inner if isinstance(inner, Mapping) else None,
-    )
-
-
 def _has_detail(error: ArmError, code: str) -> bool:
     return any(detail.get("code") == code for detail in error.error.details)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

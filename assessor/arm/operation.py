@@ -17,9 +17,9 @@ from assessor.arm.answers import ArmError, Phase
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
 from assessor.arm.refusals import arm_errors, document, json_object
+from assessor.arm.result import ApiError, parse_result
 from assessor.arm.throttle import remaining_calls
 from assessor.clock import from_text
-from assessor.messages.outcome import ApiError
 
 CALL_SECONDS: Final = 60.0
 """How long one call may take in all. ARM answers in seconds; a body that drips does not hold us."""
@@ -94,7 +94,7 @@ class ComputeOperation:
     async def _look(self, poll: "Poll") -> OperationEnd:
         with arm_errors(Phase.POLL):
             await poll.poller.wait()
-            result = _result(poll.polling.last_document())
+            result = parse_result(_result(poll.polling.last_document()))
         return OperationEnd(
             result,
             from_text(poll.seen.status.get("startTime")),

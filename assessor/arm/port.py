@@ -7,9 +7,10 @@ ships is in compute.py.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from assessor.arm.hold import Hold
+from assessor.arm.result import AssessmentResult
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.resource_id import VirtualMachineId
 
@@ -19,12 +20,12 @@ class OperationEnd:
     """An operation that ended well, whatever its result says.
 
     Attributes:
-        result: VirtualMachineAssessPatchesResult as ARM sent it.
+        result: what the assessment found.
         started_at: when the operation began, by ARM's clock; None where ARM did not tell.
         ended_at: when it ended, likewise.
     """
 
-    result: Mapping[str, Any]
+    result: AssessmentResult
     started_at: datetime | None
     ended_at: datetime | None
 

@@ -2,6 +2,7 @@
 
 import email.utils
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,8 +11,8 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 
-from assessor.arm.answers import ArmError, Phase, api_error
-from assessor.messages.outcome import ApiError
+from assessor.arm.answers import ArmError, Phase
+from assessor.arm.result import ApiError, parse_error
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
     return ArmError(
         phase,
         answer.status_code,
-        api_error(
+        parse_error(
             fields if isinstance(fields, Mapping) else {},
             fallback_code=_code_of(body, answer.status_code),
             fallback_message=error.reason or "ARM gave no reason.",
@@ -77,10 +78,13 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 def document(text: str) -> Mapping[str, Any]:
     """Returns the JSON object in `text`, {} for no text and for any other JSON.
 
+    Numbers that JSON has no place for (NaN, Infinity, 1e999), and that Python reads and writes all
+    the same, become null: nothing that leaves the app may hold one.
+
     Raises:
         JSONDecodeError: it is no JSON.
     """
-    fields = json.loads(text) if text else {}
+    fields = json.loads(text, parse_constant=_no_number, parse_float=_finite) if text else {}
     return fields if isinstance(fields, Mapping) else {}
 
 
@@ -90,3 +94,12 @@ def json_object(text: str) -> Mapping[str, Any]:
         return document(text)
     except ValueError:
         return {}
+
+
+def _no_number(_: str) -> None:
+    """Returns null for NaN, Infinity and -Infinity."""
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None

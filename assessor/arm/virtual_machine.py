@@ -7,12 +7,10 @@ another shape than expected is unknown, never an error.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
+from assessor.arm.result import AssessmentResult, Json, parse_result
 from assessor.resource_id import VirtualMachineId
-
-Json = Mapping[str, Any]
-"""A JSON object, by its REST names."""
 
 _RUNNING: Final = "running"
 
@@ -50,12 +48,11 @@ class PatchSummary:
         """When that assessment began, as ARM wrote it."""
         return _text(self.fields.get("startTime"))
 
-    def as_result(self) -> Json:
-        """Returns the summary under the names of VirtualMachineAssessPatchesResult, listless."""
+    def as_result(self) -> AssessmentResult:
+        """Returns the summary as the AssessmentResult that it is without its list of patches."""
         renamed = {"startTime": "startDateTime"}
-        return {renamed.get(name, name): value for name, value in self.fields.items()} | {
-            "availablePatches": None
-        }
+        fields = {renamed.get(name, name): value for name, value in self.fields.items()}
+        return parse_result(fields | {"availablePatches": None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Takes requests in, takes them on step by step, and tells what became of them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from assessor import backoff
 from assessor.assessment.steps import Done, Steps, Wait
@@ -13,7 +13,7 @@ from assessor.bus.message import OutgoingMessage
 from assessor.bus.port import Bus, PublishError
 from assessor.clock import Clock
 from assessor.ids import name_based_id
-from assessor.messages.outcome import Outcome, OutcomeType, conclude, reject
+from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude, reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.progress import Progress, to_message
 from assessor.messages.request import (
@@ -239,19 +239,20 @@ class Assessor:
         )
 
     def _finish(self, progress: Progress, outcome: Outcome) -> None:
-        data, operation, trace = outcome.data, progress.operation, self._trace(progress)
+        operation, trace = progress.operation, self._trace(progress)
+        result = outcome.conclusion.result if isinstance(outcome.conclusion, Finished) else None
         seconds, expected = duration_of(outcome), progress.expected
         if seconds is not None and progress.vm is not None:
             self._durations.learn(progress.vm.os_type, seconds)
-        status = str(data.get("status") or data.get("reason") or "")
-        self._telemetry.metrics.concluded(outcome.type.value, status, data.get("operationSeconds"))
+        status = _status(outcome)
+        self._telemetry.metrics.concluded(outcome.type.value, status, _operation_seconds(outcome))
         if operation is not None and trace is not None:
             trace.finish(
                 operation.begun_at,
                 Ending(
                     at=self._clock.now(),
                     failure=_failure(outcome),
-                    reported_activity_id=data.get("assessmentActivityId"),
+                    reported_activity_id=result.activity_id if result else None,
                     request_traceparent=progress.request.traceparent,
                     attributes={
                         OUTCOME: outcome.type.value,
@@ -262,9 +263,9 @@ class Assessor:
                         EXPECTED_SECONDS: expected.seconds if expected else None,
                         EXPECTED_SPREAD: expected.spread if expected else None,
                         ERROR_CODE: _failure(outcome),
-                        CRITICAL_COUNT: data.get("criticalAndSecurityPatchCount"),
-                        OTHER_COUNT: data.get("otherPatchCount"),
-                        REBOOT_PENDING: data.get("rebootPending"),
+                        CRITICAL_COUNT: result.critical_and_security_count if result else None,
+                        OTHER_COUNT: result.other_count if result else None,
+                        REBOOT_PENDING: result.reboot_pending if result else None,
                     },
                 ),
             )
@@ -289,11 +290,33 @@ class Assessor:
 
 def _failure(outcome: Outcome) -> str | None:
     """Returns the code that an assessment failed with; None if it did not fail."""
-    if outcome.type is not OutcomeType.FAILED:
-        return None
-    error = outcome.data.get("error")
-    code = error.get("code") if isinstance(error, Mapping) else None
-    return str(code or outcome.data.get("status"))
+    match outcome.conclusion:
+        case Refused(error=error):
+            return error.code
+        case Finished(result=result) if result.is_failed:
+            return (result.error.code if result.error is not None else "") or result.status
+        case _:
+            return None
+
+
+def _status(outcome: Outcome) -> str:
+    """Returns the assessment's own status, or why there was none; empty where ARM did not tell."""
+    match outcome.conclusion:
+        case Finished(result=result):
+            return result.status or ""
+        case Refused():
+            return "Failed"
+        case Skipped(reason=reason):
+            return reason.value
+        case Rejection(reason=reason):
+            return reason
+        case _:
+            assert_never(outcome.conclusion)
+
+
+def _operation_seconds(outcome: Outcome) -> float | None:
+    ended = outcome.conclusion
+    return ended.seconds if isinstance(ended, Finished | Refused) else None
 
 
 def _single(request: AssessmentRequest) -> OutgoingMessage:

@@ -18,11 +18,12 @@ from assessor.arm.answers import ArmError, Phase, Verdict, judge
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import Arm, Operation
+from assessor.arm.result import ApiError
 from assessor.arm.throttle import Region, ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.clock import Clock, from_text
 from assessor.ids import name_based_id
-from assessor.messages.outcome import ApiError, Conclusion, Finished, Refused, Skipped
+from assessor.messages.outcome import Conclusion, Finished, Refused, Skipped
 from assessor.messages.progress import OperationRef, Progress
 from assessor.messages.request import AssessmentRequest
 from assessor.posture.durations import Durations

@@ -7,16 +7,15 @@ ARM sent: unknown enum values, odd timestamps and fields of later API versions p
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
-from assessor.arm.virtual_machine import Json, SkipReason, VirtualMachine
+from assessor.arm.result import ApiError, AssessmentResult, Json
+from assessor.arm.virtual_machine import SkipReason, VirtualMachine
 from assessor.clock import to_text
 from assessor.ids import name_based_id
-from assessor.messages.patches import Patch
 from assessor.messages.request import AssessmentRequest, Rejection
 from assessor.resource_id import VirtualMachineId
 
@@ -42,46 +41,17 @@ class OutcomeType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ApiError:
-    """Why an assessment failed, in the shape of the REST reference's ApiError.
-
-    Attributes:
-        code: ARM's code, or one of this app's own (docs/integrate.md lists them).
-        message: one sentence for people.
-        target: what the error is about.
-        details: the errors beneath, each `{code, message, target}`.
-        innererror: `{exceptiontype, errordetail}`.
-    """
-
-    code: str
-    message: str
-    target: str | None = None
-    details: tuple[Json, ...] = ()
-    innererror: Json | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the error as the outcome carries it."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            "target": self.target,
-            "details": [dict(detail) for detail in self.details],
-            "innererror": dict(self.innererror) if self.innererror is not None else None,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Finished:
     """The operation ended and gave a result, whatever that result's own status is.
 
     Attributes:
-        result: VirtualMachineAssessPatchesResult as ARM sent it.
+        result: what the assessment found.
         ended_at: when the operation ended, by ARM's clock where it told.
         seconds: how long the operation took; None where nobody knows when it began.
         patches_missing: why there is no list of patches, where ARM could not be asked for it.
     """
 
-    result: Json
+    result: AssessmentResult
     ended_at: datetime
     seconds: float | None
     patches_missing: str | None = None
@@ -114,6 +84,7 @@ class Skipped:
 
 
 Conclusion = Finished | Refused | Skipped
+"""How an assessment ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +98,8 @@ class Outcome:
         time: when the outcome was known, in UTC.
         vm_id: the VM; None where a rejected message named none.
         data: the event's data.
+        conclusion: how the assessment ended, or why there is none.
+        vm: the VM as it was read; None where it was not.
     """
 
     type: OutcomeType
@@ -135,6 +108,8 @@ class Outcome:
     time: datetime
     vm_id: VirtualMachineId | None
     data: dict[str, Any]
+    conclusion: Conclusion | Rejection
+    vm: VirtualMachine | None = None
 
 
 def outcome_id(request_id: str, vm_id: VirtualMachineId | None) -> str:
@@ -160,10 +135,10 @@ def conclude(
     match conclusion:
         case Finished(result=result):
             # `about` once more: a field that ARM adds must not take the place of one of ours
-            data = about | _result_fields(result) | about | _ending(conclusion)
+            data = about | _result_fields(result.raw) | about | _ending(conclusion)
             if conclusion.patches_missing is not None:
                 data["availablePatchesMissing"] = conclusion.patches_missing
-            kind = OutcomeType.FAILED if _is_failed(result) else OutcomeType.COMPLETED
+            kind = OutcomeType.FAILED if result.is_failed else OutcomeType.COMPLETED
         case Refused(error=error, activity_id=activity_id):
             failed = {"status": "Failed", "assessmentActivityId": activity_id}
             data = about | _result_fields(failed) | {"error": error.to_json()} | _ending(conclusion)
@@ -184,6 +159,8 @@ def conclude(
         time=conclusion.ended_at,
         vm_id=request.vm,
         data=data,
+        conclusion=conclusion,
+        vm=vm,
     )
 
 
@@ -220,6 +197,7 @@ def reject(rejection: Rejection, now: datetime) -> Outcome:
             "bodySha256": hashlib.sha256(body).hexdigest(),
             "completedDateTime": to_text(now),
         },
+        conclusion=rejection,
     )
 
 
@@ -263,16 +241,3 @@ def _ending(conclusion: Finished | Refused) -> dict[str, Any]:
             round(conclusion.seconds, 3) if conclusion.seconds is not None else None
         ),
     }
-
-
-def _is_failed(result: Json) -> bool:
-    status = result.get("status")
-    return isinstance(status, str) and status.lower() == "failed"
-
-
-def patches_of(data: Mapping[str, Any]) -> list[Patch] | None:
-    """Returns the outcome's list of patches; None where there is no list."""
-    patches = data.get("availablePatches")
-    if not isinstance(patches, list):
-        return None
-    return [patch for patch in patches if isinstance(patch, Mapping)]

@@ -6,9 +6,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+from assessor.arm.result import parse_patch
 from assessor.bus.message import OutgoingMessage, Property
 from assessor.messages import cloud_event
-from assessor.messages.outcome import Outcome, patches_of
+from assessor.messages.outcome import Outcome
 from assessor.messages.patches import most_important_first
 
 MAX_BODY_BYTES: Final = 240 * 1024
@@ -130,10 +131,11 @@ def fit(data: dict[str, Any], max_bytes: int) -> dict[str, Any]:
 
 
 def _fewer_patches(data: dict[str, Any], max_bytes: int) -> dict[str, Any]:
-    patches = patches_of(data)
-    if not patches:
+    listed = data.get("availablePatches")
+    patches = [each for each in listed or () if isinstance(each, Mapping)]
+    if not isinstance(listed, list) or not patches:
         return data
-    ranked = most_important_first(patches)
+    ranked = [each.raw for each in most_important_first(map(parse_patch, patches))]
     marked = data | {"availablePatches": [], "availablePatchesOmitted": len(ranked)}
     room = max_bytes - _size(marked)
     kept = 0

@@ -1,15 +1,11 @@
-"""Patches: which of them are critical or security ones, and which are the same.
-
-A patch is kept as the JSON that ARM sent (VirtualMachineSoftwarePatchProperties), whatever is in
-it: fields and values that nobody knows yet pass through.
-"""
+"""Patches: which of them are critical or security ones, and which are the same."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-Patch = Mapping[str, Any]
+from assessor.arm.result import Patch
 
 CLASSIFICATIONS: Final[Mapping[str, bool]] = {
     # VMGuestPatchClassification_Windows and _Linux of Microsoft.Compute: what an installation can
@@ -41,7 +37,7 @@ or security? One that is not here doesn't; alerts show such patches beside those
 
 def is_critical_or_security(patch: Patch) -> bool:
     """Whether one of the patch's classifications is a critical or security one."""
-    return any(CLASSIFICATIONS.get(_folded(each), False) for each in classifications(patch))
+    return any(CLASSIFICATIONS.get(_folded(each), False) for each in patch.classifications)
 
 
 def unknown_classifications(patches: Iterable[Patch]) -> tuple[str, ...]:
@@ -51,19 +47,11 @@ def unknown_classifications(patches: Iterable[Patch]) -> tuple[str, ...]:
             {
                 each
                 for patch in patches
-                for each in classifications(patch)
+                for each in patch.classifications
                 if _folded(each) not in CLASSIFICATIONS
             }
         )
     )
-
-
-def classifications(patch: Patch) -> tuple[str, ...]:
-    """Returns the patch's classifications as ARM wrote them."""
-    given = patch.get("classifications")
-    if not isinstance(given, list | tuple):
-        return ()
-    return tuple(each for each in given if isinstance(each, str))
 
 
 def most_important_first(patches: Iterable[Patch]) -> list[Patch]:
@@ -75,7 +63,7 @@ def within(patches: Sequence[Patch], max_bytes: int) -> tuple[Patch, ...]:
     """Returns as many of the first patches as take `max_bytes` of JSON at the most."""
     room = max_bytes
     for position, patch in enumerate(patches):
-        room -= len(json.dumps(patch)) + len(", ")
+        room -= len(json.dumps(patch.raw)) + len(", ")
         if room < 0:
             return tuple(patches[:position])
     return tuple(patches)
@@ -88,10 +76,9 @@ def identity(patch: Patch) -> str:
     `{name}_{version}_{os}` (Azure/LinuxPatchExtension, StatusHandler). Its name, version and KB
     otherwise.
     """
-    patch_id = patch.get("patchId")
-    if isinstance(patch_id, str) and patch_id:
-        return patch_id.lower()
-    return f"{patch.get('name')}|{patch.get('version')}|{patch.get('kbId')}".lower()
+    if patch.patch_id:
+        return patch.patch_id.lower()
+    return f"{patch.name}|{patch.version}|{patch.kb_id}".lower()
 
 
 def digest(patch: Patch) -> str:

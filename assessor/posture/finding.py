@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from assessor.clock import from_text
-from assessor.messages.outcome import Outcome, OutcomeType, patches_of
-from assessor.messages.patches import Patch, digest, is_critical_or_security
+from assessor.arm.result import Patch
+from assessor.messages.outcome import Finished, Outcome, OutcomeType
+from assessor.messages.patches import digest, is_critical_or_security
 from assessor.resource_id import VirtualMachineId
 
 
@@ -75,33 +75,35 @@ def finding_of(outcome: Outcome) -> Finding | None:
     Values of another type than the reference's count as not told, so that nothing unforeseen in an
     outcome keeps the rest of it from being used.
     """
-    if outcome.type is not OutcomeType.COMPLETED or outcome.vm_id is None:
+    conclusion = outcome.conclusion
+    if (
+        not isinstance(conclusion, Finished)
+        or outcome.type is not OutcomeType.COMPLETED
+        or outcome.vm_id is None
+    ):
         return None
-    data = outcome.data
-    patches = patches_of(data)
-    vm = data.get("vm")
-    about = vm if isinstance(vm, Mapping) else {}
+    result, vm = conclusion.result, outcome.vm
     return Finding(
         vm_id=outcome.vm_id,
         request_id=outcome.request_id,
         assessment=Assessment(
-            activity_id=_text(data.get("assessmentActivityId")) or outcome.id,
-            status=_text(data.get("status")) or "Unknown",
-            started_at=_started_at(outcome),
-            completed_at=outcome.time,
-            critical_and_security_count=_count(data.get("criticalAndSecurityPatchCount")),
-            other_count=_count(data.get("otherPatchCount")),
-            reboot_pending=_flag(data.get("rebootPending")),
+            activity_id=_short(result.activity_id) or outcome.id,
+            status=_short(result.status) or "Unknown",
+            started_at=_started_at(conclusion),
+            completed_at=conclusion.ended_at,
+            critical_and_security_count=result.critical_and_security_count,
+            other_count=result.other_count,
+            reboot_pending=result.reboot_pending,
         ),
-        patches=None if patches is None else tuple(patches),
+        patches=result.patches,
         listed=(
             None
-            if patches is None
-            else {digest(each): each for each in patches if is_critical_or_security(each)}
+            if result.patches is None
+            else {digest(each): each for each in result.patches if is_critical_or_security(each)}
         ),
         seconds=duration_of(outcome),
-        location=_text(about.get("location")),
-        os_type=_text(about.get("osType")),
+        location=_short(vm.location) if vm is not None else None,
+        os_type=_short(vm.os_type) if vm is not None else None,
     )
 
 
@@ -110,50 +112,34 @@ def duration_of(outcome: Outcome) -> float | None:
 
     Of one that could not be followed, the instance view tells when its summary was last written.
     """
-    seconds = outcome.data.get("operationSeconds")
+    conclusion = outcome.conclusion
     if (
-        outcome.type is not OutcomeType.COMPLETED
-        or "availablePatchesMissing" in outcome.data
-        or isinstance(seconds, bool)
-        or not isinstance(seconds, int | float)
+        not isinstance(conclusion, Finished)
+        or outcome.type is not OutcomeType.COMPLETED
+        or conclusion.patches_missing is not None
+        or conclusion.seconds is None
     ):
         return None
-    return float(seconds) if 0 < seconds <= _MAX_SECONDS else None
+    seconds = round(conclusion.seconds, 3)  # as the outcome tells it
+    return seconds if 0 < seconds <= _MAX_SECONDS else None
 
 
-def _started_at(outcome: Outcome) -> datetime:
+def _started_at(finished: Finished) -> datetime:
     """Returns when the assessment began: as ARM told, else from how long it took.
 
-    A begin after the end would make every later assessment look older than this one; one in the
-    first year of all is how .NET writes none.
+    A begin after the end would make every later assessment look older than this one.
     """
-    told = from_text(outcome.data.get("startDateTime"))
-    if told is not None and told.year >= _FIRST_YEAR:
-        return min(told, outcome.time)
-    seconds = outcome.data.get("operationSeconds")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return outcome.time
-    return outcome.time - timedelta(seconds=seconds)
+    started_at = finished.result.started_at
+    if started_at is not None:
+        return min(started_at, finished.ended_at)
+    return finished.ended_at - timedelta(seconds=finished.seconds or 0.0)
 
 
-_FIRST_YEAR: Final = 2000
 _MAX_SECONDS: Final = 24 * 3600.0
 """Longer than any deadline: a begin that is older was not this operation's."""
 _MAX_TEXT: Final = 128
 """Longer than any ID, status or region; what is longer must not make an alert too large."""
-_MAX_COUNT: Final = 2**31 - 1
-"""The reference's integers are of 32 bits."""
 
 
-def _text(value: object) -> str | None:
-    return value[:_MAX_TEXT] if isinstance(value, str) and value else None
-
-
-def _count(value: object) -> int | None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    return value if 0 <= value <= _MAX_COUNT else None
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
+def _short(text: str | None) -> str | None:
+    return text[:_MAX_TEXT] if text else None

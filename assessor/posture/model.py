@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from assessor.messages.patches import Patch
+from assessor.arm.result import Patch
 from assessor.posture.finding import Assessment
 from assessor.posture.learned import Learned
 from assessor.posture.told import Told

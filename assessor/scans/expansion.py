@@ -15,11 +15,11 @@ from typing import Final
 from assessor import backoff
 from assessor.arm.answers import ArmError, Verdict, judge
 from assessor.arm.hold import Hold
+from assessor.arm.result import ApiError
 from assessor.bus.message import OutgoingMessage
 from assessor.bus.port import Bus, PublishError
 from assessor.clock import Clock
 from assessor.ids import name_based_id
-from assessor.messages.outcome import ApiError
 from assessor.messages.request import AssessmentRequest
 from assessor.messages.request_message import request_message
 from assessor.scans.listing import Fleet, ListedVm, Page, PageLinkRefusedError, running_vms

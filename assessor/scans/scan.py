@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from pydantic import AwareDatetime
 
+from assessor.arm.result import ApiError
 from assessor.ids import name_based_id
-from assessor.messages.outcome import ApiError
 from assessor.messages.request import ScanRequest
 
 

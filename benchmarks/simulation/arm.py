@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from assessor.arm.answers import ArmError, Phase, api_error
+from assessor.arm.answers import ArmError, Phase
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
+from assessor.arm.result import Json, parse_error, parse_result
 from assessor.arm.throttle import remaining_calls
-from assessor.arm.virtual_machine import Json, VirtualMachine, read_virtual_machine
+from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
 from benchmarks.simulation.clock import SimulatedClock, moment_of
 from benchmarks.simulation.endpoint import Endpoint
@@ -169,7 +170,7 @@ class SimulatedOperation:
         if status.state is not State.SUCCEEDED:
             raise _failed(operation)
         return OperationEnd(
-            await self._arm.result(self._vm_id, operation),
+            parse_result(await self._arm.result(self._vm_id, operation)),
             moment_of(operation.started),
             moment_of(operation.ends),
         )
@@ -177,5 +178,5 @@ class SimulatedOperation:
 
 def _failed(operation: Operation) -> ArmError:
     """Returns what the SDK's poller makes of an operation that failed: an error under a 200."""
-    error = api_error(operation.error().as_json(), fallback_code="", fallback_message="")
+    error = parse_error(operation.error().as_json(), fallback_code="", fallback_message="")
     return ArmError(Phase.POLL, 200, error)

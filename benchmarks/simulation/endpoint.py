@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, TypeVar
 
-from assessor.arm.answers import ArmError, Phase, api_error
+from assessor.arm.answers import ArmError, Phase
+from assessor.arm.result import parse_error
 from benchmarks.simulation.clock import SimulatedClock
 from localcloud.arm import errors
 from localcloud.arm.buckets import Buckets, Overdraw, Subject
@@ -128,6 +129,6 @@ def _refused(phase: Phase, refusal: errors.ArmError) -> ArmError:
     return ArmError(
         phase,
         refusal.status,
-        api_error(refusal.body()["error"], fallback_code="", fallback_message=""),
+        parse_error(refusal.body()["error"], fallback_code="", fallback_message=""),
         retry_after=float(retry_after) if retry_after is not None else None,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assessor.arm.answers import RULES, ArmError, Phase, judge
-from assessor.messages.outcome import ApiError
+from assessor.arm.result import ApiError
 
 TESTS = Path(__file__).parents[1]
 PAGE = (TESTS.parent / "docs" / "reliability.md").read_text(encoding="utf-8")

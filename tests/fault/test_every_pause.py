@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
+from assessor.arm.result import parse_result
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
@@ -173,7 +174,7 @@ class WorldOperation:
             await hold.wait(30)
         self.world.mortality.pause()
         result = {"status": "Succeeded", "assessmentActivityId": self.activity_id}
-        return OperationEnd(result, None, ends_at)
+        return OperationEnd(parse_result(result), None, ends_at)
 
 
 def new_worker(world: World) -> Assessor:

@@ -117,7 +117,7 @@ async def test_a_result_without_its_list_is_asked_for_at_location() -> None:
         end = await resumed.follow(no_hold(), soon)
 
         assert arm.calls.as_json()["byOperation"] == {"assess": 1, "operation": 1, "location": 1}
-    assert end.result["criticalAndSecurityPatchCount"] == 3
+    assert end.result.critical_and_security_count == 3
 
 
 @pytest.mark.parametrize(("time_scale", "least"), [(1, 0), (10, 3)])
@@ -153,7 +153,7 @@ async def test_an_adopted_operation_gives_what_the_begun_one_gives() -> None:
         ours = await resumed.follow(no_hold(), soon)
 
     assert theirs == ours
-    assert theirs.result["assessmentActivityId"] == begun.activity_id
+    assert theirs.result.activity_id == begun.activity_id
 
 
 REFUSALS = [

@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,14 +44,7 @@ async def tell(table: TableClient, *outcomes: Outcome) -> None:
 
 def of(vm_id: VirtualMachineId, outcome: Outcome) -> Outcome:
     """Returns the same outcome of another VM."""
-    return Outcome(
-        type=outcome.type,
-        id=str(uuid.uuid4()),
-        request_id=outcome.request_id,
-        time=outcome.time,
-        vm_id=vm_id,
-        data=outcome.data,
-    )
+    return replace(outcome, id=str(uuid.uuid4()), vm_id=vm_id)
 
 
 async def test_the_fleet_is_read_without_those_that_are_gone() -> None:

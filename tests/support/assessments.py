@@ -8,9 +8,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
 from assessor.clock import to_text
-from assessor.messages.outcome import ApiError, Finished, Outcome, Refused, Skipped, conclude
+from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude
 from assessor.posture.finding import Finding, finding_of
 from tests.support.builders import VM_ID, machine, request
 
@@ -64,7 +65,7 @@ def completed(
         "startDateTime": to_text(began),
         "availablePatches": patches,
     }
-    end = Finished(result, began + timedelta(minutes=11), seconds)
+    end = Finished(parse_result(result), began + timedelta(minutes=11), seconds)
     return conclude(request(request_id=f"completed-{day}"), machine(), end)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from assessor.arm.result import parse_result
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.messages.outcome import Finished
 from assessor.messages.request import AssessmentRequest, IncomingMessage
@@ -146,7 +147,7 @@ def machine() -> VirtualMachine:
 
 def finished(**changes: Any) -> Finished:  # noqa: ANN401 - any JSON value of a result's field
     """Returns the end of the recorded assessment, with some of its fields changed."""
-    return Finished(recorded_result() | changes, NOW, 665.4984124)
+    return Finished(parse_result(recorded_result() | changes), NOW, 665.4984124)
 
 
 def json_values(max_leaves: int = 20) -> st.SearchStrategy[Any]:

@@ -7,16 +7,9 @@ import json
 from datetime import timedelta
 from typing import Any, Final
 
+from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
-from assessor.messages.outcome import (
-    ApiError,
-    Finished,
-    Outcome,
-    Refused,
-    Skipped,
-    conclude,
-    reject,
-)
+from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude, reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope
@@ -33,7 +26,7 @@ def results() -> dict[str, Any]:
     """Returns the body of each type of message on the results topic, by the name of its schema."""
     return {
         "assessment-completed": _body(
-            conclude(request(), machine(), Finished(REFERENCE_RESULT, NOW, 665.498))
+            conclude(request(), machine(), Finished(parse_result(REFERENCE_RESULT), NOW, 665.498))
         ),
         "assessment-failed": _body(
             conclude(

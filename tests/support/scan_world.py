@@ -16,6 +16,7 @@ from typing import Any
 
 from assessor.arm.answers import ArmError
 from assessor.arm.hold import Hold
+from assessor.arm.result import parse_result
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Finished, conclude
 from assessor.messages.progress import Progress
@@ -289,7 +290,9 @@ class ScanWorld:
                     return
                 result = {"status": "Succeeded", **self.results_of_vm.get(request.vm.name, {})}
                 at = queued.due + timedelta(seconds=ASSESSMENT_SECONDS)
-                outcome = conclude(request, None, Finished(result, at, ASSESSMENT_SECONDS))
+                outcome = conclude(
+                    request, None, Finished(parse_result(result), at, ASSESSMENT_SECONDS)
+                )
                 body = json.dumps({"type": outcome.type.value, "data": outcome.data}).encode()
                 told = OutgoingMessage(body, outcome.id, outcome.request_id, "application/json")
                 await self.send(RESULTS, [told])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from assessor.alerts.message import alert_message, describe
 from assessor.alerts.removal import retired
 from assessor.alerts.rules import transition
+from assessor.arm.result import parse_result
 from assessor.bus.message import OutgoingMessage
-from assessor.messages.outcome import Outcome
+from assessor.messages.outcome import Finished, Outcome
 from assessor.messages.outgoing import MAX_BODY_BYTES
 from assessor.posture.model import Alert, Posture
 from tests.support.assessments import FIRST_DAY, completed, days, finding, patch
@@ -204,14 +206,8 @@ def test_real_results_fire_what_they_show(result: Mapping[str, Any], rules: list
     The recorded one has a reboot pending, and patches that are not critical.
     """
     outcome = completed(0)
-    real = Outcome(
-        type=outcome.type,
-        id=outcome.id,
-        request_id=outcome.request_id,
-        time=outcome.time,
-        vm_id=outcome.vm_id,
-        data=outcome.data | dict(result),
-    )
+    assert isinstance(outcome.conclusion, Finished)
+    real = replace(outcome, conclusion=replace(outcome.conclusion, result=parse_result(result)))
     assert [alert.alert.rule.value for alert in tell(real)] == rules
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm.answers import RULES, ArmError, Phase, Rule, Verdict, api_error, judge
-from assessor.messages.outcome import ApiError
+from assessor.arm.answers import RULES, ArmError, Phase, Rule, Verdict, judge
+from assessor.arm.result import ApiError, parse_error
 from tests.support.builders import json_values
 
 _THROTTLED = """{"error": {
@@ -51,7 +51,7 @@ _INTERNAL = """{"error": {"code": "InternalExecutionError", "message": "An inter
 
 def _answer(phase: Phase, status: int | None, body: str = "{}") -> ArmError:
     fields = json.loads(body).get("error", {})
-    return ArmError(phase, status, api_error(fields, "Http", "No reason."))
+    return ArmError(phase, status, parse_error(fields, "Http", "No reason."))
 
 
 def _row(phase: Phase, status: int | None, body: str = "{}") -> tuple[Verdict, str]:
@@ -170,7 +170,7 @@ def test_every_answer_has_a_line_in_the_table(
     phase: Phase, status: int | None, code: str, details: list[Any]
 ) -> None:
     """The first that applies; and a server's error, a throttle or silence is never final."""
-    error = ArmError(phase, status, api_error({"code": code, "details": details}, "Code", "Why."))
+    error = ArmError(phase, status, parse_error({"code": code, "details": details}, "Code", "Why."))
     rule = judge(error)
     assert rule in RULES
     assert not any(earlier.applies(error) for earlier in RULES[: RULES.index(rule)])
@@ -204,7 +204,7 @@ def test_an_error_body_is_kept_whole() -> None:
         "details": [{"code": "Detail", "message": "More.", "target": "disk", "new": 1}],
         "innererror": {"exceptiontype": "E", "errordetail": "at X()"},
     }
-    assert api_error(fields, "Other", "Other.").to_json() == fields
+    assert parse_error(fields, "Other", "Other.").to_json() == fields
 
 
 @given(
@@ -215,7 +215,7 @@ def test_an_error_body_is_kept_whole() -> None:
 )
 def test_an_error_body_of_any_shape_is_an_error(fields: dict[str, Any]) -> None:
     """With a code and a message in any case, and nothing in it that is not JSON."""
-    error = api_error(fields, "Fallback", "No reason.")
+    error = parse_error(fields, "Fallback", "No reason.")
     assert error.code
     assert error.message
     assert error.code == (fields.get("code") or "Fallback") or not isinstance(
@@ -230,7 +230,7 @@ def test_an_error_body_of_any_shape_is_an_error(fields: dict[str, Any]) -> None:
 )
 def test_details_that_are_no_list_of_objects_are_passed_over(details: object) -> None:
     """And are no throttle, whatever words are in them."""
-    error = ArmError(Phase.BEGIN, 409, api_error({"code": "C", "details": details}, "F", "m"))
+    error = ArmError(Phase.BEGIN, 409, parse_error({"code": "C", "details": details}, "F", "m"))
     assert error.error.details == ()
     assert not error.is_throttle
 

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
+from assessor.arm.result import parse_result
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
@@ -106,7 +107,7 @@ async def test_a_request_is_handed_over_with_all_that_is_needed_to_go_on(app: Ap
 async def test_an_outcome_goes_out_before_its_alerts(app: App) -> None:
     """A crash in between repeats; it never loses."""
     app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
-    app.arm.looks = [OperationEnd(RESULT, None, None)]
+    app.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
 
     await app.assessor.take_on(app.progress())
 
@@ -194,7 +195,10 @@ async def test_what_cannot_be_told_now_is_told_later(
 ) -> None:
     """A topic or table that is down delays an outcome; the operation is not begun again."""
     app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
-    app.arm.looks = [OperationEnd(RESULT, None, None), OperationEnd(RESULT, None, None)]
+    app.arm.looks = [
+        OperationEnd(parse_result(RESULT), None, None),
+        OperationEnd(parse_result(RESULT), None, None),
+    ]
     break_it(app)
     await app.assessor.take_on(app.progress())
     (message,) = app.bus.sent["in-progress"]
@@ -222,16 +226,16 @@ async def test_outcomes_that_wait_for_their_topic_wait_past_the_deadline(app: Ap
     """What ended in time is told as what it was, however long the topic was down."""
     app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
     app.bus.refuse = lambda entity: entity == "results"
-    app.arm.looks = [OperationEnd(RESULT, None, None)]
+    app.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
     await app.assessor.take_on(app.progress())
 
     for _ in range(60):
         app.clock.advance(301)
-        app.arm.looks = [OperationEnd(RESULT, None, None)]
+        app.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
         await app.assessor.take_on(from_body(app.bus.sent["in-progress"][-1].body))
     app.bus.refuse = lambda _: False
     app.clock.advance(301)
-    app.arm.looks = [OperationEnd(RESULT, None, None)]
+    app.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
     await app.assessor.take_on(from_body(app.bus.sent["in-progress"][-1].body))
 
     (event,) = app.events()

@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason, VirtualMachine
-from assessor.messages.outcome import ApiError, Finished, Refused, Skipped, conclude, reject
+from assessor.messages.outcome import Finished, Refused, Skipped, conclude, reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
 from assessor.resource_id import VirtualMachineId
@@ -54,7 +55,9 @@ def test_a_completed_assessment_shows_its_status_counts_and_trace() -> None:
         "criticalAndSecurityPatchCount": 3,
         "otherPatchCount": 0,
     }
-    assert OutcomeSummary.of(published(Finished(result, NOW, 12.5))) == OutcomeSummary(
+    assert OutcomeSummary.of(
+        published(Finished(parse_result(result), NOW, 12.5))
+    ) == OutcomeSummary(
         vm_id=str(VM),
         vm="web-01",
         os="Windows Server 2022 Datacenter",

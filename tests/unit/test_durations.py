@@ -20,6 +20,7 @@ from assessor.expectation import (
     WIDEST,
     Expectation,
 )
+from assessor.messages.outcome import Finished
 from assessor.posture.durations import Durations
 from assessor.posture.finding import duration_of
 from assessor.posture.learned import Learned
@@ -147,7 +148,8 @@ def test_a_posture_learns_from_each_newer_completed_assessment() -> None:
 def test_a_duration_is_one_whose_end_was_seen() -> None:
     """Not a failed one's, not one from the instance view, and none of no time."""
     outcome = completed(0, seconds=300.0)
-    lost = replace(outcome, data={**outcome.data, "availablePatchesMissing": "403"})
+    assert isinstance(outcome.conclusion, Finished)
+    lost = replace(outcome, conclusion=replace(outcome.conclusion, patches_missing="403"))
     assert duration_of(outcome) == 300
     assert duration_of(lost) is None
     assert duration_of(failed(0)) is None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from assessor.arm.result import parse_result
 from assessor.arm.virtual_machine import SkipReason
 from assessor.messages.cloud_event import DATA_SCHEMAS
 from assessor.messages.outcome import Finished, conclude
@@ -78,7 +79,8 @@ def test_each_property_that_can_be_filtered_on_is_named() -> None:
     """Those of an outcome as its message has them, and what alerts and scans have besides."""
     named = set(re.findall(r"`([A-Za-z]+)`", section("Filters").partition("\n| you want")[0]))
     message = outcome_message(
-        conclude(request(), machine(), Finished(recorded_result(), NOW, 1.0)), "00-a-b-01"
+        conclude(request(), machine(), Finished(parse_result(recorded_result()), NOW, 1.0)),
+        "00-a-b-01",
     )
     assert set(message.application_properties) <= named
     assert {"alertRule", "alertId", "severity", "monitorCondition", "change", "scanId"} <= named

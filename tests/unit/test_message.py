@@ -12,17 +12,10 @@ from cloudevents.core.bindings.amqp import AMQPMessage, from_structured_event
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.arm.result import ApiError, parse_patch
 from assessor.arm.virtual_machine import SkipReason, VirtualMachine
 from assessor.bus.message import OutgoingMessage
-from assessor.messages.outcome import (
-    ApiError,
-    Conclusion,
-    Outcome,
-    Refused,
-    Skipped,
-    conclude,
-    reject,
-)
+from assessor.messages.outcome import Conclusion, Outcome, Refused, Skipped, conclude, reject
 from assessor.messages.outgoing import (
     MAX_BODY_BYTES,
     event_message,
@@ -215,8 +208,8 @@ def test_a_long_list_of_patches_is_cut_to_size_from_the_least_important_on(
     assert len(message.body) <= MAX_BODY_BYTES
     data = _event(message)["data"]
     kept = data["availablePatches"]
-    important = [patch for patch in every if is_critical_or_security(patch)]
-    ranked = important + [patch for patch in every if not is_critical_or_security(patch)]
+    important = [each for each in every if is_critical_or_security(parse_patch(each))]
+    ranked = important + [each for each in every if not is_critical_or_security(parse_patch(each))]
     if "availablePatchesOmitted" in data:
         assert kept == ranked[: len(kept)]
         assert data["availablePatchesOmitted"] == len(every) - len(kept) > 0

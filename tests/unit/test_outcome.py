@@ -10,17 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
 from assessor.ids import name_based_id
 from assessor.messages.outcome import (
-    ApiError,
     Finished,
     OutcomeType,
     Refused,
     Skipped,
     conclude,
     outcome_id,
-    patches_of,
     reject,
 )
 from assessor.messages.request import FieldError, Rejection
@@ -54,14 +53,14 @@ def test_every_field_of_the_result_stands_in_the_outcome_as_arm_sent_it(
     result: dict[str, Any],
 ) -> None:
     """The reference's example, a recorded result, and one with errors: each under its REST name."""
-    data = conclude(request(), machine(), Finished(result, NOW, 1.0)).data
+    data = conclude(request(), machine(), Finished(parse_result(result), NOW, 1.0)).data
     assert {name: data[name] for name in REFERENCE_RESULT} == {"error": None} | dict(result)
 
 
 @given(st.dictionaries(st.sampled_from([*REFERENCE_RESULT, "newField", "x"]), json_values(10)))
 def test_any_result_passes_through_unchanged(result: dict[str, Any]) -> None:
     """Values and fields that nobody knows yet are no error; a field that is missing is null."""
-    outcome = conclude(request(), None, Finished(result, NOW, None))
+    outcome = conclude(request(), None, Finished(parse_result(result), NOW, None))
     assert {name: outcome.data[name] for name in result} == result
     assert all(outcome.data[name] is None for name in REFERENCE_RESULT if name not in result)
     json.dumps(outcome.data)
@@ -126,7 +125,9 @@ def test_the_results_own_status_decides_the_type(status: object, expected: Outco
 def test_counts_without_patches_are_told_with_the_reason() -> None:
     """A list that could not be had is null, not empty."""
     result = {**REFERENCE_RESULT, "availablePatches": None}
-    outcome = conclude(request(), machine(), Finished(result, NOW, 1.0, "ARM forgot it."))
+    outcome = conclude(
+        request(), machine(), Finished(parse_result(result), NOW, 1.0, "ARM forgot it.")
+    )
     assert outcome.data["availablePatches"] is None
     assert outcome.data["criticalAndSecurityPatchCount"] == 1
     assert outcome.data["availablePatchesMissing"] == "ARM forgot it."
@@ -254,5 +255,10 @@ def test_a_rejection_tells_every_error_and_the_message() -> None:
 )
 def test_patches_are_read_from_what_is_there(patches: object, expected: object) -> None:
     """No list is not an empty one, and what is no patch in it is passed over."""
-    assert patches_of({"availablePatches": patches}) == expected
-    assert patches_of({}) is None
+    assert _patches({"availablePatches": patches}) == expected
+    assert _patches({}) is None
+
+
+def _patches(document: dict[str, object]) -> list[object] | None:
+    patches = parse_result(document).patches
+    return None if patches is None else [each.raw for each in patches]

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
+from assessor.arm.result import parse_result
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.steps import Done, Steps
@@ -37,7 +38,7 @@ async def _effects(began_at: datetime, fresh_since: datetime | None) -> list[str
         agent_state="Ready",
         last_assessment=PatchSummary(fields),
     )
-    end = OperationEnd({"status": "Succeeded"}, None, None)
+    end = OperationEnd(parse_result({"status": "Succeeded"}), None, None)
     arm = FakeArm(reads=[known], begins=[ACTIVITY_ID], looks=[end])
     ids = AssessmentIdGenerator()
     steps = Steps(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.messages.outcome import ApiError
+from assessor.arm.result import ApiError
 from assessor.messages.progress import Progress, ProgressError, to_message
 from assessor.messages.request import ScanRequest
 from assessor.resource_id import Scope

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assessor.arm.answers import ArmError, Phase
-from assessor.messages.outcome import ApiError
+from assessor.arm.result import ApiError
 from assessor.scans.pace import Pace
 from assessor.scans.watch import interval
 from tests.support.builders import NOW

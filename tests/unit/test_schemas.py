@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
 from assessor.messages.cloud_event import DATA_SCHEMAS
 from assessor.messages.outcome import (
-    ApiError,
     Conclusion,
     Finished,
     Outcome,
@@ -136,7 +136,7 @@ def test_a_schema_takes_its_own_type_alone(name: str) -> None:
 @pytest.mark.parametrize("result", [REFERENCE_RESULT, recorded_result()])
 def test_real_results_are_told_by_the_schema(result: Mapping[str, Any]) -> None:
     """The reference's sample and the recorded one."""
-    assert_told(conclude(request(), machine(), Finished(result, NOW, 1.0)))
+    assert_told(conclude(request(), machine(), Finished(parse_result(result), NOW, 1.0)))
 
 
 @given(
@@ -151,7 +151,7 @@ def test_whatever_arm_answers_is_told_by_the_schema(
     result: dict[str, Any], seconds: float | None, missing: str | None
 ) -> None:
     """Values of any type, fields that nobody knows, and such as have names of the app's own."""
-    assert_told(conclude(request(), None, Finished(result, NOW, seconds, missing)))
+    assert_told(conclude(request(), None, Finished(parse_result(result), NOW, seconds, missing)))
 
 
 @given(
@@ -181,7 +181,11 @@ def test_whatever_else_becomes_of_a_request_is_told_by_the_schema(conclusion: Co
 def test_what_was_cut_to_size_is_told_by_the_schema(count: int, letter: str) -> None:
     """A list of patches, and a rejected body, that are too large for a message."""
     patches = [{"name": letter * 200, "classifications": ["Security"]} for _ in range(count)]
-    assert_told(conclude(request(), machine(), Finished({"availablePatches": patches}, NOW, 1.0)))
+    assert_told(
+        conclude(
+            request(), machine(), Finished(parse_result({"availablePatches": patches}), NOW, 1.0)
+        )
+    )
     rejection = parse_request(incoming({"vmIds": [letter * 200] * count}), ())
     assert isinstance(rejection, Rejection)
     assert_told(reject(rejection, NOW))

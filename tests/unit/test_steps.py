@@ -12,10 +12,11 @@ from assessor.arm.answers import ArmError, Phase
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
+from assessor.arm.result import ApiError, parse_result
 from assessor.arm.throttle import Region, ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.assessment.steps import Done, Steps, Wait
-from assessor.messages.outcome import ApiError, Finished, Refused, Skipped
+from assessor.messages.outcome import Finished, Refused, Skipped
 from assessor.messages.progress import OperationRef, Progress
 from assessor.messages.request import AssessmentRequest
 from assessor.posture.durations import Durations
@@ -113,12 +114,12 @@ async def test_an_operation_that_ends_within_the_hold_is_concluded_at_once(
     """The result is ARM's own, the times are ARM's own."""
     end = clock.now() + timedelta(seconds=12)
     arm.reads, arm.begins = [RUNNING], [ACTIVITY]
-    arm.looks = [OperationEnd(RESULT, clock.now(), end)]
+    arm.looks = [OperationEnd(parse_result(RESULT), clock.now(), end)]
 
     step = await steps.next(new)
 
     assert isinstance(step, Done)
-    assert step.conclusion == Finished(RESULT, ended_at=end, seconds=12)
+    assert step.conclusion == Finished(parse_result(RESULT), ended_at=end, seconds=12)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ async def test_an_assessment_that_began_after_the_request_answers_it(
             last_assessment=summary(status="Succeeded", startTime=started.isoformat()),
         )
     ]
-    arm.looks = [OperationEnd(RESULT, started, clock.now())]
+    arm.looks = [OperationEnd(parse_result(RESULT), started, clock.now())]
 
     step = await steps.next(new)
 
@@ -195,7 +196,7 @@ async def test_a_start_time_in_whole_seconds_does_not_hide_the_requests_own_asse
             last_assessment=summary(status="Succeeded", startTime=f"{started:%Y-%m-%dT%H:%M:%SZ}"),
         )
     ]
-    arm.looks = [OperationEnd(RESULT, started, clock.now())]
+    arm.looks = [OperationEnd(parse_result(RESULT), started, clock.now())]
 
     await steps.next(asked)
 
@@ -280,7 +281,7 @@ async def test_a_running_operation_gets_a_last_look_at_the_deadline(
 ) -> None:
     """What is still running then has failed; what has ended just then has not."""
     clock.advance(120 * 60)
-    arm.looks = [OperationEnd(RESULT, None, None)]
+    arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
     ended = await steps.next(begun)
     arm.looks = [HoldOver(30)]
     running = await steps.next(begun)
@@ -358,9 +359,9 @@ async def test_a_lost_operation_is_concluded_from_the_instance_view(
 
     assert isinstance(step, Done)
     assert isinstance(step.conclusion, Finished)
-    assert step.conclusion.result["criticalAndSecurityPatchCount"] == 3
-    assert step.conclusion.result["startDateTime"] == "2026-01-05T12:00:00.1234567+00:00"
-    assert step.conclusion.result["availablePatches"] is None
+    assert step.conclusion.result.critical_and_security_count == 3
+    assert step.conclusion.result.start_text == "2026-01-05T12:00:00.1234567+00:00"
+    assert step.conclusion.result.patches is None
     assert words in (step.conclusion.patches_missing or "")
     assert step.conclusion.seconds == 660
 
@@ -494,6 +495,6 @@ async def test_an_operation_is_looked_at_at_its_deadline_whatever_is_held_back(
     """It may have ended long ago."""
     clock.advance(120 * 60)
     look_gate.close(Region.of(VM.subscription_id, None), clock.now() + timedelta(minutes=5))
-    arm.looks = [OperationEnd(RESULT, None, clock.now())]
+    arm.looks = [OperationEnd(parse_result(RESULT), None, clock.now())]
 
     assert isinstance(await steps.next(begun), Done)

@@ -17,13 +17,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from assessor.arm.answers import ArmError, Phase
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
+from assessor.arm.result import ApiError, parse_result
 from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
 from assessor.assessment.steps import Steps
 from assessor.bus.port import PublishError
 from assessor.bus.tracing import ToldBus
-from assessor.messages.outcome import ApiError
 from assessor.messages.progress import from_body
 from assessor.messages.request import IncomingMessage
 from assessor.posture.durations import Durations
@@ -140,7 +140,7 @@ class App:
     async def assess(self, result: Mapping[str, object]) -> ReadableSpan:
         """Takes an assessment to its end within one invocation; returns its root span."""
         self.arm.reads, self.arm.begins = [RUNNING], [ACTIVITY]
-        self.arm.looks = [OperationEnd(result, None, None)]
+        self.arm.looks = [OperationEnd(parse_result(result), None, None)]
         await self.request(traceparent=INCOMING)
         return self.rig.one("assess_patches")
 
@@ -176,7 +176,7 @@ async def hold_twice(clock: FakeClock) -> list[App]:
     second.arm.looks = [HoldOver(30)]
     await second.resume(first)
     clock.advance(33)
-    third.arm.looks = [OperationEnd(RESULT, None, None)]
+    third.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
     await third.resume(second)
     return workers
 
@@ -343,7 +343,7 @@ async def test_a_worker_that_adopts_goes_on_with_the_tree(clock: FakeClock) -> N
         "startTime": clock.now().isoformat(),
     }
     heir.arm.reads = [replace(RUNNING, last_assessment=PatchSummary(view))]
-    heir.arm.looks = [OperationEnd(RESULT, None, None)]
+    heir.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
 
     await heir.request()
 
@@ -398,7 +398,7 @@ async def test_what_is_not_sampled_is_counted_all_the_same(clock: FakeClock) -> 
     """No span, no sampled flag downstream; the failure is in the metrics."""
     app = App(clock, {"OTEL_TRACES_SAMPLER": "always_off"})
     app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
-    app.arm.looks = [OperationEnd({**RESULT, "status": "Failed"}, None, None)]
+    app.arm.looks = [OperationEnd(parse_result({**RESULT, "status": "Failed"}), None, None)]
 
     await app.request()
 
@@ -423,7 +423,7 @@ async def test_every_worker_decides_alike(clock: FakeClock, ratio: str) -> None:
         activity = str(uuid.UUID(int=source.getrandbits(128), version=4))
         first, last = App(clock, sampling), App(clock, sampling)
         first.arm.reads, first.arm.begins, first.arm.looks = [RUNNING], [activity], [HoldOver(30)]
-        last.arm.looks = [OperationEnd({"status": "Succeeded"}, None, None)]
+        last.arm.looks = [OperationEnd(parse_result({"status": "Succeeded"}), None, None)]
         await first.request()
         await last.resume(first)
         spans = (*first.rig.spans, *last.rig.spans)

@@ -54,7 +54,7 @@ def test_a_summary_is_a_result_without_patches() -> None:
     """Under the result's names, each value as ARM sent it; the list is unknown, not empty."""
     summary = _read(vm_json()).last_assessment
     assert summary is not None
-    assert summary.as_result() == {
+    assert summary.as_result().raw == {
         "status": "Succeeded",
         "assessmentActivityId": ACTIVITY_ID,
         "rebootPending": True,
@@ -168,4 +168,4 @@ def test_no_answer_of_arm_is_too_odd_to_be_read(resource: dict[str, Any]) -> Non
         assert text is None or isinstance(text, str)
     vm.skip_reason()
     if vm.last_assessment is not None:
-        assert vm.last_assessment.as_result()["availablePatches"] is None
+        assert vm.last_assessment.as_result().patches is None
