@@ -44,7 +44,7 @@ class Expectation:
     seconds: Annotated[float, Field(gt=0, le=1e6)]
     spread: Annotated[float, Field(ge=0, le=10)]
 
-    def next_look(self, elapsed: float) -> float:
+    def next_poll(self, elapsed: float) -> float:
         """Returns the seconds until the next look.
 
         Args:

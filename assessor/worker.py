@@ -20,13 +20,14 @@ from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus.aio import ServiceBusClient
 
 from assessor.alerts.telling import Alerting
-from assessor.arm.compute import ComputeArm
+from assessor.arm.client import ArmClient
 from assessor.arm.hold import Hold
-from assessor.arm.throttle import LOOKS_PER_MINUTE, ThrottleGate
+from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
+from assessor.arm.tracing import TracingPolicy
 from assessor.assessment.assessor import Assessor, Entities
-from assessor.assessment.steps import Steps
+from assessor.assessment.state_machine import Steps
 from assessor.bus.servicebus import ServiceBus
-from assessor.bus.tracing import ToldBus
+from assessor.bus.tracing import TracingBus
 from assessor.clock import SystemClock
 from assessor.events.intake import FleetEvents
 from assessor.fleets.parts import Surroundings, make_events, make_scans, make_schedule
@@ -40,7 +41,6 @@ from assessor.scans.store import MemoryScans, ScanStore
 from assessor.scans.tables import TableScans
 from assessor.settings import Settings
 from assessor.storage import open_tables, table_storage
-from assessor.telemetry.arm_calls import ArmCallPolicy
 from assessor.telemetry.setup import FLUSH_SECONDS, TelemetryPipeline
 
 _LOG: Final = logging.getLogger(__name__)
@@ -116,25 +116,25 @@ class Worker:
         clock, random = SystemClock(), Random()  # noqa: S311 - jitter, not a secret
         telemetry = self._pipeline.telemetry
         credential = await opening.enter_async_context(_credential(settings.azure_client_id))
-        bus = ToldBus(
+        bus = TracingBus(
             ServiceBus(
                 await opening.enter_async_context(await self._service_bus_client(opening)),
                 topics=(settings.results_topic, settings.alerts_topic),
             ),
             telemetry,
         )
-        arm = ComputeArm(
+        arm = ArmClient(
             credential,
             settings.arm_cloud,
             await open_transport(settings.arm_cloud.endpoint, opening),
-            (ArmCallPolicy(telemetry),),
+            (TracingPolicy(telemetry),),
         )
         postures, accounts = await self._stores(opening)
         durations = Durations(postures, settings.expected_minutes * 60)
         steps = Steps(
             arm=arm,
-            gate=ThrottleGate(settings.pace_per_minute),
-            look_gate=ThrottleGate(LOOKS_PER_MINUTE),
+            gate=RateLimiter(settings.pace_per_minute),
+            poll_limiter=RateLimiter(POLLS_PER_MINUTE),
             durations=durations,
             telemetry=telemetry,
             clock=clock,

@@ -48,14 +48,14 @@ class Operation(Protocol):
         """How many calls ARM's policies have left, as the begin's answer said; else empty."""
         ...
 
-    async def follow(self, hold: Hold, next_look: Callable[[], float]) -> OperationEnd:
+    async def follow(self, hold: Hold, next_poll: Callable[[], float]) -> OperationEnd:
         """Looks at the operation, again and again, until it ends.
 
         One that was just begun is first looked at when that is due, any other one at once.
 
         Args:
             hold: how long to wait in all.
-            next_look: tells the seconds until the next look. ARM's Retry-After is the least.
+            next_poll: tells the seconds until the next look. ARM's Retry-After is the least.
 
         Raises:
             HoldOver: the next look falls after the hold.

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final, Protocol, assert_never
 
 from assessor import backoff
-from assessor.assessment.steps import Done, Steps, Wait
+from assessor.assessment.state_machine import Done, Steps, Wait
 from assessor.bus.message import OutgoingMessage
 from assessor.bus.port import Bus, PublishError
 from assessor.clock import Clock

@@ -20,7 +20,7 @@ from assessor.telemetry.telemetry import Telemetry
 _TRACEPARENT: Final = "traceparent"
 
 
-class ToldBus:
+class TracingBus:
     """A bus that tells telemetry of what it sends.
 
     A message without a trace context of its own gets the transfer's, so that whoever receives it

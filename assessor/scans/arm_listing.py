@@ -9,11 +9,11 @@ from azure.core.async_paging import AsyncItemPaged
 from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.compute.models import VirtualMachine
 
-from assessor.arm.answers import Phase
-from assessor.arm.compute import API_VERSION
+from assessor.arm.client import API_VERSION
 from assessor.arm.continuation import Origin
-from assessor.arm.operation import CALL_SECONDS
-from assessor.arm.refusals import arm_errors
+from assessor.arm.errors import Phase
+from assessor.arm.poller import CALL_SECONDS
+from assessor.arm.sdk_errors import arm_errors
 from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId
 from assessor.scans.listing import ListedVm, Page, PageLinkRefusedError
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from assessor import backoff
-from assessor.arm.answers import ArmError, Verdict, judge
+from assessor.arm.errors import ArmError, Verdict, judge
 from assessor.arm.hold import Hold
 from assessor.arm.result import ApiError
 from assessor.bus.message import OutgoingMessage

@@ -18,7 +18,7 @@ from opentelemetry.context import get_current
 from opentelemetry.util.types import AnyValue
 
 from assessor.telemetry.attributes import ACTIVITY_ID
-from assessor.telemetry.work import current_activity_id
+from assessor.telemetry.invocation_context import current_activity_id
 
 APP_LOGGERS: Final = ("assessor", "handlers")
 QUIET_LOGGERS: Final = ("azure", "azure.servicebus._pyamqp", "urllib3")

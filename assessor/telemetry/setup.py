@@ -32,11 +32,11 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from assessor.telemetry.attributes import ACTIVITY_ID, SCHEMA_URL, SCOPE
 from assessor.telemetry.ids import AssessmentIdGenerator
+from assessor.telemetry.invocation_context import current_activity_id
 from assessor.telemetry.logs import OtlpHandler, quieten, stamp_records
 from assessor.telemetry.metrics import VIEWS, OtelMetrics
 from assessor.telemetry.sampler import sampler_of
 from assessor.telemetry.telemetry import Telemetry
-from assessor.telemetry.work import current_activity_id
 
 FLUSH_SECONDS: Final = 5.0
 """How long a worker that goes waits for its collector."""
@@ -148,7 +148,7 @@ def configure_telemetry(environment: Mapping[str, str]) -> TelemetryPipeline:
     Raises:
         SamplerError: the environment names a sampler that there is not.
     """
-    azure_settings.tracing_enabled = False  # telemetry_arm tells why
+    azure_settings.tracing_enabled = False  # assessor.arm.tracing tells why
     pipeline = TelemetryPipeline(environment, exporters_of(environment))
     trace.set_tracer_provider(pipeline.tracers)
     metrics.set_meter_provider(pipeline.meters)

@@ -58,8 +58,13 @@ from assessor.telemetry.ids import (
     trace_id_of,
     traceparent_of,
 )
+from assessor.telemetry.invocation_context import (
+    Call,
+    InvocationContext,
+    current_invocation,
+    entered,
+)
 from assessor.telemetry.metrics import Metrics, OtelMetrics
-from assessor.telemetry.work import Call, Work, current_work, working_on
 
 __all__ = [
     "ACTIVITY_ID",
@@ -150,9 +155,9 @@ class Telemetry:
                 links=_current_links() if assessment else (),
             )
             frames.enter_context(_ended_honestly(span))
-            work = Work(delivery.request_id, delivery.hop, span, frames)
+            work = InvocationContext(delivery.request_id, delivery.hop, span, frames)
             work.activity_id = assessment.activity_id if assessment else None
-            frames.enter_context(working_on(work))
+            frames.enter_context(entered(work))
             if assessment is not None:
                 span.set_attribute(ACTIVITY_ID, assessment.activity_id)
             try:
@@ -162,7 +167,7 @@ class Telemetry:
 
     def begun(self, activity_id: str, root_span_id: str, *, adopted: bool) -> None:
         """Moves the current invocation into the trace of the assessment that it began or found."""
-        work = current_work()
+        work = current_invocation()
         if work is None:
             return
         assessment = self.assessment(activity_id, root_span_id)
@@ -184,7 +189,7 @@ class Telemetry:
 
         A call that began an assessment is kept back until it is known which trace it belongs to.
         """
-        work = current_work()
+        work = current_invocation()
         if call.begins and work is not None:
             work.begin = call
         else:
@@ -237,7 +242,7 @@ class Telemetry:
         span.end(max(nanoseconds(now), nanoseconds(since)))
         self.metrics.resumed()
 
-    def _emit_begin(self, work: Work) -> None:
+    def _emit_begin(self, work: InvocationContext) -> None:
         if work.begin is not None:
             self._emit(work.begin)
             work.begin = None

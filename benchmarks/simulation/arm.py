@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from assessor.arm.answers import ArmError, Phase
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
+from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.result import Json, parse_error, parse_result
-from assessor.arm.throttle import remaining_calls
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
 from benchmarks.simulation.clock import SimulatedClock, moment_of
@@ -158,13 +158,13 @@ class SimulatedOperation:
         self._vm_id = vm_id
         self._just_begun = just_begun
 
-    async def follow(self, hold: Hold, next_look: Callable[[], float]) -> OperationEnd:
+    async def follow(self, hold: Hold, next_poll: Callable[[], float]) -> OperationEnd:
         """Looks at the operation until it ends; raises HoldOver or ArmError."""
         if self._just_begun:
-            await hold.wait(next_look())
+            await hold.wait(next_poll())
         status = await self._arm.look(self._vm_id, self.activity_id)
         while status.state is State.IN_PROGRESS:
-            await hold.wait(next_look())
+            await hold.wait(next_poll())
             status = await self._arm.look(self._vm_id, self.activity_id)
         operation = status.operation
         if status.state is not State.SUCCEEDED:

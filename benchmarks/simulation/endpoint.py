@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, TypeVar
 
-from assessor.arm.answers import ArmError, Phase
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.result import parse_error
 from benchmarks.simulation.clock import SimulatedClock
 from localcloud.arm import errors

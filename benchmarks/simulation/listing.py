@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
-from assessor.arm.answers import Phase
+from assessor.arm.errors import Phase
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.scans.listing import ListedVm, Page
 from benchmarks.simulation.endpoint import Endpoint

@@ -17,9 +17,9 @@ from opentelemetry.trace import NoOpTracer
 from assessor.alerts.telling import Alerting
 from assessor.arm.hold import Hold
 from assessor.arm.port import Arm
-from assessor.arm.throttle import LOOKS_PER_MINUTE, ThrottleGate
+from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
 from assessor.assessment.assessor import Assessor, Entities
-from assessor.assessment.steps import Steps
+from assessor.assessment.state_machine import Steps
 from assessor.messages.request import IncomingMessage
 from assessor.posture.durations import Durations
 from assessor.posture.store import MemoryPosture
@@ -133,8 +133,8 @@ def _make_assessor(around: Surroundings, random: Random) -> Assessor:
     durations = Durations(around.postures, settings.expected_minutes * 60)
     steps = Steps(
         arm=around.arm,
-        gate=ThrottleGate(settings.pace_per_minute),
-        look_gate=ThrottleGate(LOOKS_PER_MINUTE),
+        gate=RateLimiter(settings.pace_per_minute),
+        poll_limiter=RateLimiter(POLLS_PER_MINUTE),
         durations=durations,
         telemetry=telemetry,
         clock=around.clock,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assessor.arm.answers import RULES, ArmError, Phase, judge
+from assessor.arm.errors import RULES, ArmError, Phase, judge
 from assessor.arm.result import ApiError
 
 TESTS = Path(__file__).parents[1]

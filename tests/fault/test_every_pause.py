@@ -22,11 +22,11 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
+from assessor.arm.rate_limiter import RateLimiter
 from assessor.arm.result import parse_result
-from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
-from assessor.assessment.steps import Steps
+from assessor.assessment.state_machine import Steps
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Outcome
 from assessor.messages.progress import from_body
@@ -165,9 +165,9 @@ class WorldOperation:
     token: str = "token"
     remaining: Mapping[str, int] = field(default_factory=dict)
 
-    async def follow(self, hold: Hold, next_look: Callable[[], float]) -> OperationEnd:
+    async def follow(self, hold: Hold, next_poll: Callable[[], float]) -> OperationEnd:
         """Looks once; the next look is in 30 seconds, whatever is expected."""
-        del next_look
+        del next_poll
         self.world.mortality.pause()
         ends_at = self.world.ends_at[self.activity_id]
         if ends_at > self.world.clock.now():
@@ -184,8 +184,8 @@ def new_worker(world: World) -> Assessor:
     return Assessor(
         steps=Steps(
             arm=world,
-            gate=ThrottleGate(60),
-            look_gate=ThrottleGate(4500),
+            gate=RateLimiter(60),
+            poll_limiter=RateLimiter(4500),
             durations=Durations(MemoryPosture(), 660),
             telemetry=telemetry,
             clock=world.clock,

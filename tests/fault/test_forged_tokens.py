@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from assessor.arm import continuation
-from assessor.arm.compute import API_VERSION
+from assessor.arm.client import API_VERSION
 from assessor.messages.progress import OperationRef, Progress, to_message
 from assessor.messages.request import AssessmentRequest
 from assessor.resource_id import VirtualMachineId

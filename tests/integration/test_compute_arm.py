@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from assessor.arm.answers import ArmError, Phase, Verdict, judge
-from assessor.arm.compute import ComputeArm
+from assessor.arm.client import ArmClient
+from assessor.arm.errors import ArmError, Phase, Verdict, judge
 from assessor.arm.hold import Hold, HoldOver
 from assessor.resource_id import VirtualMachineId
 from assessor.settings import ArmCloud
@@ -30,12 +30,12 @@ FINISHED_SECONDS = 3600
 
 
 @asynccontextmanager
-async def compute_arm(arm: LocalArm) -> AsyncIterator[ComputeArm]:
+async def compute_arm(arm: LocalArm) -> AsyncIterator[ArmClient]:
     """Gives the adapter as a worker has it."""
     async with managed_identity(arm) as credential, session_for(arm) as session:
         transport = AioHttpTransport(session=session, session_owner=False)
         cloud = ArmCloud(arm.endpoint, "https://management.azure.com/.default")
-        yield ComputeArm(credential, cloud, transport)
+        yield ArmClient(credential, cloud, transport)
 
 
 def no_hold() -> Hold:

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from assessor.arm.answers import ArmError, Phase, Verdict, judge
-from assessor.arm.compute import ComputeArm
+from assessor.arm.client import ArmClient
+from assessor.arm.errors import ArmError, Phase, Verdict, judge
 from assessor.resource_id import Scope
 from assessor.scans.arm_listing import ComputeFleet
 from assessor.scans.listing import Page, PageLinkRefusedError, running_vms
@@ -47,7 +47,7 @@ async def lists(arm: LocalArm) -> AsyncIterator[ComputeFleet]:
     async with managed_identity(arm) as credential, session_for(arm) as session:
         transport = AioHttpTransport(session=session, session_owner=False)
         cloud = ArmCloud(arm.endpoint, "https://management.azure.com/.default")
-        compute = ComputeArm(credential, cloud, transport)
+        compute = ArmClient(credential, cloud, transport)
         yield ComputeFleet(compute.client, cloud.endpoint)
 
 

@@ -43,10 +43,10 @@ class FakeOperation:
     arm: "FakeArm"
     remaining: Mapping[str, int] = field(default_factory=dict)
 
-    async def follow(self, hold: Hold, next_look: Callable[[], float]) -> OperationEnd:
+    async def follow(self, hold: Hold, next_poll: Callable[[], float]) -> OperationEnd:
         """Returns the next scripted end, or raises it; notes when the next look would be due."""
         del hold
-        self.arm.due.append(next_look())
+        self.arm.due.append(next_poll())
         self.arm.effects.append(f"poll {self.activity_id}")
         return _given(self.arm.looks.pop(0))
 

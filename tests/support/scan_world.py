@@ -14,7 +14,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from assessor.arm.answers import ArmError
+from assessor.arm.errors import ArmError
 from assessor.arm.hold import Hold
 from assessor.arm.result import parse_result
 from assessor.bus.message import OutgoingMessage

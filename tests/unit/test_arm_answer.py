@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm.answers import RULES, ArmError, Phase, Rule, Verdict, judge
+from assessor.arm.errors import RULES, ArmError, Phase, Rule, Verdict, judge
 from assessor.arm.result import ApiError, parse_error
 from tests.support.builders import json_values
 

@@ -12,11 +12,11 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
+from assessor.arm.rate_limiter import RateLimiter
 from assessor.arm.result import parse_result
-from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
-from assessor.assessment.steps import Steps
+from assessor.assessment.state_machine import Steps
 from assessor.bus.port import PublishError
 from assessor.messages.progress import Progress, from_body
 from assessor.messages.request import AssessmentRequest, IncomingMessage
@@ -49,8 +49,8 @@ class App:
         self.assessor = Assessor(
             steps=Steps(
                 arm=self.arm,
-                gate=ThrottleGate(60),
-                look_gate=ThrottleGate(4500),
+                gate=RateLimiter(60),
+                poll_limiter=RateLimiter(4500),
                 durations=Durations(MemoryPosture(), 660),
                 telemetry=telemetry,
                 clock=self.clock,

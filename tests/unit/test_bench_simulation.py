@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from assessor.arm.answers import ArmError, Phase
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.hold import Hold, HoldOver
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import OutcomeType

@@ -5,7 +5,7 @@ from typing import Any, Self
 from azure.core.credentials import AccessToken
 from azure.core.pipeline.transport import AioHttpTransport
 
-from assessor.arm.compute import ComputeArm
+from assessor.arm.client import ArmClient
 from assessor.settings import ArmCloud
 
 CLOUD = ArmCloud("https://management.azure.com", "https://management.azure.com/.default")
@@ -31,7 +31,7 @@ class Credential:
 
 def passed() -> list[str]:
     """Returns the policies of a client, in their order."""
-    arm = ComputeArm(Credential(), CLOUD, AioHttpTransport())
+    arm = ArmClient(Credential(), CLOUD, AioHttpTransport())
     client: Any = arm.client("00000000-0000-0000-0000-000000000001")
     policies = client._client._pipeline._impl_policies
     return [type(getattr(each, "_policy", each)).__name__ for each in policies]

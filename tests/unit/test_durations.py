@@ -38,19 +38,19 @@ def looks(expected: Expectation, until: float) -> list[float]:
     at: list[float] = []
     while not at or at[-1] < until:
         now = at[-1] if at else 0.0
-        at.append(now + expected.next_look(now))
+        at.append(now + expected.next_poll(now))
     return at
 
 
 def test_the_first_look_is_one_spread_before_the_expected_end() -> None:
     """Nothing is looked at while hardly any assessment is over."""
-    assert Expectation(660, 0.1).next_look(0) == pytest.approx(660 * math.exp(-0.1))
+    assert Expectation(660, 0.1).next_poll(0) == pytest.approx(660 * math.exp(-0.1))
 
 
 def test_an_operation_that_has_run_for_a_while_is_first_looked_at_when_it_is_due() -> None:
     """What counts is when it began, not when it was found."""
     expected = Expectation(660, 0.1)
-    assert expected.next_look(500) == pytest.approx(expected.next_look(0) - 500)
+    assert expected.next_poll(500) == pytest.approx(expected.next_poll(0) - 500)
 
 
 @given(EXPECTATIONS, st.floats(min_value=0, max_value=1e6))
@@ -58,7 +58,7 @@ def test_looks_are_a_share_of_the_duration_apart_and_never_less_than_a_second(
     expected: Expectation, elapsed: float
 ) -> None:
     """However long it runs: the gap grows with what it has taken already."""
-    wait = expected.next_look(elapsed)
+    wait = expected.next_poll(elapsed)
     assert wait >= SHORTEST_SECONDS
     if elapsed >= expected.seconds and expected.spread <= KNOWN:
         assert wait == pytest.approx(max(GAP * elapsed, SHORTEST_SECONDS))
@@ -68,7 +68,7 @@ def test_the_less_is_known_the_wider_the_gap() -> None:
     """Four times the spread, twice the gap; below what is known well it does not matter."""
     seconds = 660.0
     known, vague, unknown = (
-        Expectation(seconds, spread).next_look(seconds) for spread in (0.1, KNOWN, 4 * KNOWN)
+        Expectation(seconds, spread).next_poll(seconds) for spread in (0.1, KNOWN, 4 * KNOWN)
     )
     assert known == pytest.approx(vague)
     assert unknown == pytest.approx(2 * known)

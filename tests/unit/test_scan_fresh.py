@@ -9,10 +9,10 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
+from assessor.arm.rate_limiter import RateLimiter
 from assessor.arm.result import parse_result
-from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.steps import Done, Steps
+from assessor.assessment.state_machine import Done, Steps
 from assessor.messages.progress import Progress
 from assessor.messages.request import AssessmentRequest
 from assessor.posture.durations import Durations
@@ -43,8 +43,8 @@ async def _effects(began_at: datetime, fresh_since: datetime | None) -> list[str
     ids = AssessmentIdGenerator()
     steps = Steps(
         arm=arm,
-        gate=ThrottleGate(60),
-        look_gate=ThrottleGate(4500),
+        gate=RateLimiter(60),
+        poll_limiter=RateLimiter(4500),
         durations=Durations(MemoryPosture(), 660),
         telemetry=Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids),
         clock=FakeClock(NOW),

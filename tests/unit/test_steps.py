@@ -8,14 +8,14 @@ from random import Random
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.arm.answers import ArmError, Phase
 from assessor.arm.continuation import TokenRefusedError
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
+from assessor.arm.rate_limiter import RateLimiter, Region
 from assessor.arm.result import ApiError, parse_result
-from assessor.arm.throttle import Region, ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
-from assessor.assessment.steps import Done, Steps, Wait
+from assessor.assessment.state_machine import Done, Steps, Wait
 from assessor.messages.outcome import Finished, Refused, Skipped
 from assessor.messages.progress import OperationRef, Progress
 from assessor.messages.request import AssessmentRequest
@@ -43,22 +43,22 @@ def arm() -> FakeArm:
 
 
 @pytest.fixture
-def gate() -> ThrottleGate:
-    return ThrottleGate(per_minute=60)
+def gate() -> RateLimiter:
+    return RateLimiter(per_minute=60)
 
 
 @pytest.fixture
-def look_gate() -> ThrottleGate:
-    return ThrottleGate(per_minute=4500)
+def poll_limiter() -> RateLimiter:
+    return RateLimiter(per_minute=4500)
 
 
 @pytest.fixture
-def steps(arm: FakeArm, clock: FakeClock, gate: ThrottleGate, look_gate: ThrottleGate) -> Steps:
+def steps(arm: FakeArm, clock: FakeClock, gate: RateLimiter, poll_limiter: RateLimiter) -> Steps:
     ids = AssessmentIdGenerator()
     return Steps(
         arm=arm,
         gate=gate,
-        look_gate=look_gate,
+        poll_limiter=poll_limiter,
         durations=Durations(MemoryPosture(), 660),
         telemetry=Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids),
         clock=clock,
@@ -438,7 +438,7 @@ async def test_what_is_expected_at_the_begin_decides_each_look(
 
     await steps.next(step.progress)
 
-    first = step.progress.expected.next_look(0)
+    first = step.progress.expected.next_poll(0)
     assert arm.due == pytest.approx([first, first - 100])
 
 
@@ -454,7 +454,7 @@ async def test_an_adopted_operation_is_expected_by_when_it_began(
 
     assert isinstance(step, Wait)
     assert step.progress.expected is not None
-    assert arm.due == pytest.approx([step.progress.expected.next_look(200)])
+    assert arm.due == pytest.approx([step.progress.expected.next_poll(200)])
 
 
 async def test_a_handed_over_operation_without_an_expectation_is_followed_all_the_same(
@@ -464,7 +464,7 @@ async def test_a_handed_over_operation_without_an_expectation_is_followed_all_th
     arm.looks = [HoldOver(30)]
 
     assert isinstance(await steps.next(begun), Wait)
-    assert arm.due == pytest.approx([Durations(MemoryPosture(), 660).unknown.next_look(0)])
+    assert arm.due == pytest.approx([Durations(MemoryPosture(), 660).unknown.next_poll(0)])
 
 
 async def test_a_refused_look_holds_back_the_other_looks_of_its_subscription(
@@ -490,11 +490,11 @@ async def test_a_refused_look_holds_back_the_other_looks_of_its_subscription(
 
 
 async def test_an_operation_is_looked_at_at_its_deadline_whatever_is_held_back(
-    steps: Steps, arm: FakeArm, begun: Progress, clock: FakeClock, look_gate: ThrottleGate
+    steps: Steps, arm: FakeArm, begun: Progress, clock: FakeClock, poll_limiter: RateLimiter
 ) -> None:
     """It may have ended long ago."""
     clock.advance(120 * 60)
-    look_gate.close(Region.of(VM.subscription_id, None), clock.now() + timedelta(minutes=5))
+    poll_limiter.close(Region.of(VM.subscription_id, None), clock.now() + timedelta(minutes=5))
     arm.looks = [OperationEnd(parse_result(RESULT), None, clock.now())]
 
     assert isinstance(await steps.next(begun), Done)

@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-from assessor.telemetry.arm_calls import ArmCallPolicy, throttling_policy
+from assessor.arm.tracing import TracingPolicy, throttling_policy
 from assessor.telemetry.metrics import (
     ARM_CALLS,
     ARM_POLICY_CALLS,
@@ -83,7 +83,7 @@ def rig() -> Rig:
 async def call(rig: Rig, method: str, url: str, answer: Answer | BaseException) -> ReadableSpan:
     """Makes one call of half a second through the policy, and returns its span."""
     times = iter((10 * SECOND, 10 * SECOND + SECOND // 2))
-    policy = ArmCallPolicy(rig.telemetry, lambda: next(times))
+    policy = TracingPolicy(rig.telemetry, lambda: next(times))
     request = HttpRequest(method, url, headers={"Authorization": "Bearer secret-token"})
     pipeline: AsyncPipeline[Any, Any] = AsyncPipeline(Wire(answer), [policy])
     if isinstance(answer, BaseException):

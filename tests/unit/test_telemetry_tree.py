@@ -14,16 +14,16 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from assessor.arm.answers import ArmError, Phase
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import OperationEnd
+from assessor.arm.rate_limiter import RateLimiter
 from assessor.arm.result import ApiError, parse_result
-from assessor.arm.throttle import ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.assessor import Assessor, Entities
-from assessor.assessment.steps import Steps
+from assessor.assessment.state_machine import Steps
 from assessor.bus.port import PublishError
-from assessor.bus.tracing import ToldBus
+from assessor.bus.tracing import TracingBus
 from assessor.messages.progress import from_body
 from assessor.messages.request import IncomingMessage
 from assessor.posture.durations import Durations
@@ -37,9 +37,9 @@ from assessor.telemetry.attributes import (
     WAIT_PLACE,
 )
 from assessor.telemetry.ids import root_span_id, trace_id_of
+from assessor.telemetry.invocation_context import Call
 from assessor.telemetry.metrics import ALERTS, ASSESSMENTS, DURATION, HANDED_OVER, HELD, RESUMED
 from assessor.telemetry.telemetry import Delivery, Telemetry
-from assessor.telemetry.work import Call
 from tests.support.fakes import (
     FakeAlerts,
     FakeArm,
@@ -100,8 +100,8 @@ class App:
         self.assessor = Assessor(
             steps=Steps(
                 arm=self.arm,
-                gate=ThrottleGate(60),
-                look_gate=ThrottleGate(4500),
+                gate=RateLimiter(60),
+                poll_limiter=RateLimiter(4500),
                 durations=Durations(MemoryPosture(), 660),
                 telemetry=telemetry,
                 clock=clock,
@@ -109,7 +109,7 @@ class App:
                 new_hold=lambda: Hold(20, lambda: 0.0, asyncio.Event(), telemetry.waiting),
                 deadline=timedelta(minutes=120),
             ),
-            bus=ToldBus(self.bus, telemetry),
+            bus=TracingBus(self.bus, telemetry),
             alerts=FakeAlerts(),
             durations=Durations(MemoryPosture(), 660),
             scans=FakeScans(),
@@ -448,7 +448,7 @@ async def test_numbers_name_traces_and_no_vm(clock: FakeClock) -> None:
 
 async def test_alerts_are_counted_as_they_go_out(app: App) -> None:
     """By rule, condition and change; one that Service Bus refuses is not counted."""
-    bus = ToldBus(app.bus, app.rig.telemetry)
+    bus = TracingBus(app.bus, app.rig.telemetry)
     alert = {"alertRule": "RebootPending", "monitorCondition": "Fired", "change": "Appeared"}
     await app.assess(RESULT)
     (outcome,) = app.bus.sent["results"]

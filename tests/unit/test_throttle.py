@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm.throttle import Region, ThrottleGate, remaining_calls
+from assessor.arm.rate_limiter import RateLimiter, Region, remaining_calls
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION, recording
 
 _EAST = Region.of(SUBSCRIPTION, "eastus")
@@ -64,7 +64,7 @@ def test_a_region_is_one_in_any_spelling() -> None:
 
 def test_an_open_region_lets_everyone_through() -> None:
     """At once, as often as one likes."""
-    gate = ThrottleGate(60)
+    gate = RateLimiter(60)
     assert [gate.turn(_EAST, NOW) for _ in range(100)] == [0.0] * 100
 
 
@@ -73,7 +73,7 @@ def test_those_who_wait_are_let_through_one_by_one_at_the_pace(
     per_minute: int, callers: int, seconds: int
 ) -> None:
     """The first one a step after the region opens, each other one a step after the one before."""
-    gate = ThrottleGate(per_minute)
+    gate = RateLimiter(per_minute)
     gate.close(_EAST, NOW + timedelta(seconds=seconds))
     turns = [gate.turn(_EAST, NOW) for _ in range(callers)]
     step = 60 / per_minute
@@ -83,7 +83,7 @@ def test_those_who_wait_are_let_through_one_by_one_at_the_pace(
 
 def test_a_turn_is_counted_from_when_it_is_asked_for() -> None:
     """Who asks later waits less, for the same turn of the clock."""
-    gate = ThrottleGate(60)
+    gate = RateLimiter(60)
     gate.close(_EAST, NOW + _MINUTE)
     assert gate.turn(_EAST, NOW) == 61.0
     assert gate.turn(_EAST, NOW + timedelta(seconds=30)) == 32.0
@@ -91,7 +91,7 @@ def test_a_turn_is_counted_from_when_it_is_asked_for() -> None:
 
 def test_other_regions_and_subscriptions_are_not_held_back() -> None:
     """ARM's buckets belong to one subscription and region."""
-    gate = ThrottleGate(60)
+    gate = RateLimiter(60)
     gate.close(_EAST, NOW + _MINUTE)
     assert gate.turn(_WEST, NOW) == 0.0
     assert gate.turn(Region.of(OTHER_SUBSCRIPTION, "eastus"), NOW) == 0.0
@@ -100,7 +100,7 @@ def test_other_regions_and_subscriptions_are_not_held_back() -> None:
 
 def test_a_region_opens_when_its_time_has_come() -> None:
     """From that very moment on, and it starts afresh when it is closed again."""
-    gate = ThrottleGate(60)
+    gate = RateLimiter(60)
     gate.close(_EAST, NOW + _MINUTE)
     for _ in range(10):
         gate.turn(_EAST, NOW)
@@ -111,7 +111,7 @@ def test_a_region_opens_when_its_time_has_come() -> None:
 
 def test_the_latest_time_that_arm_asked_for_counts() -> None:
     """A shorter wish does not shorten a longer one, in whatever order they come."""
-    gate = ThrottleGate(60)
+    gate = RateLimiter(60)
     gate.close(_EAST, NOW + 3 * _MINUTE)
     gate.close(_EAST, NOW + _MINUTE)
     assert gate.turn(_EAST, NOW) == 181.0
@@ -128,6 +128,6 @@ def test_an_empty_bucket_closes_the_region_before_arm_refuses(
     closed: bool,  # noqa: FBT001 - one of the table's columns
 ) -> None:
     """For the minute in which it is refilled; one empty policy is enough, and none is no news."""
-    gate = ThrottleGate(60)
+    gate = RateLimiter(60)
     gate.note(_EAST, remaining, NOW)
     assert gate.turn(_EAST, NOW) == (61.0 if closed else 0.0)

@@ -25,9 +25,9 @@ from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
 from assessor.arm import continuation
-from assessor.arm.answers import Phase
-from assessor.arm.operation import CALL_SECONDS, Begun, ComputeOperation, Poll, Seen, SingleLook
-from assessor.arm.refusals import arm_errors, document
+from assessor.arm.errors import Phase
+from assessor.arm.poller import CALL_SECONDS, Begun, ComputeOperation, Poll, Seen, SingleLook
+from assessor.arm.sdk_errors import arm_errors, document
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
 from assessor.settings import ArmCloud
@@ -66,7 +66,7 @@ def _http_response(answer: PipelineResponse[Any, Any], *_: object) -> Any:  # no
     return answer.http_response
 
 
-class ComputeArm:
+class ArmClient:
     """ARM, by azure-mgmt-compute.
 
     Attributes:

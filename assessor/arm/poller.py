@@ -13,12 +13,12 @@ from azure.mgmt.compute.models import VirtualMachineAssessPatchesResult
 from azure.mgmt.core.polling.arm_polling import AzureAsyncOperationPolling, BodyContentPolling
 from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
 
-from assessor.arm.answers import ArmError, Phase
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
-from assessor.arm.refusals import arm_errors, document, json_object
+from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.result import ApiError, parse_result
-from assessor.arm.throttle import remaining_calls
+from assessor.arm.sdk_errors import arm_errors, document, json_object
 from assessor.clock import from_text
 
 CALL_SECONDS: Final = 60.0
@@ -55,7 +55,7 @@ class ComputeOperation:
         poll: Callable[..., Awaitable["Poll"]],
         begun: Begun | None = None,
     ) -> None:
-        """Keeps how to look; see ComputeArm for how one is made.
+        """Keeps how to look; see ArmClient for how one is made.
 
         Args:
             activity_id: the assessment's.
@@ -73,14 +73,14 @@ class ComputeOperation:
         """How many calls ARM's policies have left, as the begin's answer said; else empty."""
         return self._begun.remaining if self._begun else {}
 
-    async def follow(self, hold: Hold, next_look: Callable[[], float]) -> OperationEnd:
+    async def follow(self, hold: Hold, next_poll: Callable[[], float]) -> OperationEnd:
         """Looks at the operation until it ends; raises HoldOver or ArmError."""
         begun = self._begun
         if begun is not None and begun.at_its_end is not None:
             return await self._look(begun.at_its_end)
         if begun is not None:
             # The SDK would look at once, and no assessment ends in no time.
-            await hold.wait(max(begun.retry_after, next_look()))
+            await hold.wait(max(begun.retry_after, next_poll()))
         while True:
             with arm_errors(Phase.POLL):
                 poll = await self._poll(continuation_token=self.token)
@@ -89,7 +89,7 @@ class ComputeOperation:
             except _NotYet as not_yet:
                 del poll
                 retry_after = not_yet.retry_after
-            await hold.wait(max(retry_after, next_look()))
+            await hold.wait(max(retry_after, next_poll()))
 
     async def _look(self, poll: "Poll") -> OperationEnd:
         with arm_errors(Phase.POLL):

@@ -1,4 +1,4 @@
-"""What the current invocation works on, for whatever it calls to tell of itself.
+"""The InvocationContext: what the current invocation works on, for its spans and log records.
 
 It is ambient: the calls to ARM are made deep within the SDK's poller, and log records come from
 anywhere. Invocations run as tasks of one event loop, each with a context of its own.
@@ -36,7 +36,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Work:
+class InvocationContext:
     """One invocation at work.
 
     Attributes:
@@ -56,25 +56,25 @@ class Work:
     begin: Call | None = None
 
 
-_WORK: Final[ContextVar[Work | None]] = ContextVar("work", default=None)
+_CURRENT: Final[ContextVar[InvocationContext | None]] = ContextVar("invocation", default=None)
 
 
 @contextmanager
-def working_on(work: Work) -> Iterator[None]:
+def entered(work: InvocationContext) -> Iterator[None]:
     """Makes `work` the current one."""
-    token = _WORK.set(work)
+    token = _CURRENT.set(work)
     try:
         yield
     finally:
-        _WORK.reset(token)
+        _CURRENT.reset(token)
 
 
-def current_work() -> Work | None:
+def current_invocation() -> InvocationContext | None:
     """Returns what the current invocation works on; None outside of any."""
-    return _WORK.get()
+    return _CURRENT.get()
 
 
 def current_activity_id() -> str | None:
     """Returns the activity ID of the assessment that is being worked on, where it is known."""
-    work = _WORK.get()
+    work = _CURRENT.get()
     return work.activity_id if work else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 
-from assessor.arm.answers import ArmError, Phase
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.result import ApiError, parse_error
 
 

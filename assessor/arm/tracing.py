@@ -19,7 +19,7 @@ from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from opentelemetry.util.types import AttributeValue
 
-from assessor.arm.throttle import remaining_calls
+from assessor.arm.rate_limiter import remaining_calls
 from assessor.telemetry.attributes import (
     AZURE_PROVIDER,
     AZURE_REQUEST_ID,
@@ -31,8 +31,8 @@ from assessor.telemetry.attributes import (
     SERVER_PORT,
     URL_TEMPLATE,
 )
+from assessor.telemetry.invocation_context import Call
 from assessor.telemetry.telemetry import Telemetry
-from assessor.telemetry.work import Call
 
 _PROVIDER: Final = "Microsoft.Compute"
 _REMAINING: Final = "x-ms-ratelimit-remaining-resource"
@@ -78,7 +78,7 @@ _ROUTES: Final = (
 _ELSEWHERE: Final = _Route("elsewhere", "/", re.compile(""))
 
 
-class ArmCallPolicy(AsyncHTTPPolicy[Any, Any]):
+class TracingPolicy(AsyncHTTPPolicy[Any, Any]):
     """Tells telemetry of each call. It changes neither the call nor the answer."""
 
     def __init__(self, telemetry: Telemetry, now: Callable[[], int] = time.time_ns) -> None:

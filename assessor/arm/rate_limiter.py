@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-LOOKS_PER_MINUTE: Final = 4500
+POLLS_PER_MINUTE: Final = 4500
 """Nine tenths of the 5,000 by which a subscription's GetOperation bucket is refilled."""
 _LOW_WATER: Final = 0
 _REFILL: Final = timedelta(seconds=60)
@@ -50,7 +50,7 @@ class _Closed:
     next_turn: datetime
 
 
-class ThrottleGate:
+class RateLimiter:
     """Which regions are held back, in this worker, and until when."""
 
     def __init__(self, per_minute: int) -> None:

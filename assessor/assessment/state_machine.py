@@ -14,12 +14,12 @@ from random import Random
 from typing import Final, assert_never
 
 from assessor import backoff
-from assessor.arm.answers import ArmError, Phase, Verdict, judge
 from assessor.arm.continuation import TokenRefusedError
+from assessor.arm.errors import ArmError, Phase, Verdict, judge
 from assessor.arm.hold import Hold, HoldOver
 from assessor.arm.port import Arm, Operation
+from assessor.arm.rate_limiter import RateLimiter, Region
 from assessor.arm.result import ApiError
-from assessor.arm.throttle import Region, ThrottleGate
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.clock import Clock, from_text
 from assessor.ids import name_based_id
@@ -77,8 +77,8 @@ class Steps:
         self,
         *,
         arm: Arm,
-        gate: ThrottleGate,
-        look_gate: ThrottleGate,
+        gate: RateLimiter,
+        poll_limiter: RateLimiter,
         durations: Durations,
         telemetry: Telemetry,
         clock: Clock,
@@ -91,7 +91,7 @@ class Steps:
         Args:
             arm: ARM.
             gate: which regions' begins are held back.
-            look_gate: which subscriptions' looks are.
+            poll_limiter: which subscriptions' looks are.
             durations: knows how long assessments take.
             telemetry: where the assessments' traces come from.
             clock: tells the time.
@@ -101,7 +101,7 @@ class Steps:
         """
         self._arm = arm
         self._gate = gate
-        self._look_gate = look_gate
+        self._look_gate = poll_limiter
         self._durations = durations
         self._telemetry = telemetry
         self._clock = clock
@@ -213,7 +213,7 @@ class Steps:
         try:
             end = await operation.follow(
                 self._new_hold(),
-                lambda: expected.next_look(_seconds(ref.begun_at, self._clock.now())),
+                lambda: expected.next_poll(_seconds(ref.begun_at, self._clock.now())),
             )
         except HoldOver as over:
             return self._wait(progress, over.delay, "the operation runs")
