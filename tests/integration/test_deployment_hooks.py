@@ -84,8 +84,9 @@ def test_a_provider_that_is_not_registered_is_registered_and_waited_for(
 ) -> None:
     all_registered(arm)
     arm.answers[provider("Microsoft.App")] = [
-        (200, {"registrationState": state}) for state in ("NotRegistered", "Registering")
-    ] + [(200, {"registrationState": "Registered"})]
+        (200, {"registrationState": state})
+        for state in ("NotRegistered", "Registering", "Registered")
+    ]
     arm.answers[f"POST {SCOPE}/providers/Microsoft.App/register"] = [(200, {})]
     done = commands.run("preprovision", **VALUES, **arm.settings, PROVIDERS_WAIT_SECONDS="1")
     assert done.returncode == 0, done.stderr
