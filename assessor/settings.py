@@ -22,8 +22,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from assessor.ncrontab import Ncrontab
 from assessor.resource_id import ResourceIdError, Scope
+from ncrontab import Ncrontab, NcrontabError
 
 
 class SettingsError(Exception):
@@ -97,9 +97,9 @@ def _tags(text: object) -> object:
 def _schedule(text: object) -> object:
     try:
         return Ncrontab(text) if isinstance(text, str) else text
-    except ValueError as error:
+    except NcrontabError as error:
         raise PydanticCustomError(
-            "ncrontab", "an NCRONTAB expression ({problem})", {"problem": str(error)}
+            "ncrontab", "an NCRONTAB expression ({problem})", {"problem": error.problem}
         ) from error
 
 

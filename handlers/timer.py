@@ -24,6 +24,11 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
     functions = func.Blueprint()
     if not settings.scan_scopes:
         _LOG.info("SCAN_SCOPES is empty: the schedule scans nothing")
+    elif not settings.scan_schedule.comes:
+        _LOG.warning(
+            "SCAN_SCHEDULE is %s, a day that no month has: nothing is ever scanned",
+            settings.scan_schedule.text,
+        )
 
     @functions.function_name("scheduled_scan")
     @functions.timer_trigger(

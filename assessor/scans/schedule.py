@@ -14,8 +14,8 @@ from assessor.bus.message import OutgoingMessage
 from assessor.bus.port import Bus
 from assessor.clock import Clock, to_text
 from assessor.ids import name_based_id
-from assessor.ncrontab import Ncrontab
 from assessor.resource_id import Scope
+from ncrontab import Ncrontab
 
 _LOG: Final = logging.getLogger(__name__)
 _EARLY: Final = timedelta(seconds=1)
@@ -90,6 +90,9 @@ class FleetSchedule:
         if not self._scopes:
             return
         occurrence = self._schedule.last(self._clock.now() + _EARLY)
+        if occurrence is None:
+            _LOG.warning("the schedule %s never comes: nothing is scanned", self._schedule.text)
+            return
         messages = scan_messages(self._scopes, self._tags, occurrence)
         await self._bus.send(self._queue, messages)
         _LOG.info(

@@ -13,18 +13,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-from croniter import CroniterError, croniter
+from typing import Final
 
 from localcloud.host.bindings import Function, OtherTrigger
 from localcloud.host.datum import Datum
 from localcloud.host.errors import ConfigurationError
 from localcloud.host.invocations import Invocations
 from localcloud.host.settings import AppSettings
+from ncrontab import Ncrontab, NcrontabError
 
 _LOG = logging.getLogger(__name__)
 
 Fire = Callable[[Datum], Awaitable[object]]
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+"""What .NET says of a schedule that never comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class TimerListener:
     """Fires one function by its schedule."""
 
     def __init__(
-        self, schedule: str, fire: Fire, status: StatusFile, now: Callable[[], datetime]
+        self, schedule: Ncrontab, fire: Fire, status: StatusFile, now: Callable[[], datetime]
     ) -> None:
         self._schedule = schedule
         self._fire = fire
@@ -131,9 +133,7 @@ class TimerListener:
         await self._fire(Datum.json(info))
 
     def _after(self, moment: datetime) -> datetime:
-        occurrences = croniter(self._schedule, moment, second_at_beginning=True, day_or=False)
-        following: datetime = occurrences.get_next(datetime)
-        return following
+        return self._schedule.next(moment) or _NEVER
 
 
 class Timers:
@@ -163,13 +163,15 @@ class Timers:
             ConfigurationError: The schedule is none.
         """
         where = f"function {function.name}"
-        schedule = settings.resolve(str(trigger.binding.get("schedule", "")), where=where)
+        text = settings.resolve(str(trigger.binding.get("schedule", "")), where=where)
         try:
-            croniter(schedule, datetime.now(UTC), second_at_beginning=True)
-        except (CroniterError, ValueError) as error:
+            schedule = Ncrontab(text)
+        except NcrontabError as error:
             raise ConfigurationError(
-                where, expected="a schedule of six NCRONTAB fields", actual=schedule
+                where, expected=f"an NCRONTAB expression ({error.problem})", actual=text
             ) from error
+        if not schedule.comes:
+            _LOG.warning("%s: the schedule %s never comes", where, text)
 
         async def fire(info: Datum) -> None:
             request = invocations.request(function, {trigger.parameter: info}, {}, {})

@@ -9,6 +9,7 @@ from typing import Any
 
 from localcloud.host.datum import Datum
 from localcloud.host.timers import Status, StatusFile, TimerListener
+from ncrontab import Ncrontab
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -39,7 +40,7 @@ def _listener(
     path: Path | None = None,
     schedule: str = "0 0 2 * * *",
 ) -> TimerListener:
-    return TimerListener(schedule, fired.fire, StatusFile(path), now)
+    return TimerListener(Ncrontab(schedule), fired.fire, StatusFile(path), now)
 
 
 async def _stop(listener: TimerListener) -> None:
