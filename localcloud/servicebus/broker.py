@@ -22,7 +22,7 @@ from localcloud.servicebus.entities import (
 )
 from localcloud.servicebus.entry import Delivery
 from localcloud.servicebus.errors import EntityNotFoundError, NotAllowedError
-from localcloud.servicebus.filters import any_matches
+from localcloud.servicebus.filters import RuleSet
 from localcloud.servicebus.ingress import Ingress
 from localcloud.servicebus.message import Message
 from localcloud.servicebus.sequence import SequenceNumbers
@@ -52,7 +52,7 @@ class _Queue:
 
 @dataclass(frozen=True, slots=True)
 class _Subscription:
-    config: SubscriptionConfig
+    rules: RuleSet
     store: MessageStore
 
 
@@ -61,9 +61,11 @@ def entity_path(address: str) -> str:
     return urlsplit(address).path.strip("/").lower()
 
 
-def _new_store(config: StoreConfig, clock: Clock, numbers: SequenceNumbers) -> MessageStore:
+def _new_store(
+    name: str, config: StoreConfig, clock: Clock, numbers: SequenceNumbers
+) -> MessageStore:
     dead_letters = MessageStore(
-        StorePolicy(config.lock_duration, None, None, dead_letter_on_expiration=False),
+        StorePolicy(config.lock_duration, None, None, dead_letter_on_expiration=False, source=name),
         clock,
         numbers,
     )
@@ -87,6 +89,7 @@ class Broker:
         self._names: dict[str, str] = {}  # by path: as the config writes them
         self._ingresses: dict[str, Ingress] = {}
         self._stores: dict[str, MessageStore] = {}
+        self._rules: dict[str, RuleSet] = {}
         for queue in entities.queues:
             self._add_queue(queue)
         for topic in entities.topics:
@@ -94,7 +97,7 @@ class Broker:
 
     def _add_queue(self, config: QueueConfig) -> None:
         numbers = SequenceNumbers()
-        store = _new_store(config.store, self._clock, numbers)
+        store = _new_store(config.name, config.store, self._clock, numbers)
 
         def enqueue(message: Message) -> None:
             store.put(message)
@@ -112,7 +115,7 @@ class Broker:
         def fan_out(message: Message) -> None:
             number = numbers.take()
             for each in subscriptions:
-                if any_matches(each.config.rules, message):
+                if each.rules.let_in(message):
                     each.store.put(message, number)
 
         duplicates = _duplicates(config.duplicate_window, self._clock)
@@ -123,11 +126,13 @@ class Broker:
     def _add_subscription(self, topic: TopicConfig, config: SubscriptionConfig) -> _Subscription:
         lifetime = min(topic.default_time_to_live, config.store.default_time_to_live)
         kept = replace(config.store, default_time_to_live=lifetime)
-        store = _new_store(kept, self._clock, SequenceNumbers())
         name = f"{topic.name}/Subscriptions/{config.name}"
+        store = _new_store(name, kept, self._clock, SequenceNumbers())
+        rules = RuleSet(config.rules)
         self._names[name.lower()] = name
         self._stores[name.lower()] = store
-        return _Subscription(config, store)
+        self._rules[name.lower()] = rules
+        return _Subscription(rules, store)
 
     def ingress(self, address: str) -> Ingress:
         """What a sender at this address sends to.
@@ -159,6 +164,19 @@ class Broker:
         if path in self._ingresses:
             raise NotAllowedError(f"Messages can't be received from the topic '{path}'.")
         raise EntityNotFoundError(f"The messaging entity '{path}' could not be found.")
+
+    def rules(self, address: str) -> RuleSet:
+        """The rules of the subscription at this address.
+
+        Raises:
+            EntityNotFoundError: there is no such entity.
+            NotAllowedError: it is no subscription.
+        """
+        self.check(address)
+        found = self._rules.get(entity_path(address))
+        if found is None:
+            raise NotAllowedError(f"'{entity_path(address)}' is no subscription and has no rules.")
+        return found
 
     def check(self, address: str) -> None:
         """Make sure that there is such an entity.

@@ -24,6 +24,14 @@ class Consumer(Protocol):
         ...
 
 
+class Browser(Protocol):
+    """A link that looks at a store's messages and takes none."""
+
+    def show(self) -> None:
+        """Look at what is new, as far as its credit goes."""
+        ...
+
+
 class Dispatcher:
     """Hands the ready messages of one store to its consumers.
 
@@ -34,6 +42,7 @@ class Dispatcher:
     def __init__(self, store: MessageStore) -> None:
         self._store = store
         self._consumers: list[Consumer] = []  # the next one to be served first
+        self._browsers: list[Browser] = []
 
     def add(self, consumer: Consumer) -> None:
         """Let a consumer take its turns, beginning with the last."""
@@ -44,8 +53,19 @@ class Dispatcher:
         if consumer in self._consumers:
             self._consumers.remove(consumer)
 
+    def add_browser(self, browser: Browser) -> None:
+        """Let a browser look."""
+        self._browsers.append(browser)
+
+    def remove_browser(self, browser: Browser) -> None:
+        """Let a browser look no more."""
+        if browser in self._browsers:
+            self._browsers.remove(browser)
+
     def run(self) -> None:
-        """Deliver until there is no ready message, or nobody who wants one."""
+        """Deliver until there is no ready message, or nobody who wants one; browsers look first."""
+        for browser in tuple(self._browsers):
+            browser.show()
         while self._store.has_ready():
             consumer = self._next_willing()
             if consumer is None:

@@ -1,6 +1,7 @@
 """The entities of a namespace, read from the official Service Bus emulator's config format.
 
-Names, defaults and limits are those of the emulator's JSON schema. Refused with an error that
+Names, defaults and limits are those of the emulator's JSON schema, and like it the file may hold
+comments. Refused with an error that
 names the place: sessions, rule actions and auto-forwarding, which this bus hasn't.
 """
 
@@ -13,9 +14,11 @@ from pathlib import Path
 
 from localcloud.servicebus.clock import Milliseconds
 from localcloud.servicebus.filters import (
+    DEFAULT_RULE,
     SYSTEM_PROPERTIES,
     CorrelationFilter,
     Filter,
+    Rule,
     TrueFilter,
 )
 from localcloud.servicebus.sql import SqlFilter, SqlFilterError
@@ -24,6 +27,8 @@ _DURATION = re.compile(
     r"P(?!$)(?:(?P<days>\d+)D)?"
     r"(?:T(?!$)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
 )
+# The emulator reads its config with comments in it; a text may hold what looks like one.
+_COMMENT = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9](?:[\w\-./]*[A-Za-z0-9])?")
 
 
@@ -79,7 +84,7 @@ class SubscriptionConfig:
 
     name: str
     store: StoreConfig
-    rules: tuple[Filter, ...]
+    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +198,11 @@ def _duplicate_window(properties: _Node) -> Milliseconds | None:
     return window if properties.flag("RequiresDuplicateDetection") else None
 
 
-def _rule(node: _Node) -> Filter:
+def _rule(node: _Node) -> Rule:
+    return Rule(node.name(), _filter(node))
+
+
+def _filter(node: _Node) -> Filter:
     properties = node.child("Properties")
     properties.refuse("Action", "rule actions are not supported by the local bus")
     kind = properties.values.get("FilterType")
@@ -228,9 +237,9 @@ def _sql_filter(node: _Node) -> SqlFilter:
 
 def _subscription(node: _Node) -> SubscriptionConfig:
     rules = tuple(_rule(rule) for rule in node.children("Rules"))
-    return SubscriptionConfig(
-        node.name(), _store(node.child("Properties")), rules or (TrueFilter(),)
-    )
+    _check_unique(f"{node.place}.Rules", (each.name for each in rules))
+    everything = (Rule(DEFAULT_RULE, TrueFilter()),)
+    return SubscriptionConfig(node.name(), _store(node.child("Properties")), rules or everything)
 
 
 def _queue(node: _Node) -> QueueConfig:
@@ -284,8 +293,9 @@ def load_entities(path: Path) -> Entities:
         EntityConfigError: the file is no JSON object, or something in it is wrong.
         OSError: the file can't be read.
     """
+    text = path.read_text(encoding="utf-8-sig")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(_COMMENT.sub(lambda match: match["text"] or " ", text))
     except json.JSONDecodeError as error:
         raise EntityConfigError(path.name, f"is not JSON: {error}") from error
     if not isinstance(config, dict):

@@ -12,6 +12,8 @@ _ENQUEUED_TIME = wire.symbol("x-opt-enqueued-time")
 _SEQUENCE_NUMBER = wire.symbol("x-opt-sequence-number")
 _ENQUEUED_SEQUENCE_NUMBER = wire.symbol("x-opt-enqueue-sequence-number")
 _LOCKED_UNTIL = wire.symbol("x-opt-locked-until")
+_DEAD_LETTER_SOURCE = wire.symbol("x-opt-deadletter-source")
+_LOCK_TOKEN = wire.symbol("x-opt-lock-token")
 _MESSAGE_STATE = wire.symbol("x-opt-message-state")
 
 
@@ -48,6 +50,7 @@ class Entry:
     deferred: bool = False
     lock: Lock | None = None
     enqueued_sequence_number: int | None = None
+    dead_letter_source: str | None = None
 
     def is_ready(self) -> bool:
         """Whether the next receiver may have it."""
@@ -73,6 +76,7 @@ class Entry:
             state=MessageState.DEFERRED if self.deferred else MessageState.ACTIVE,
             lock=self.lock if with_lock else None,
             enqueued_sequence_number=self.enqueued_sequence_number,
+            dead_letter_source=self.dead_letter_source,
         )
 
 
@@ -88,6 +92,7 @@ class Delivery:
         state: active, deferred or scheduled.
         lock: the receiver's lock; None when it is peeked, or received and deleted.
         enqueued_sequence_number: its number in the topic that it came through.
+        dead_letter_source: the entity that a dead letter comes from.
     """
 
     sequence_number: int
@@ -97,6 +102,7 @@ class Delivery:
     state: MessageState
     lock: Lock | None
     enqueued_sequence_number: int | None = None
+    dead_letter_source: str | None = None
 
     def encode(self) -> bytes:
         """The message with the service's annotations, as it goes over the wire."""
@@ -108,6 +114,11 @@ class Delivery:
         if self.enqueued_sequence_number is not None:
             number = wire.long(self.enqueued_sequence_number)
             annotations.append((_ENQUEUED_SEQUENCE_NUMBER, number))
-        if self.lock is not None:
-            annotations.append((_LOCKED_UNTIL, wire.timestamp(self.lock.until)))
-        return self.message.encode(annotations, self.delivery_count)
+        if self.dead_letter_source is not None:
+            annotations.append((_DEAD_LETTER_SOURCE, wire.string(self.dead_letter_source)))
+        if self.lock is None:
+            return self.message.encode(annotations, self.delivery_count)
+        annotations.append((_LOCKED_UNTIL, wire.timestamp(self.lock.until)))
+        # A deferred message comes in a reply, without a delivery tag; Go's client looks here.
+        token = [(_LOCK_TOKEN, wire.uuid(self.lock.token))]
+        return self.message.encode(annotations, self.delivery_count, token)

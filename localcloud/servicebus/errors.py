@@ -43,6 +43,13 @@ class EntityNotFoundError(BusError):
     status_code = 404
 
 
+class EntityExistsError(BusError):
+    """There is already something of that name."""
+
+    condition = "com.microsoft:entity-already-exists"
+    status_code = 409
+
+
 class NotAllowedError(BusError):
     """The entity exists and doesn't do that."""
 

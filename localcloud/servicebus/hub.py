@@ -8,7 +8,7 @@ import asyncio
 
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.clock import Clock, Milliseconds
-from localcloud.servicebus.dispatch import Consumer, Dispatcher
+from localcloud.servicebus.dispatch import Browser, Consumer, Dispatcher
 from localcloud.servicebus.faults import Faults
 from localcloud.servicebus.store import MessageStore
 
@@ -55,8 +55,16 @@ class Hub:
         """Let a consumer compete no more."""
         self._dispatchers[store].remove(consumer)
 
+    def subscribe_browser(self, store: MessageStore, browser: Browser) -> None:
+        """Let a browser look at a store's messages."""
+        self._dispatchers[store].add_browser(browser)
+
+    def unsubscribe_browser(self, store: MessageStore, browser: Browser) -> None:
+        """Let a browser look no more."""
+        self._dispatchers[store].remove_browser(browser)
+
     def wanted(self, store: MessageStore) -> None:
-        """Say that a consumer of this store has new credit."""
+        """Say that a consumer or browser of this store has new credit."""
         self._waiting[self._dispatchers[store]] = None
         self.touch()
 

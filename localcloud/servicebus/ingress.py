@@ -8,6 +8,7 @@ found when a message is sent or scheduled, and answered as if they had been acce
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from uuid import uuid4
 
 from localcloud.servicebus.clock import Clock, Milliseconds
 from localcloud.servicebus.duplicates import DuplicateWindow
@@ -16,6 +17,11 @@ from localcloud.servicebus.errors import MessageNotFoundError
 from localcloud.servicebus.message import Message, parse
 from localcloud.servicebus.sequence import SequenceNumbers
 from localcloud.servicebus.state import IngressState, ScheduledMessage
+
+
+def _identified(message: Message) -> Message:
+    """The message with an ID, which the service makes for one that comes without."""
+    return message if message.message_id is not None else message.with_message_id(uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Ingress:
     def send(self, message: Message) -> None:
         """Accept a message: now, or for the time in its annotations."""
         self.advance()
+        message = _identified(message)
         if not self._admits(message):
             return
         if message.scheduled_for is not None and message.scheduled_for > self._clock():
@@ -66,6 +73,7 @@ class Ingress:
         """
         self.advance()
         number = self._sequence_numbers.take()
+        message = _identified(message)
         if self._admits(message):
             self._schedule(number, message, message.scheduled_for or self._clock())
             self.advance()

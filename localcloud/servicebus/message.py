@@ -23,6 +23,10 @@ _PROPERTIES = 0x73
 _APPLICATION_PROPERTIES = 0x74
 _DATA = 0x75
 _FOOTER = 0x78
+_LONGEST_MESSAGE_ID = 128  # characters
+_LARGEST_HEADER = 64 * 1024  # bytes: everything but the body
+_HEADER_TTL = 2
+_MAX_UINT = 2**32 - 1
 _SCHEDULED_FOR = "x-opt-scheduled-enqueue-time"
 _FIELDS = (
     "message_id",
@@ -68,7 +72,7 @@ class Message:
     def time_to_live(self) -> Milliseconds | None:
         """How long the sender wants it kept; None for as long as the entity allows."""
         fields = _list(self.header)
-        value = fields[2] if len(fields) > 2 else None  # noqa: PLR2004 - the header's third field
+        value = fields[_HEADER_TTL] if len(fields) > _HEADER_TTL else None
         return value if isinstance(value, int) else None
 
     @cached_property
@@ -90,31 +94,55 @@ class Message:
 
     def system_property(self, name: str) -> str | None:
         """One of AMQP's standard properties as text; None when the sender left it out."""
-        value = self._system.get(name)
-        return None if value is None else str(value)
+        return _text(self._system.get(name))
 
-    def with_application_properties(self, updates: Mapping[str, str]) -> "Message":
-        """The same message with these text properties set, the others untouched."""
-        pairs = [(wire.string(key), wire.string(value)) for key, value in updates.items()]
+    def with_application_properties(self, updates: Sequence[tuple[bytes, bytes]]) -> "Message":
+        """The same message with these properties set, the others untouched.
+
+        Args:
+            updates: encoded keys and values.
+        """
+        if not updates:
+            return self
         return replace(
-            self, application_properties=wire.merge_map(self.application_properties, pairs)
+            self, application_properties=wire.merge_map(self.application_properties, updates)
         )
+
+    def with_message_id(self, message_id: str) -> "Message":
+        """The same message under this ID."""
+        rest = wire.raw_items(self.properties)[1:]
+        return replace(self, properties=wire.listing([wire.string(message_id), *rest]))
+
+    def with_time_to_live(self, lifetime: Milliseconds | None) -> "Message":
+        """The same message, to be kept that long; one that no header can carry is left out."""
+        if lifetime == self.time_to_live:
+            return self
+        fields = [*wire.raw_items(self.header), *[wire.NULL] * 3]
+        fits = lifetime is not None and lifetime <= _MAX_UINT
+        ttl = wire.uint(lifetime) if lifetime is not None and fits else wire.NULL
+        header = [*fields[:_HEADER_TTL], ttl]
+        return replace(self, header=wire.listing(header))
 
     def encode(
         self,
         annotations: Sequence[tuple[bytes, bytes]] = (),
         delivery_count: int | None = None,
+        delivery_annotations: Sequence[tuple[bytes, bytes]] = (),
     ) -> bytes:
         """The message as it goes over the wire.
 
         Args:
             annotations: encoded keys and values that the service sets over the sender's.
             delivery_count: how often it was delivered before; None keeps the sender's header.
+            delivery_annotations: encoded keys and values for this delivery alone.
         """
         parts = []
         header = self.header if delivery_count is None else self._header(delivery_count)
         if header:
             parts.append(wire.described(_HEADER, header))
+        if delivery_annotations:
+            told = wire.mapping(delivery_annotations)
+            parts.append(wire.described(_DELIVERY_ANNOTATIONS, told))
         if self.annotations or annotations:
             merged = wire.merge_map(self.annotations, annotations)
             parts.append(wire.described(_MESSAGE_ANNOTATIONS, merged))
@@ -128,6 +156,26 @@ class Message:
     def _header(self, delivery_count: int) -> bytes:
         fields = [*wire.raw_items(self.header), *[wire.NULL] * 4][:4]
         return wire.listing([*fields, wire.uint(delivery_count)])
+
+
+def _text(value: object) -> str | None:
+    """An AMQP value as the service's .NET side writes it: bytes as hexadecimal digits."""
+    match value:
+        case None | str():
+            return value
+        case bytes():
+            return value.hex().upper()
+        case _:
+            return str(value)
+
+
+def text_properties(updates: Mapping[str, str | None]) -> list[tuple[bytes, bytes]]:
+    """Texts as encoded properties; those that are None are left out."""
+    return [
+        (wire.string(key), wire.string(value))
+        for key, value in updates.items()
+        if value is not None
+    ]
 
 
 def _map(encoded: bytes) -> dict[object, object]:
@@ -158,6 +206,26 @@ def _sections(payload: bytes) -> Iterator[tuple[int, int, int, int]]:
         at = end
 
 
+def accept(payload: bytes) -> Message:
+    """Read one message that a client sends, and hold it against the service's limits.
+
+    Raises:
+        InvalidRequestError: the bytes are no AMQP message, its ID is longer than 128 characters,
+            or everything but its body is larger than 64 KB.
+    """
+    message = parse(payload)
+    if len(message.message_id or "") > _LONGEST_MESSAGE_ID:
+        raise InvalidRequestError(
+            f"The message ID is longer than {_LONGEST_MESSAGE_ID} characters."
+        )
+    header = len(payload) - len(message.body)
+    if header > _LARGEST_HEADER:
+        raise InvalidRequestError(
+            f"The message's header has {header} bytes, more than {_LARGEST_HEADER}."
+        )
+    return message
+
+
 def parse(payload: bytes) -> Message:
     """Read one encoded message.
 
@@ -168,10 +236,10 @@ def parse(payload: bytes) -> Message:
     body = b""
     try:
         for descriptor, start, value_at, end in _sections(payload):
-            if descriptor >= _DATA:
+            if descriptor < _DATA:
+                values[descriptor] = payload[value_at:end]
+            elif not body:
                 body = payload[start:]
-                break
-            values[descriptor] = payload[value_at:end]
         message = Message(
             header=values.get(_HEADER, b""),
             annotations=values.get(_MESSAGE_ANNOTATIONS, b""),

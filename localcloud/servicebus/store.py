@@ -9,8 +9,9 @@ No I/O, no clock of its own: time passes when `advance` is called, as every oper
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID, uuid4
 
 from localcloud.servicebus.clock import Clock, Milliseconds
@@ -20,12 +21,15 @@ from localcloud.servicebus.errors import (
     MessageNotFoundError,
     NotAllowedError,
 )
-from localcloud.servicebus.message import Message, parse
+from localcloud.servicebus.message import Message, parse, text_properties
 from localcloud.servicebus.sequence import SequenceNumbers
 from localcloud.servicebus.state import StoredMessage, StoreState
 
 _REASON = "DeadLetterReason"
 _DESCRIPTION = "DeadLetterErrorDescription"
+
+Properties: TypeAlias = Sequence[tuple[bytes, bytes]]
+"""Encoded keys and values that a receiver sets on a message as it settles it."""
 
 
 def _nothing() -> None:
@@ -41,12 +45,14 @@ class StorePolicy:
         max_delivery_count: deliveries after which it is dead-lettered; None for no limit.
         default_time_to_live: the longest that a message stays; None for ever.
         dead_letter_on_expiration: whether an expired message is dead-lettered or dropped.
+        source: of a dead-letter queue: the entity whose dead letters it keeps.
     """
 
     lock_duration: Milliseconds
     max_delivery_count: int | None
     default_time_to_live: Milliseconds | None
     dead_letter_on_expiration: bool
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ class MessageStore:
         lifetime = min((each for each in lifetimes if each is not None), default=None)
         entry = Entry(
             sequence_number=self._sequence_numbers.take(),
-            message=message,
+            message=message.with_time_to_live(lifetime),
             enqueued_at=now,
             expires_at=None if lifetime is None else now + lifetime,
             enqueued_sequence_number=enqueued_sequence_number,
@@ -113,6 +119,7 @@ class MessageStore:
 
     def _add(self, entry: Entry) -> None:
         self._total += 1
+        entry.dead_letter_source = self._policy.source
         self._entries[entry.sequence_number] = entry
         self._offer(entry)
 
@@ -240,26 +247,34 @@ class MessageStore:
         """
         self._offer(self._unlock(token))
 
-    def abandon(self, token: UUID) -> None:
+    def abandon(self, token: UUID, properties: Properties = ()) -> None:
         """Give a message back for another delivery, which counts.
 
         Raises:
             MessageLockLostError: the lock is no longer held.
         """
         entry = self._held(token)
+        entry.message = entry.message.with_application_properties(properties)
         self._return(entry, entry.lock)
 
-    def defer(self, token: UUID) -> None:
+    def defer(self, token: UUID, properties: Properties = ()) -> None:
         """Set a message aside until it is asked for by its sequence number.
 
         Raises:
             MessageLockLostError: the lock is no longer held.
         """
         entry = self._unlock(token)
+        entry.message = entry.message.with_application_properties(properties)
         entry.delivery_count += 1
         entry.deferred = True
 
-    def dead_letter(self, token: UUID, reason: str | None, description: str | None) -> None:
+    def dead_letter(
+        self,
+        token: UUID,
+        reason: str | None,
+        description: str | None,
+        properties: Properties = (),
+    ) -> None:
         """Move a message to the dead-letter queue.
 
         Raises:
@@ -268,7 +283,9 @@ class MessageStore:
         """
         if self.dead_letters is None:
             raise NotAllowedError("A message in a dead-letter queue can't be dead-lettered.")
-        self._bury(self._unlock(token), {_REASON: reason, _DESCRIPTION: description})
+        entry = self._unlock(token)
+        entry.message = entry.message.with_application_properties(properties)
+        self._bury(entry, {_REASON: reason, _DESCRIPTION: description})
 
     def renew(self, token: UUID) -> Milliseconds:
         """Hold a lock for another lock duration from now.
@@ -371,8 +388,7 @@ class MessageStore:
         if self.dead_letters is None:
             raise NotAllowedError("A dead-letter queue has no dead-letter queue.")
         del self._entries[entry.sequence_number]
-        given = {key: value for key, value in properties.items() if value is not None}
-        entry.message = entry.message.with_application_properties(given)
+        entry.message = entry.message.with_application_properties(text_properties(properties))
         entry.expires_at = None
         entry.deferred = False
         self.dead_letters._add(entry)  # noqa: SLF001 - the same class: an entry changes stores

@@ -307,6 +307,16 @@ def long(value: int) -> bytes:
     return struct.pack(">Bq", 0x81, value)
 
 
+def ulong(value: int) -> bytes:
+    """Encode an unsigned 64-bit integer."""
+    return struct.pack(">BQ", 0x80, value)
+
+
+def double(value: float) -> bytes:
+    """Encode a 64-bit floating-point number."""
+    return struct.pack(">Bd", 0x82, value)
+
+
 def timestamp(milliseconds: int) -> bytes:
     """Encode a moment, in milliseconds since the Unix epoch."""
     return struct.pack(">Bq", 0x83, milliseconds)

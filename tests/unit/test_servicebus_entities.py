@@ -16,7 +16,7 @@ from localcloud.servicebus.entities import (
     parse_duration,
     parse_entities,
 )
-from localcloud.servicebus.filters import CorrelationFilter, TrueFilter
+from localcloud.servicebus.filters import CorrelationFilter, Rule, TrueFilter
 
 _ROOT = Path(__file__).parents[2]
 _RULE = "UserConfig.Namespaces[0].Topics[0].Subscriptions[0].Rules[0].Properties"
@@ -70,9 +70,9 @@ def test_rules_become_filters_and_no_rules_let_everything_in() -> None:
         "CorrelationFilter": {"Label": "x", "Properties": {"type": "A"}},
     }
     with_rule = parse_entities(_with_rule(properties)).topics[0].subscriptions[0]
-    assert with_rule.rules == (CorrelationFilter({"subject": "x"}, {"type": "A"}),)
+    assert with_rule.rules == (Rule("r", CorrelationFilter({"subject": "x"}, {"type": "A"})),)
     bare = parse_entities(_config(topics=[{"Name": "t", "Subscriptions": [{"Name": "s"}]}]))
-    assert bare.topics[0].subscriptions[0].rules == (TrueFilter(),)
+    assert bare.topics[0].subscriptions[0].rules == (Rule("$Default", TrueFilter()),)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.servicebus.filters import CorrelationFilter, TrueFilter, any_matches
+from localcloud.servicebus.filters import CorrelationFilter, Filter, Rule, RuleSet, TrueFilter
 from tests.unit.servicebus_messages import message
 
 # The SDK sends a plain int as 32 bits.
 _INTEGERS = st.integers(-(2**31), 2**31 - 1)
 _VALUES = st.one_of(st.booleans(), _INTEGERS, st.text(max_size=20), st.floats(width=64))
 _PROPERTIES = st.dictionaries(st.text(min_size=1, max_size=10), _VALUES, min_size=1, max_size=5)
+
+
+def _rules(*filters: Filter) -> RuleSet:
+    return RuleSet(Rule(str(number), each) for number, each in enumerate(filters))
 
 
 def _is_same(left: object, right: object) -> bool:
@@ -59,7 +63,7 @@ def test_several_rules_are_alternatives() -> None:
     one = CorrelationFilter({}, {"type": "A"})
     two = CorrelationFilter({}, {"type": "B"})
     sent = message(application_properties={"type": "B"})
-    assert any_matches([one, two], sent)
-    assert not any_matches([one], sent)
-    assert not any_matches([], sent)
-    assert any_matches([one, TrueFilter()], sent)
+    assert _rules(one, two).let_in(sent)
+    assert not _rules(one).let_in(sent)
+    assert not _rules().let_in(sent)
+    assert _rules(one, TrueFilter()).let_in(sent)

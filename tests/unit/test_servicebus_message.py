@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from localcloud.servicebus import wire
 from localcloud.servicebus.entry import Delivery, MessageState
 from localcloud.servicebus.errors import InvalidRequestError
-from localcloud.servicebus.message import parse, split_batch
+from localcloud.servicebus.message import parse, split_batch, text_properties
 from tests.unit.servicebus_messages import encoded, message
 
 
@@ -71,7 +71,7 @@ def test_a_delivery_has_the_services_annotations_and_the_senders_body() -> None:
 def test_setting_properties_leaves_the_others_their_types() -> None:
     """A dead-letter reason is added; a boolean stays a boolean and a long a long."""
     original = message(application_properties={"ok": True, "n": 5, "DeadLetterReason": "old"})
-    changed = original.with_application_properties({"DeadLetterReason": "new"})
+    changed = original.with_application_properties(text_properties({"DeadLetterReason": "new"}))
     assert changed.application == {"ok": True, "n": 5, "DeadLetterReason": "new"}
     assert changed.body == original.body
     assert changed.properties == original.properties

@@ -8,12 +8,13 @@ from typing import Any
 
 from proton import Endpoint, Event, Terminus, TransportException
 
-from localcloud.servicebus.amqp import cbs, deliveries
+from localcloud.servicebus.amqp import cbs, deliveries, terms
 from localcloud.servicebus.amqp.engine import Engine
-from localcloud.servicebus.amqp.formats import MessageFormats
-from localcloud.servicebus.amqp.links import ConsumeLink, LinkHandler, PublishLink
+from localcloud.servicebus.amqp.frames import Frames
+from localcloud.servicebus.amqp.links import BrowseLink, ConsumeLink, LinkHandler, PublishLink
 from localcloud.servicebus.amqp.management import SUFFIX, ManagementNode
 from localcloud.servicebus.amqp.requests import ReplyLink, RequestLink, Responder
+from localcloud.servicebus.amqp.sasl import Handshake
 from localcloud.servicebus.broker import entity_path
 from localcloud.servicebus.errors import BusError, ErrorCondition
 from localcloud.servicebus.hub import Hub
@@ -38,7 +39,9 @@ class AmqpConnection(asyncio.Protocol):
         """Done when the connection is gone."""
         self._socket: asyncio.Transport | None = None
         self._engine = Engine(_CONTAINER)
-        self._formats = MessageFormats()
+        self._handshake = Handshake()
+        self._frames = Frames()
+        self._unanswered_drains: list[Any] = []
         self._handlers: dict[Any, LinkHandler] = {}
         self._reply_links: dict[tuple[Any, str], ReplyLink] = {}
         self._flush_soon: asyncio.Handle | None = None
@@ -63,7 +66,13 @@ class AmqpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Do what the client asks for."""
-        self._formats.feed(data)
+        step = self._handshake.feed(data)
+        if self._socket is not None and step.reply:
+            self._socket.write(step.reply)
+        if self._socket is not None and step.refused:
+            self._socket.close()
+            return
+        data = self._frames.incoming(step.rest)
         while data:
             try:
                 data = self._engine.receive(data)
@@ -85,6 +94,7 @@ class AmqpConnection(asyncio.Protocol):
             handler.on_closed()
         self._handlers.clear()
         self._reply_links.clear()
+        self._unanswered_drains.clear()
         self._on_event.clear()
         self._engine.free()
         self._on_lost(self)
@@ -104,10 +114,14 @@ class AmqpConnection(asyncio.Protocol):
             self._flush()
             self._socket.close()
 
-    def _wake(self) -> None:
+    def soon(self) -> None:
         """Send soon what was written from outside of this connection's own turn."""
         if self._flush_soon is None and self._socket is not None:
             self._flush_soon = self._loop.call_soon(self._flush)
+
+    def drained(self, link: Any) -> None:  # noqa: ANN401 - Proton has no types
+        """Answer, behind everything that is to be sent, a drain that found no credit."""
+        self._unanswered_drains.append(link)
 
     def _flush(self) -> None:
         if self._flush_soon is not None:
@@ -117,7 +131,10 @@ class AmqpConnection(asyncio.Protocol):
             return
         self._tick()
         while output := self._engine.output():
-            self._socket.write(output)
+            self._socket.write(self._frames.outgoing(output))
+        for link in self._unanswered_drains:
+            self._socket.write(self._frames.drained(link.name, link.credit))
+        self._unanswered_drains.clear()
         if self._engine.is_closed():
             if (error := self._engine.error()) is not None:
                 _log.info("A connection ended because its client broke the protocol: %s", error)
@@ -144,10 +161,7 @@ class AmqpConnection(asyncio.Protocol):
         session.close()
 
     def _link_opened(self, link: Any) -> None:  # noqa: ANN401 - Proton has no types
-        link.source.copy(link.remote_source)
-        link.target.copy(link.remote_target)
-        link.snd_settle_mode = link.remote_snd_settle_mode
-        link.rcv_settle_mode = link.remote_rcv_settle_mode
+        terms.reply(link)
         try:
             self._handlers[link] = self._handler_for(link)
         except BusError as error:
@@ -164,17 +178,19 @@ class AmqpConnection(asyncio.Protocol):
         link.close()
 
     def _handler_for(self, link: Any) -> LinkHandler:  # noqa: ANN401 - Proton has no types
-        terminus = link.remote_source if link.is_sender else link.remote_target
-        address = terminus.address or ""
+        address = terms.address(link)
         path = entity_path(address)
         if path == cbs.ADDRESS:
             return self._node(link, path, lambda: cbs.respond)
         if path.endswith(SUFFIX):
             entity = path.removesuffix(SUFFIX)
             return self._node(link, path, lambda: ManagementNode(entity, self._hub).respond)
-        if link.is_sender:
-            return ConsumeLink(link, address, self._hub, self._wake)
-        return PublishLink(link, address, self._hub, partial(self._formats.take, link.name))
+        if not link.is_sender:
+            take_format = partial(self._frames.take_format, link.name)
+            return PublishLink(link, address, self._hub, take_format)
+        terms.check_sessions(link, address)
+        kind = BrowseLink if terms.is_browser(link) else ConsumeLink
+        return kind(link, address, self._hub, self)
 
     def _node(self, link: Any, path: str, responder: Callable[[], Responder]) -> LinkHandler:  # noqa: ANN401
         key = (link.session, path)

@@ -4,8 +4,9 @@ from typing import Any
 from uuid import UUID
 
 import cproton
-from proton import Condition, Delivery, symbol
+from proton import Condition, Data, Delivery, symbol
 
+from localcloud.servicebus import wire
 from localcloud.servicebus.errors import ErrorCondition
 
 
@@ -55,6 +56,31 @@ def echo(delivery: Any) -> None:  # noqa: ANN401 - Proton has no types
         delivery.local.undeliverable = delivery.remote.undeliverable
     delivery.update(state)
     delivery.settle()
+
+
+def modified_properties(delivery: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401
+    """The properties that a `modified` outcome of the client sets, encoded."""
+    return _properties(cproton.pn_disposition_annotations(delivery.remote._impl))  # noqa: SLF001
+
+
+def error_properties(delivery: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401
+    """What a `rejected` outcome of the client tells beside its error, encoded."""
+    condition = cproton.pn_disposition_condition(delivery.remote._impl)  # noqa: SLF001
+    return _properties(cproton.pn_condition_info(condition))
+
+
+def _properties(map_of_symbols: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401
+    """An encoded property for each entry; Proton's Python types would lose some of AMQP's."""
+    data = Data(map_of_symbols)
+    data.rewind()
+    if data.next() != Data.MAP:
+        return []
+    data.rewind()
+    items = wire.raw_items(data.encode())
+    return [
+        (wire.string(str(wire.decode(key)[0])), value)
+        for key, value in zip(items[::2], items[1::2], strict=True)
+    ]
 
 
 def proton_condition(error: ErrorCondition) -> Any:  # noqa: ANN401 - Proton has no types

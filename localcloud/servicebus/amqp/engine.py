@@ -49,7 +49,6 @@ class Engine:
     def __init__(self, container: str) -> None:
         self._transport = Transport(Transport.SERVER)
         self._transport.max_frame_size = MAX_FRAME_SIZE
-        self._transport.sasl().allowed_mechs("ANONYMOUS")
         self.connection = Connection()
         self.connection.container = container
         self._collector = Collector()

@@ -1,24 +1,27 @@
-"""Links between a client and an entity: one to publish, one to consume."""
+"""Links between a client and an entity: one to publish, one to consume, one to browse."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
+from uuid import UUID
 
 from proton import Delivery as ProtonDelivery
 from proton import Link
 
+from localcloud.servicebus import wire
 from localcloud.servicebus.amqp import deliveries
 from localcloud.servicebus.broker import entity_path
-from localcloud.servicebus.entry import Delivery
+from localcloud.servicebus.entry import Delivery, MessageState
 from localcloud.servicebus.errors import BusError, MessageTooLargeError
 from localcloud.servicebus.faults import Operation
 from localcloud.servicebus.hub import Hub
-from localcloud.servicebus.message import BATCH_FORMAT, parse, split_batch
+from localcloud.servicebus.message import BATCH_FORMAT, accept, split_batch
+from localcloud.servicebus.store import Properties
 
 MAX_MESSAGE_SIZE = 256 * 1024
 """Bytes, on the Standard tier; of a batch as a whole too."""
 
 _SENDER_CREDIT = 1000
-_RECEIVED_TAG_SIZE = 16
+_REASON, _DESCRIPTION = "DeadLetterReason", "DeadLetterErrorDescription"
 
 
 class LinkHandler(Protocol):
@@ -34,6 +37,18 @@ class LinkHandler(Protocol):
 
     def on_closed(self) -> None:
         """The link is gone, or its connection."""
+        ...
+
+
+class Wake(Protocol):
+    """How a link tells its connection that there is something to do."""
+
+    def soon(self) -> None:
+        """There is something to send."""
+        ...
+
+    def drained(self, link: Any) -> None:  # noqa: ANN401 - Proton has no types
+        """A drain is to be answered that found no credit."""
         ...
 
 
@@ -82,7 +97,8 @@ class PublishLink:
             )
         self._hub.faults.check(self._path, Operation.SEND)
         # All of a batch is parsed before any of it is published: it succeeds or fails as a whole.
-        for message in [parse(each) for each in (split_batch(payload) if is_batch else [payload])]:
+        payloads = split_batch(payload) if is_batch else [payload]
+        for message in [accept(each) for each in payloads]:
             self._ingress.send(message)
 
     def on_flow(self) -> None:
@@ -99,13 +115,13 @@ class ConsumeLink:
         link: Proton's sender.
         address: the entity's.
         hub: what connections share.
-        wake: tells the connection that it has something to send.
+        wake: what to call when there is something to send, or a drain to be answered.
 
     Raises:
         BusError: there is no such entity, or it can't be received from.
     """
 
-    def __init__(self, link: Any, address: str, hub: Hub, wake: Callable[[], None]) -> None:  # noqa: ANN401
+    def __init__(self, link: Any, address: str, hub: Hub, wake: Wake) -> None:  # noqa: ANN401
         self.deletes = link.remote_snd_settle_mode == Link.SND_SETTLED
         self._link = link
         self._path = entity_path(address)
@@ -126,7 +142,7 @@ class ConsumeLink:
             self.on_closed()
             self._link.condition = deliveries.proton_condition(error.as_condition())
             self._link.close()
-            self._wake()
+            self._wake.soon()
             return False
         return True
 
@@ -138,7 +154,7 @@ class ConsumeLink:
         else:
             tag = delivery.lock.token.bytes_le
         deliveries.send(self._link, tag, delivery.encode(), settled=self.deletes)
-        self._wake()
+        self._wake.soon()
 
     def on_delivery(self, delivery: Any) -> None:  # noqa: ANN401 - Proton has no types
         """Apply the client's outcome, and confirm it if it waits for that."""
@@ -166,31 +182,97 @@ class ConsumeLink:
             case ProtonDelivery.RELEASED:
                 self._store.release(token)
             case ProtonDelivery.REJECTED:
-                self._store.dead_letter(token, *_dead_letter_info(delivery.remote.condition))
+                self._dead_letter(token, deliveries.error_properties(delivery))
             case ProtonDelivery.MODIFIED if delivery.remote.undeliverable:
-                self._store.defer(token)
-            case ProtonDelivery.MODIFIED if delivery.remote.failed:
-                self._store.abandon(token)
+                self._store.defer(token, deliveries.modified_properties(delivery))
             case ProtonDelivery.MODIFIED:
-                self._store.release(token)
+                # It counts with `delivery-failed` and without: most clients abandon without.
+                self._store.abandon(token, deliveries.modified_properties(delivery))
             case _:
                 pass  # settled without an outcome: the lock stays until it expires
+
+    def _dead_letter(self, token: UUID, info: Properties) -> None:
+        told = {wire.decode(key)[0]: wire.decode(value)[0] for key, value in info}
+        reason, description = (told.get(key) for key in (_REASON, _DESCRIPTION))
+        others = [
+            (key, value)
+            for key, value in info
+            if wire.decode(key)[0] not in {_REASON, _DESCRIPTION}
+        ]
+        self._store.dead_letter(token, _text(reason), _text(description), others)
 
     def on_flow(self) -> None:
         """Compete with the new credit; drained, return what of it there are no messages for."""
         self._hub.wanted(self._store)
-        if self._link.drain_mode:
-            self._hub.run()
-            self._link.drained()
+        _drain(self._link, self._hub, self._wake)
 
     def on_closed(self) -> None:
         """Compete no more; its locks stay until they expire."""
         self._hub.unsubscribe(self._store, self)
 
 
-def _dead_letter_info(condition: Any) -> tuple[str | None, str | None]:  # noqa: ANN401
-    if condition is None:
-        return None, None
-    info = condition.info if isinstance(condition.info, dict) else {}
-    values = {str(key): str(value) for key, value in info.items() if value is not None}
-    return values.get("DeadLetterReason"), values.get("DeadLetterErrorDescription")
+class BrowseLink:
+    """A client's browser: it is shown an entity's messages, once each, and takes none of them.
+
+    What JMS calls a QueueBrowser: a receiver whose source has the distribution mode `copy`.
+
+    Args:
+        link: Proton's sender.
+        address: the entity's.
+        hub: what connections share.
+        wake: what to call when there is something to send, or a drain to be answered.
+
+    Raises:
+        BusError: there is no such entity, or it can't be received from.
+    """
+
+    def __init__(self, link: Any, address: str, hub: Hub, wake: Wake) -> None:  # noqa: ANN401
+        self._link = link
+        self._store = hub.broker.store(address)
+        self._hub = hub
+        self._wake = wake
+        self._next = 0  # the first sequence number that it was not shown
+        link.max_message_size = MAX_MESSAGE_SIZE
+        hub.subscribe_browser(self._store, self)
+
+    def show(self) -> None:
+        """Send what it has credit for and has not seen."""
+        if self._link.credit <= 0:
+            return
+        for delivery in self._store.peek(self._next):
+            if delivery.state is not MessageState.ACTIVE:
+                continue
+            self._next = delivery.sequence_number + 1
+            tag = delivery.sequence_number.to_bytes(8)
+            deliveries.send(self._link, tag, delivery.encode(), settled=True)
+            self._wake.soon()
+            if self._link.credit <= 0:
+                return
+
+    def on_delivery(self, delivery: Any) -> None:  # noqa: ANN401 - Proton has no types
+        """Nothing: what it is shown is settled, and can't be settled by it."""
+
+    def on_flow(self) -> None:
+        """Show more with the new credit; drained, return what of it there are no messages for."""
+        self._hub.wanted(self._store)
+        _drain(self._link, self._hub, self._wake)
+
+    def on_closed(self) -> None:
+        """Show no more."""
+        self._hub.unsubscribe_browser(self._store, self)
+
+
+def _drain(link: Any, hub: Hub, wake: Wake) -> None:  # noqa: ANN401 - Proton has no types
+    """If the client drains its link, hand out what there is, and answer."""
+    if not link.drain_mode:
+        return
+    hub.run()
+    if link.credit > 0:
+        link.drained()
+    else:
+        wake.drained(link)  # Proton would not answer
+    wake.soon()
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,7 +1,8 @@
 """`$management` of an entity: scheduling, lock renewal, peeking, deferred messages, settlement.
 
 Requests and replies as the service documents them ("AMQP 1.0 in Azure Service Bus:
-request-response-based operations"). Left out: sessions, and rules, which come from the config.
+request-response-based operations"). Left out: sessions. Rules that are added or removed last until
+the bus stops; then those of the config are in force again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from uuid import UUID
 from localcloud.servicebus import wire
 from localcloud.servicebus.amqp.links import MAX_MESSAGE_SIZE
 from localcloud.servicebus.amqp.requests import Reply
+from localcloud.servicebus.amqp.rules import encode_rule, read_rule
 from localcloud.servicebus.broker import entity_path
 from localcloud.servicebus.entry import Delivery
 from localcloud.servicebus.errors import (
@@ -20,8 +22,8 @@ from localcloud.servicebus.errors import (
 )
 from localcloud.servicebus.faults import Operation
 from localcloud.servicebus.hub import Hub
-from localcloud.servicebus.message import Message, parse
-from localcloud.servicebus.store import MessageStore
+from localcloud.servicebus.message import Message, accept
+from localcloud.servicebus.store import MessageStore, Properties
 
 SUFFIX = "/$management"
 
@@ -53,6 +55,9 @@ class ManagementNode:
             "com.microsoft:peek-message": self._peek,
             "com.microsoft:receive-by-sequence-number": self._receive,
             "com.microsoft:update-disposition": self._settle,
+            "com.microsoft:enumerate-rules": self._list_rules,
+            "com.microsoft:add-rule": self._add_rule,
+            "com.microsoft:remove-rule": self._remove_rule,
         }
 
     def respond(self, request: Message) -> Reply:
@@ -62,7 +67,7 @@ class ManagementNode:
             operation = self._operations.get(name)
             if operation is None:
                 raise NotImplementedByBusError(f"The operation '{name}' is not supported.")
-            return operation(_Arguments(_body(request)))
+            return operation(_arguments(request))
         except BusError as error:
             return _reply(error.status_code, _EMPTY, error.description, error.condition)
 
@@ -72,7 +77,7 @@ class ManagementNode:
     def _schedule(self, arguments: "_Arguments") -> Reply:
         self._hub.faults.check(self._path, Operation.SEND)
         ingress = self._hub.broker.ingress(self._path)
-        messages = [parse(payload) for payload in arguments.payloads()]
+        messages = [accept(payload) for payload in arguments.payloads()]
         numbers = [wire.long(ingress.schedule(message)) for message in messages]
         return _ok("sequence-numbers", wire.array(numbers))
 
@@ -105,25 +110,70 @@ class ManagementNode:
 
     def _settle_one(self, token: UUID, status: str, arguments: "_Arguments") -> None:
         store = self._store()
+        properties = arguments.properties()
         match status:
             case "completed":
                 store.complete(token)
             case "abandoned":
-                store.abandon(token)
+                store.abandon(token, properties)
             case "defered":
-                store.defer(token)
+                store.defer(token, properties)
             case "suspended":
                 reason = arguments.text("deadletter-reason")
-                store.dead_letter(token, reason, arguments.text("deadletter-description"))
+                description = arguments.text("deadletter-description")
+                store.dead_letter(token, reason, description, properties)
             case _:
                 raise InvalidRequestError(f"'{status}' is no disposition status.")
 
+    def _list_rules(self, arguments: "_Arguments") -> Reply:
+        skip, top = arguments.number("skip"), arguments.number("top")
+        found = list(self._hub.broker.rules(self._path))[skip : skip + top]
+        if not found:
+            return _reply(_NO_CONTENT, _EMPTY)
+        key = wire.string("rule-description")
+        return _ok("rules", wire.listing([wire.mapping([(key, encode_rule(r))]) for r in found]))
+
+    def _add_rule(self, arguments: "_Arguments") -> Reply:
+        rule = read_rule(arguments.name("rule-name"), arguments.map("rule-description"))
+        self._hub.broker.rules(self._path).add(rule)
+        return _reply(_OK, _EMPTY)
+
+    def _remove_rule(self, arguments: "_Arguments") -> Reply:
+        self._hub.broker.rules(self._path).remove(arguments.name("rule-name"))
+        return _reply(_OK, _EMPTY)
+
 
 class _Arguments:
-    """The values in a request's body."""
+    """The values in a request's body.
 
-    def __init__(self, values: Mapping[str, object]) -> None:
+    Args:
+        values: decoded.
+        encoded: the same, by key.
+    """
+
+    def __init__(self, values: Mapping[str, object], encoded: Mapping[str, bytes]) -> None:
         self._values = values
+        self._encoded = encoded
+
+    def properties(self) -> Properties:
+        """What to set on messages, as encoded by the client: its types are kept."""
+        key = "properties-to-modify"
+        if not isinstance(self._values.get(key), dict):
+            return []
+        items = wire.raw_items(self._encoded[key])
+        return list(zip(items[::2], items[1::2], strict=True))
+
+    def map(self, key: str) -> Mapping[str, object]:
+        value = self._values.get(key)
+        if not isinstance(value, dict):
+            raise InvalidRequestError(f"'{key}' must be a map.")
+        return {str(name): each for name, each in value.items()}
+
+    def name(self, key: str) -> str:
+        value = self._values.get(key)
+        if not isinstance(value, str) or not value:
+            raise InvalidRequestError(f"'{key}' must be a name.")
+        return value
 
     def text(self, key: str) -> str | None:
         value = self._values.get(key)
@@ -167,15 +217,18 @@ class _Arguments:
         return value
 
 
-def _body(request: Message) -> dict[str, object]:
+def _arguments(request: Message) -> _Arguments:
     try:
         section, _ = wire.decode(request.body)
+        value = section.value if isinstance(section, wire.Described) else None
+        if not isinstance(value, dict):
+            raise InvalidRequestError("The request's body must be a map.")
+        items = wire.raw_items(request.body[wire.end_of(request.body, 1) :])
     except wire.WireError as error:
         raise InvalidRequestError("The request's body can't be decoded.") from error
-    value = section.value if isinstance(section, wire.Described) else None
-    if not isinstance(value, dict):
-        raise InvalidRequestError("The request's body must be a map.")
-    return {str(key): each for key, each in value.items()}
+    values = {str(key): each for key, each in value.items()}
+    pairs = zip(items[::2], items[1::2], strict=True)
+    return _Arguments(values, {str(wire.decode(key)[0]): each for key, each in pairs})
 
 
 def _reply(

@@ -1,0 +1,68 @@
+"""What a client asks of a link as it attaches it, and what of that the bus's reply may say.
+
+The reply names what is in force and nothing else: a filter that isn't applied is left out, so
+that a client that looks can tell. AMQP 1.0, part 2, section 2.6.3, and part 3, section 3.5.
+"""
+
+from typing import Any
+
+from proton import Terminus
+
+from localcloud.servicebus.broker import entity_path
+from localcloud.servicebus.errors import NotAllowedError, NotImplementedByBusError
+
+_SESSION_FILTER = "com.microsoft:session-filter"
+
+
+def reply(link: Any) -> None:  # noqa: ANN401 - Proton has no types
+    """Answer with the client's own termini and settle modes, without what isn't in force."""
+    link.source.copy(link.remote_source)
+    link.target.copy(link.remote_target)
+    link.source.filter.clear()
+    link.snd_settle_mode = link.remote_snd_settle_mode
+    link.rcv_settle_mode = link.remote_rcv_settle_mode
+
+
+def address(link: Any) -> str:  # noqa: ANN401 - Proton has no types
+    """The address of the node that a client attaches to.
+
+    Raises:
+        NotImplementedByBusError: it asks for a transaction's coordinator, or for a node to be made.
+    """
+    if not link.is_sender and link.remote_target.type == Terminus.COORDINATOR:
+        raise NotImplementedByBusError("Transactions are not supported by the local bus.")
+    terminus = link.remote_source if link.is_sender else link.remote_target
+    if terminus.dynamic:
+        raise NotImplementedByBusError("Temporary queues are not supported by the local bus.")
+    return terminus.address or ""
+
+
+def is_browser(link: Any) -> bool:  # noqa: ANN401 - Proton has no types
+    """Whether a receiver wants to look at messages without taking them."""
+    return bool(link.remote_source.distribution_mode == Terminus.DIST_MODE_COPY)
+
+
+def check_sessions(link: Any, entity: str) -> None:  # noqa: ANN401 - Proton has no types
+    """Make sure that a receiver wants no session: no entity here has them.
+
+    Raises:
+        NotAllowedError: it wants one.
+    """
+    if _SESSION_FILTER in _filter_names(link.remote_source.filter):
+        raise NotAllowedError(
+            "A sessionful message receiver cannot be created on an entity that does not require "
+            f"sessions: '{entity_path(entity)}'."
+        )
+
+
+def _filter_names(data: Any) -> list[str]:  # noqa: ANN401 - Proton has no types
+    data.rewind()
+    names: list[str] = []
+    if data.next() != data.MAP:
+        return names
+    data.enter()
+    while data.next() is not None:
+        names.append(str(data.get_object()))
+        data.next()  # its value
+    data.exit()
+    return names
