@@ -230,6 +230,13 @@ class MessageStore:
             if number >= from_sequence_number:
                 yield self._entries[number].snapshot(with_lock=False)
 
+    def browse(self, from_sequence_number: int) -> Iterator[Delivery]:
+        """What a receiver could get, in the order of the numbers, without receiving it."""
+        for number in sorted(self._entries):
+            entry = self._entries.get(number)
+            if number >= from_sequence_number and entry is not None and entry.is_ready():
+                yield entry.snapshot()
+
     def complete(self, token: UUID) -> None:
         """Settle a message: it is gone.
 
@@ -302,16 +309,17 @@ class MessageStore:
         return entry.lock.until
 
     def expire_locks(self) -> int:
-        """End every lock now.
+        """End every lock now, those of the dead letters too.
 
         Returns:
             How many there were.
         """
         self.advance()
+        dead = 0 if self.dead_letters is None else self.dead_letters.expire_locks()
         held = list(self._locked.values())
         for entry in held:
             self._return(entry, entry.lock)
-        return len(held)
+        return len(held) + dead
 
     def lose_next_locks(self, count: int) -> None:
         """Let the locks of the next deliveries end as they are delivered.

@@ -188,7 +188,7 @@ class AmqpConnection(asyncio.Protocol):
         if not link.is_sender:
             take_format = partial(self._frames.take_format, link.name)
             return PublishLink(link, address, self._hub, take_format)
-        terms.check_sessions(link, address)
+        terms.check_filters(link, address)
         kind = BrowseLink if terms.is_browser(link) else ConsumeLink
         return kind(link, address, self._hub, self)
 

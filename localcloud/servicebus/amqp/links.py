@@ -10,7 +10,7 @@ from proton import Link
 from localcloud.servicebus import wire
 from localcloud.servicebus.amqp import deliveries
 from localcloud.servicebus.broker import entity_path
-from localcloud.servicebus.entry import Delivery, MessageState
+from localcloud.servicebus.entry import Delivery
 from localcloud.servicebus.errors import BusError, MessageTooLargeError
 from localcloud.servicebus.faults import Operation
 from localcloud.servicebus.hub import Hub
@@ -239,9 +239,7 @@ class BrowseLink:
         """Send what it has credit for and has not seen."""
         if self._link.credit <= 0:
             return
-        for delivery in self._store.peek(self._next):
-            if delivery.state is not MessageState.ACTIVE:
-                continue
+        for delivery in self._store.browse(self._next):
             self._next = delivery.sequence_number + 1
             tag = delivery.sequence_number.to_bytes(8)
             deliveries.send(self._link, tag, delivery.encode(), settled=True)

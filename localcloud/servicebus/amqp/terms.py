@@ -12,6 +12,7 @@ from localcloud.servicebus.broker import entity_path
 from localcloud.servicebus.errors import NotAllowedError, NotImplementedByBusError
 
 _SESSION_FILTER = "com.microsoft:session-filter"
+_SELECTORS = frozenset({"jms-selector", "apache.org:selector-filter:string"})
 
 
 def reply(link: Any) -> None:  # noqa: ANN401 - Proton has no types
@@ -30,7 +31,9 @@ def address(link: Any) -> str:  # noqa: ANN401 - Proton has no types
         NotImplementedByBusError: it asks for a transaction's coordinator, or for a node to be made.
     """
     if not link.is_sender and link.remote_target.type == Terminus.COORDINATOR:
-        raise NotImplementedByBusError("Transactions are not supported by the local bus.")
+        raise NotImplementedByBusError(
+            "Transactions are not supported by the local bus (amqp:not-implemented)."
+        )
     terminus = link.remote_source if link.is_sender else link.remote_target
     if terminus.dynamic:
         raise NotImplementedByBusError("Temporary queues are not supported by the local bus.")
@@ -42,17 +45,22 @@ def is_browser(link: Any) -> bool:  # noqa: ANN401 - Proton has no types
     return bool(link.remote_source.distribution_mode == Terminus.DIST_MODE_COPY)
 
 
-def check_sessions(link: Any, entity: str) -> None:  # noqa: ANN401 - Proton has no types
-    """Make sure that a receiver wants no session: no entity here has them.
+def check_filters(link: Any, entity: str) -> None:  # noqa: ANN401 - Proton has no types
+    """Refuse a receiver whose filter changes what it is to get.
 
     Raises:
-        NotAllowedError: it wants one.
+        NotAllowedError: it wants a session; no entity here has them.
+        NotImplementedByBusError: it wants messages that a JMS selector selects. It would be given
+            all of them, and JMS doesn't look at what the reply leaves out.
     """
-    if _SESSION_FILTER in _filter_names(link.remote_source.filter):
+    names = _filter_names(link.remote_source.filter)
+    if _SESSION_FILTER in names:
         raise NotAllowedError(
             "A sessionful message receiver cannot be created on an entity that does not require "
             f"sessions: '{entity_path(entity)}'."
         )
+    if not _SELECTORS.isdisjoint(names):
+        raise NotImplementedByBusError("Message selectors are not supported by the local bus.")
 
 
 def _filter_names(data: Any) -> list[str]:  # noqa: ANN401 - Proton has no types
