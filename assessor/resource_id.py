@@ -1,37 +1,57 @@
-"""Azure resource IDs: parsed by a strict grammar, compared as ARM compares them.
+r"""Azure resource IDs: parsed by a strict grammar, compared as ARM compares them.
 
 An ID that arrives in a message ends up in a URL that is called with the app's own identity, so
-nothing but the characters that ARM allows in each segment gets through.
+nothing but the characters that ARM allows in each segment gets through. Letters may be of any
+script; which characters are letters, and what is equal when case does not count, is .NET's to say.
 Source of the rules: "Naming rules and restrictions for Azure resources", Microsoft.Resources and
-Microsoft.Compute. A VM's name may hold an underscore: flexible scale sets name theirs
-`{set}_{hash}`.
+Microsoft.Compute, whose own rule for a VM is `^[^_\W][\w-._]{0,79}(?<![-.])$`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-_GUID: Final = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-_GROUP: Final = r"(?u:[\w().-]{0,89}[\w()-])"
-"""Letters of any script; all else is ASCII, or a long s (U+017F) would pass for an S."""
-_VM: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?"
+from dotnet_text import ignoring_case, is_word
 
-_SUBSCRIPTION_ID = re.compile(_GUID)
-_RESOURCE_GROUP_NAME = re.compile(_GROUP)
-_VM_NAME = re.compile(_VM)
-_VM_ID = re.compile(
-    rf"/subscriptions/(?P<subscription>{_GUID})"
-    rf"/resourceGroups/(?P<group>{_GROUP})"
-    rf"/providers/Microsoft\.Compute/virtualMachines/(?P<vm>{_VM})",
-    re.IGNORECASE | re.ASCII,
+_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_LONGEST_GROUP: Final = 90
+_LONGEST_VM: Final = 80
+_SHAPE: Final = (
+    "",
+    "subscriptions",
+    None,
+    "resourcegroups",
+    None,
+    "providers",
+    "microsoft.compute",
+    "virtualmachines",
+    None,
 )
-_SCOPE = re.compile(
-    rf"/subscriptions/(?P<subscription>{_GUID})"
-    rf"(?:/resourceGroups/(?P<group>{_GROUP})"
-    rf"(?:/providers/Microsoft\.Compute/virtualMachines/(?P<vm>{_VM}))?)?/?",
-    re.IGNORECASE | re.ASCII,
-)
+"""An ID's segments; None stands for a name."""
+_SCOPE_DEPTHS: Final = (3, 5, 9)
+"""How many segments a subscription, a resource group and a VM have."""
+
+
+def _is_guid(text: str) -> bool:
+    return _GUID.fullmatch(text) is not None
+
+
+def _is_group(text: str) -> bool:
+    return (
+        0 < len(text) <= _LONGEST_GROUP
+        and not text.endswith(".")
+        and all(char in "().-" or is_word(char) for char in text)
+    )
+
+
+def _is_vm(text: str) -> bool:
+    return (
+        0 < len(text) <= _LONGEST_VM
+        and text[0] not in "_.-"
+        and text[-1] not in ".-"
+        and all(char in ".-" or is_word(char) for char in text)
+    )
 
 
 class ResourceIdError(ValueError):
@@ -61,14 +81,14 @@ class VirtualMachineId:
     resource_group: str = field(compare=False)
     name: str = field(compare=False)
     key: str = field(init=False, repr=False)
-    """The ID in lower case: what to compare, to look up and to derive other IDs from."""
+    """The ID without its case: what to compare, to look up and to derive other IDs from."""
 
     def __post_init__(self) -> None:
         """Check the names and derive the key; raises ResourceIdError for the first bad name."""
         check_name("subscriptionId", self.subscription_id)
         check_name("resourceGroupName", self.resource_group)
         check_name("vmName", self.name)
-        object.__setattr__(self, "key", str(self).lower())
+        object.__setattr__(self, "key", ignoring_case(str(self)))
 
     def __str__(self) -> str:
         """The resource ID as ARM writes it, with the names in the case that they were given in."""
@@ -80,28 +100,29 @@ class VirtualMachineId:
     @classmethod
     def parse(cls, text: str) -> "VirtualMachineId":
         """Returns the ID that `text` spells; raises ResourceIdError for anything else."""
-        match = _VM_ID.fullmatch(text)
-        if match is None:
+        names = _names(text)
+        if names is None or len(names) != len(_NAMES):
             raise ResourceIdError(
                 "vmId",
                 text,
                 "the resource ID of a virtual machine (/subscriptions/{guid}/resourceGroups/{name}"
                 "/providers/Microsoft.Compute/virtualMachines/{name})",
             )
-        return cls(match["subscription"], match["group"], match["vm"])
+        return cls(*names)
 
 
-_NAMES: Final = {
-    "subscriptionId": (_SUBSCRIPTION_ID, "a GUID"),
+_NAMES: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
+    "subscriptionId": (_is_guid, "a GUID"),
     "resourceGroupName": (
-        _RESOURCE_GROUP_NAME,
+        _is_group,
         "1 to 90 letters, digits, '_', '-', '.', '(' or ')', without a '.' at its end",
     ),
     "vmName": (
-        _VM_NAME,
-        "1 to 80 letters, digits, '_', '-' or '.', without '-' or '.' at its ends",
+        _is_vm,
+        "1 to 80 letters, digits, '_', '-' or '.'; a letter or digit first, no '-' or '.' last",
     ),
 }
+"""By the order in which an ID has them."""
 
 
 def check_name(field: str, value: str) -> str:
@@ -110,10 +131,25 @@ def check_name(field: str, value: str) -> str:
     Raises:
         ResourceIdError: it is not.
     """
-    pattern, expected = _NAMES[field]
-    if pattern.fullmatch(value) is None:
+    is_legal, expected = _NAMES[field]
+    if not is_legal(value):
         raise ResourceIdError(field, value, expected)
     return value
+
+
+def _names(text: str) -> list[str] | None:
+    """Returns the names in the ID of a subscription, a resource group or a VM; None in no ID."""
+    segments = text.split("/")
+    if len(segments) not in _SCOPE_DEPTHS:
+        return None
+    shape = _SHAPE[: len(segments)]
+    pairs = list(zip(segments, shape, strict=True))
+    if any(fixed is not None and ignoring_case(segment) != fixed for segment, fixed in pairs):
+        return None
+    names = [segment for segment, fixed in pairs if fixed is None]
+    rules = (is_legal for is_legal, _ in _NAMES.values())
+    legal = all(is_legal(name) for name, is_legal in zip(names, rules, strict=False))
+    return names if legal else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +163,12 @@ class Scope:
     @classmethod
     def parse(cls, text: str) -> "Scope":
         """Returns the scope that `text` spells; raises ResourceIdError for anything else."""
-        match = _SCOPE.fullmatch(text)
-        if match is None:
+        names = _names(text.removesuffix("/"))
+        if names is None:
             raise ResourceIdError(
                 "scope", text, "/subscriptions/{guid}, one of its resource groups, or one VM's ID"
             )
-        return cls(match["subscription"], match["group"], match["vm"])
+        return cls(*names)
 
     def __str__(self) -> str:
         """The scope as ARM writes it, with the names in the case that they were given in."""
@@ -145,8 +181,8 @@ class Scope:
 
     @property
     def key(self) -> str:
-        """The scope in lower case: what to compare and to derive IDs from."""
-        return str(self).lower()
+        """The scope without its case: what to compare and to derive IDs from."""
+        return ignoring_case(str(self))
 
     def contains(self, vm: VirtualMachineId) -> bool:
         """Whether `vm` lies in this scope, compared without regard to case."""
@@ -160,7 +196,8 @@ class Scope:
             (self.vm_name, other.vm_name),
         )
         return all(
-            mine is None or (its is not None and mine.lower() == its.lower()) for mine, its in pairs
+            mine is None or (its is not None and ignoring_case(mine) == ignoring_case(its))
+            for mine, its in pairs
         )
 
 

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from assessor.posture.learned import Learned
 from assessor.posture.model import OpenAlert, Posture, Rule
 from assessor.resource_id import VirtualMachineId
+from dotnet_text import ignoring_case
 
 FORMAT: Final = 1
 COLUMN_BYTES: Final = 64 * 1024
@@ -46,7 +47,8 @@ def keys_of(vm_id: VirtualMachineId) -> tuple[str, str]:
     No character that a key may not have (slashes, `#`, `?`, control characters) is legal in the
     names of subscriptions, resource groups and VMs, and neither is the `|` between them.
     """
-    return vm_id.subscription_id.lower(), f"{vm_id.resource_group}|{vm_id.name}".lower()
+    names = f"{vm_id.resource_group}|{vm_id.name}"
+    return ignoring_case(vm_id.subscription_id), ignoring_case(names)
 
 
 def to_row(posture: Posture) -> dict[str, Value]:

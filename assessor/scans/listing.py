@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from assessor.resource_id import Scope, VirtualMachineId
+from dotnet_text import ignoring_case
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,10 @@ class ListedVm:
 
         As in ARM, names are compared without regard to case, values to the letter.
         """
-        mine = {name.lower(): value for name, value in self.tags.items()}
+        mine = {ignoring_case(name): value for name, value in self.tags.items()}
         return all(
-            name.lower() in mine and value in {None, mine[name.lower()]}
-            for name, value in tags.items()
+            key in mine and value in {None, mine[key]}
+            for key, value in ((ignoring_case(name), value) for name, value in tags.items())
         )
 
 

@@ -16,6 +16,7 @@ from azure.data.tables.aio import TableClient
 from assessor.resource_id import VirtualMachineId
 from assessor.scans.store import Concluded, Ending, ScanState, ScanStoreError, Tally, count
 from assessor.storage import TableMaker
+from dotnet_text import ignoring_case
 
 _SCAN_ROW: Final = "scan"
 _VM_ROWS: Final = "vm|"
@@ -136,7 +137,8 @@ def _key(scan_id: str, row: str) -> dict[str, str]:
 
 def _row_key(vm: VirtualMachineId) -> str:
     """Returns the row of a VM: no character that a key may not have is legal in its names."""
-    return f"{_VM_ROWS}{vm.subscription_id}|{vm.resource_group}|{vm.name}".lower()
+    names = f"{vm.subscription_id}|{vm.resource_group}|{vm.name}"
+    return f"{_VM_ROWS}{ignoring_case(names)}"
 
 
 def _concluded(row: Row) -> Concluded | None:

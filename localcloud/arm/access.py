@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from dotnet_text import ignoring_case
 from localcloud.arm import errors
 from localcloud.identity import ARM_AUDIENCES, Claims, TokenError, TokenSigner
 
@@ -40,8 +41,8 @@ class RoleAssignment:
         """Returns whether this assignment lets a principal do an action on a resource."""
         if self.principal_id is not None and self.principal_id.lower() != principal_id.lower():
             return False
-        prefix = self.scope.rstrip("/").lower() + "/"
-        return (scope.rstrip("/").lower() + "/").startswith(prefix) and any(
+        prefix = ignoring_case(self.scope.rstrip("/")) + "/"
+        return (ignoring_case(scope.rstrip("/")) + "/").startswith(prefix) and any(
             _matches(pattern, action) for pattern in self.actions
         )
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from dotnet_text import ignoring_case
 from localcloud.arm.clock import Ticks, timestamp
 from localcloud.arm.model import Json
 from localcloud.arm.routing import Kind
@@ -51,7 +52,7 @@ class CallLog:
         self._statuses[str(call.status)] += 1
         self._policies.update(call.policies)
         if call.vm_id:
-            self._vms.setdefault(call.vm_id.lower(), Counter())[call.kind.value] += 1
+            self._vms.setdefault(ignoring_case(call.vm_id), Counter())[call.kind.value] += 1
         if call.kind is Kind.ASSESS:
             self._assessments.append(call)
 

@@ -6,6 +6,7 @@ Free of HTTP and of tasks; time and new IDs come from outside.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from dotnet_text import ignoring_case
 from localcloud.arm import errors
 from localcloud.arm.clock import Clock, seconds
 from localcloud.arm.model import Power, Vm
@@ -68,7 +69,7 @@ class Cloud:
             ArmError: 404, for the group or for the VM.
         """
         group_key = self._require_group(subscription_id, group)
-        key = f"{group_key}/providers/microsoft.compute/virtualmachines/{name.lower()}"
+        key = f"{group_key}/providers/microsoft.compute/virtualmachines/{ignoring_case(name)}"
         vm = self._vms.get(key)
         if vm is None:
             raise errors.vm_not_found(group, name)
@@ -151,4 +152,4 @@ class Cloud:
 
 
 def _group_key(subscription_id: str, group: str) -> str:
-    return f"/subscriptions/{subscription_id}/resourcegroups/{group}".lower()
+    return ignoring_case(f"/subscriptions/{subscription_id}/resourcegroups/{group}")

@@ -11,6 +11,7 @@ from json import JSONDecodeError
 
 from aiohttp import web
 
+from dotnet_text import ignoring_case
 from localcloud.arm.calls import CallLog
 from localcloud.arm.cloud import Cloud
 from localcloud.arm.faults import FaultError, FaultPlan, parse_rules
@@ -76,7 +77,7 @@ class Control:
         return web.Response(status=204)
 
     def _vm(self, request: web.Request) -> Vm:
-        vm = self.cloud.vms.get(request.match_info["id"].lower())
+        vm = self.cloud.vms.get(ignoring_case(request.match_info["id"]))
         if vm is None:
             body = json.dumps({"field": "id", "error": "no such VM"})
             raise web.HTTPNotFound(text=body, content_type="application/json")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from dotnet_text import ignoring_case
 from localcloud.arm.model import Json
 from localcloud.arm.routing import Kind
 
@@ -75,7 +76,7 @@ class Match:
 
     def covers(self, kind: Kind, vm_key: str, subscription_id: str) -> bool:
         """Returns whether a request matches."""
-        wanted = self.vm.lower()
+        wanted = ignoring_case(self.vm)
         return (
             self.operation in {"", kind.value}
             and wanted in {"", vm_key, vm_key.rpartition("/")[2]}

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
+from dotnet_text import ignoring_case
+
 Json: TypeAlias = dict[str, Any]
 
 COUNTED_AS_CRITICAL_OR_SECURITY: Final = frozenset({"Critical", "Security"})
@@ -186,7 +188,7 @@ class Vm:
     @property
     def key(self) -> str:
         """The resource ID for look-ups: ARM's IDs are case-insensitive."""
-        return self.id.lower()
+        return ignoring_case(self.id)
 
     @property
     def skip_reason(self) -> str | None:

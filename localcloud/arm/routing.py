@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from dotnet_text import ignoring_case
 from localcloud.arm import errors
 
 
@@ -47,13 +48,13 @@ class Route:
 
     @property
     def vm_key(self) -> str:
-        """The lower-case resource ID of the VM in the path, empty if there is none."""
+        """The resource ID without its case of the VM in the path, empty if there is none."""
         if not self.vm_name:
             return ""
-        return (
+        return ignoring_case(
             f"/subscriptions/{self.subscription_id}/resourcegroups/{self.resource_group}"
             f"/providers/microsoft.compute/virtualmachines/{self.vm_name}"
-        ).lower()
+        )
 
 
 _SEGMENT: Final = "[^/]+"
@@ -62,17 +63,17 @@ _VMS: Final = re.compile(
     rf"(?:/resourcegroups/(?P<group>{_SEGMENT}))?"
     r"/providers/microsoft\.compute/virtualmachines"
     rf"(?:/(?P<vm>{_SEGMENT})(?:/(?P<sub>{_SEGMENT}))?)?/?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _OPERATION: Final = re.compile(
     rf"/subscriptions/(?P<subscription>{_SEGMENT})/providers/microsoft\.compute"
     rf"/locations/(?P<location>{_SEGMENT})/operations/(?P<name>{_SEGMENT})/?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _PROVIDER: Final = re.compile(
     rf"/subscriptions/{_SEGMENT}(?:/resourcegroups/{_SEGMENT})?"
     rf"/providers/(?P<namespace>{_SEGMENT})(?:/(?P<type>{_SEGMENT}))?.*",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _VM_TYPE: Final = "Microsoft.Compute/virtualMachines"
 _VERBS: Final = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write"}

@@ -164,6 +164,6 @@ def vm_ids() -> st.SearchStrategy[VirtualMachineId]:
     return st.builds(
         VirtualMachineId,
         st.uuids().map(str) | st.uuids().map(lambda each: str(each).upper()),
-        st.from_regex(r"[A-Za-z0-9_().é-]{0,8}[A-Za-z0-9_()é-]", fullmatch=True),
-        st.from_regex(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,8}[A-Za-z0-9_])?", fullmatch=True),
+        st.from_regex(r"[A-Za-z0-9_().éд-]{0,8}[A-Za-z0-9_()éд-]", fullmatch=True),
+        st.from_regex(r"[A-Za-z0-9éд]([A-Za-z0-9éд_.-]{0,8}[A-Za-z0-9éд_])?", fullmatch=True),
     )
