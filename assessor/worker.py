@@ -19,7 +19,8 @@ from typing import Final
 from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus.aio import ServiceBusClient
 
-from assessor.alerts.telling import Alerting
+from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.arm.client import ArmClient
 from assessor.arm.hold import Hold
 from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
@@ -144,7 +145,7 @@ class Worker:
             ),
             deadline=timedelta(minutes=settings.deadline_minutes),
         )
-        alerts = Alerting(
+        alerts = AlertOutbox(
             store=postures,
             bus=bus,
             alerts_topic=settings.alerts_topic,
@@ -189,7 +190,7 @@ class Worker:
             return MemoryPosture(), MemoryScans()
         tables = await open_tables(storage, opening)
         return (
-            TablePosture(tables.get_table_client(self._settings.posture_table)),
+            TablePosture(tables.get_table_client(self._settings.posture_table), ALERT_COLUMNS),
             TableScans(tables.get_table_client(self._settings.scan_table)),
         )
 

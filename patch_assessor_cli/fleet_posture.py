@@ -7,10 +7,9 @@ from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
-_ALERT_COLUMNS: Final = {
-    "PatchesAlertFiredAt": "CriticalOrSecurityPatchesAvailable",
-    "RebootAlertFiredAt": "RebootPending",
-}
+from patch_assessor_cli.alert_rules import ALERT_RULES
+
+_ALERT_COLUMNS: Final = {f"{rule.column}FiredAt": rule.name for rule in ALERT_RULES}
 _COLUMNS: Final = (
     "PartitionKey",
     "VmId",

@@ -16,6 +16,7 @@ from azure.identity.aio import DefaultAzureCredential
 from rich.console import Console
 from rich.table import Table
 
+from patch_assessor_cli.alert_rules import ALERT_RULES
 from patch_assessor_cli.display import make_console
 from patch_assessor_cli.errors import CommandError, ExitCode
 from patch_assessor_cli.fleet_posture import SubscriptionPosture, VmPosture, read_fleet, sum_up
@@ -24,8 +25,6 @@ from patch_assessor_cli.progress_bar import progress_bar
 from patch_assessor_cli.running import run as run_to_end
 
 _SHOWN_VMS: Final = 40
-_PATCHES: Final = "CriticalOrSecurityPatchesAvailable"
-_REBOOT: Final = "RebootPending"
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60))
 
 
@@ -131,7 +130,7 @@ def print_fleet(console: Console, fleet: Sequence[VmPosture], now: datetime) -> 
 
 def _subscriptions(sums: Sequence[SubscriptionPosture], now: datetime) -> Table:
     table = _table("subscription")
-    for name in ("VMs", "never assessed", "lack patches", "to be rebooted"):
+    for name in ("VMs", "never assessed", *(rule.heading for rule in ALERT_RULES)):
         table.add_column(name, justify="right")
     for name in ("oldest alert", "last assessed", "waiting longest"):
         table.add_column(name)
@@ -140,8 +139,7 @@ def _subscriptions(sums: Sequence[SubscriptionPosture], now: datetime) -> Table:
             each.subscription_id,
             str(each.vms),
             str(each.never_assessed),
-            str(each.open_alerts[_PATCHES]),
-            str(each.open_alerts[_REBOOT]),
+            *(str(each.open_alerts[rule.name]) for rule in ALERT_RULES),
             *(age(at, now) for at in (each.oldest_alert, each.assessed_last, each.assessed_first)),
         )
     return table

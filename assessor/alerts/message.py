@@ -6,19 +6,21 @@ for it. CloudEvents allows no attribute of the name `schemaId`; it is an applica
 Source: learn.microsoft.com, "Common alert schema".
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from assessor.alerts.rule import AlertRule
+from assessor.alerts.rules import BY_NAME
 from assessor.bus.message import OutgoingMessage, Property
 from assessor.clock import to_text
 from assessor.messages.outgoing import event_message
 from assessor.messages.patches import is_critical_or_security
 from assessor.posture.finding import Assessment
-from assessor.posture.model import Alert, Change, Rule
+from assessor.posture.model import Alert
 
 SCHEMA_ID: Final = "azureMonitorCommonAlertSchema"
 FIRED: Final = "PatchAssessor.AlertFired"
 RESOLVED: Final = "PatchAssessor.AlertResolved"
-SEVERITY: Final = {Rule.PATCHES: "Sev1", Rule.REBOOT: "Sev2"}
 
 
 _NUMBERS: Final = (
@@ -31,29 +33,35 @@ _NUMBERS: Final = (
 )
 
 
-def alert_message(alert: Alert) -> OutgoingMessage:
-    """Returns the message that tells of `alert`. It is always smaller than MAX_BODY_BYTES."""
+def alert_message(alert: Alert, rules: Mapping[str, AlertRule] = BY_NAME) -> OutgoingMessage:
+    """Returns the message that publishes `alert`. It is always smaller than MAX_BODY_BYTES.
+
+    Args:
+        alert: what to publish.
+        rules: the rules by their names, the alert's among them.
+    """
+    rule = rules[alert.alert.rule]
     return event_message(
         event_type=RESOLVED if alert.is_resolved else FIRED,
         event_id=alert.id,
         request_id=alert.request_id,
         subject=str(alert.vm_id),
         time=alert.at,
-        data={"essentials": _essentials(alert), "alertContext": _context(alert)},
-        properties=_properties(alert),
+        data={"essentials": _essentials(alert, rule), "alertContext": _context(alert)},
+        properties=_properties(alert, rule),
         traceparent=alert.traceparent,
     )
 
 
-def _essentials(alert: Alert) -> dict[str, Any]:
+def _essentials(alert: Alert, rule: AlertRule) -> dict[str, Any]:
     vm_id = alert.vm_id
     return {
         # Readers split the ID at its slashes for the subscription; the provider is not one of
         # Azure's, so nobody looks for the alert in Azure Monitor.
         "alertId": f"/subscriptions/{vm_id.subscription_id}/providers/PatchAssessor/alerts/"
         f"{alert.alert.alert_id}",
-        "alertRule": alert.alert.rule.value,
-        "severity": SEVERITY[alert.alert.rule],
+        "alertRule": rule.name,
+        "severity": rule.severity.value,
         "signalType": "Log",  # of the schema's three, the one for what is read from a record
         "monitorCondition": _condition(alert),
         "monitoringService": "PatchAssessor",
@@ -62,7 +70,7 @@ def _essentials(alert: Alert) -> dict[str, Any]:
         "originAlertId": alert.alert.alert_id,
         "firedDateTime": to_text(alert.alert.fired_at),
         **({"resolvedDateTime": to_text(alert.at)} if alert.is_resolved else {}),
-        "description": describe(alert),
+        "description": describe(alert, rule),
         "essentialsVersion": "1.0",
         "alertContextVersion": "1.0",
     }
@@ -96,15 +104,15 @@ def _numbers(assessment: Assessment | None) -> dict[str, Any]:
     return dict(zip(_NUMBERS, values, strict=True))
 
 
-def _properties(alert: Alert) -> dict[str, Property]:
+def _properties(alert: Alert, rule: AlertRule) -> dict[str, Property]:
     vm_id = alert.vm_id
     numbers = _numbers(alert.assessment)
     del numbers["startDateTime"]
     values = numbers | {
         "schemaId": SCHEMA_ID,
-        "alertRule": alert.alert.rule.value,
+        "alertRule": rule.name,
         "alertId": alert.alert.alert_id,
-        "severity": SEVERITY[alert.alert.rule],
+        "severity": rule.severity.value,
         "monitorCondition": _condition(alert),
         "change": alert.change.value,
         "vmId": str(vm_id),
@@ -117,23 +125,14 @@ def _properties(alert: Alert) -> dict[str, Property]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-_SENTENCES: Final = {
-    (Rule.PATCHES, Change.APPEARED): "{name} lacks {patches}.",
-    (Rule.PATCHES, Change.GREW): "{name} lacks more than before: {patches}.",
-    (Rule.PATCHES, Change.REMINDER): "{name} still lacks {patches}.",
-    (Rule.PATCHES, Change.GONE): "{name} lacks no critical or security patch any more.",
-    (Rule.REBOOT, Change.APPEARED): "{name} has to be rebooted to finish installing patches.",
-    (Rule.REBOOT, Change.REMINDER): "{name} still has to be rebooted to finish installing patches.",
-    (Rule.REBOOT, Change.GONE): "{name} has no reboot pending any more.",
-}
 _REMOVED: Final = "{name} is gone, and its alert with it."
 
 
-def describe(alert: Alert) -> str:
+def describe(alert: Alert, rule: AlertRule) -> str:
     """Returns the alert as one sentence for people."""
     count = alert.assessment.critical_and_security_count if alert.assessment else None
     listed = sum(map(is_critical_or_security, alert.patches or ())) + alert.patches_omitted
-    sentence = _REMOVED if _is_removed(alert) else _SENTENCES[alert.alert.rule, alert.change]
+    sentence = _REMOVED if _is_removed(alert) else rule.sentences.of(alert.change)
     return sentence.format(
         name=alert.vm_id.name, patches=_patches(count if count is not None else listed)
     )

@@ -1,4 +1,4 @@
-"""What assessments that found nothing still tell: that a VM could not be assessed, or is gone.
+"""What follows when a VM could not be assessed, or is gone.
 
 They change no alert, but for one case: a VM that ARM does not know, twice in a row, is gone, and
 its alerts are resolved.
@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from assessor.alerts.rules import Transition, event_id
+from assessor.alerts.decision import Transition, event_id
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped
 from assessor.posture.model import Alert, Attempt, Change, Posture
-from assessor.posture.told import Told
+from assessor.posture.published_patches import PublishedPatches
 
 GONE_CODES: Final = frozenset({"resourcenotfound", "resourcegroupnotfound"})
 """ARM's codes of a 404 for a VM, in lower case: the VM is unknown, or its whole group is."""
@@ -67,7 +67,7 @@ def retired(previous: Posture, at: datetime, request_id: str) -> Transition:
     Args:
         previous: what is remembered of the VM.
         at: when it was found to be gone.
-        request_id: what told of it.
+        request_id: what showed it: an event's ID, or the request's.
     """
     alerts = tuple(
         Alert(
@@ -84,7 +84,9 @@ def retired(previous: Posture, at: datetime, request_id: str) -> Transition:
         )
         for each in previous.open_alerts
     )
-    return Transition(alerts, replace(previous, open_alerts=(), told=Told(), retired_at=at))
+    return Transition(
+        alerts, replace(previous, open_alerts=(), published=PublishedPatches(), retired_at=at)
+    )
 
 
 def _is_old(previous: Posture, attempt: Attempt) -> bool:

@@ -56,9 +56,9 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Alerts(Protocol):
-    """Tells what an outcome changes for the VM's alerts."""
+    """Publishes what an outcome changes for the VM's alerts."""
 
-    async def tell(self, outcome: Outcome, traceparent: str | None) -> object:
+    async def publish(self, outcome: Outcome, traceparent: str | None) -> object:
         """Publishes the alerts that fire, grow or resolve; raises PublishError, PostureError."""
         ...
 
@@ -208,7 +208,7 @@ class Assessor:
             await self._bus.send(
                 self._entities.results_topic, [outcome_message(outcome, traceparent)]
             )
-            await self._alerts.tell(outcome, traceparent)
+            await self._alerts.publish(outcome, traceparent)
             await self._scans.record(progress.request, outcome)
         except (PublishError, PostureError, ScanStoreError) as error:
             return self._again(progress, error)

@@ -21,7 +21,7 @@ _TRACEPARENT: Final = "traceparent"
 
 
 class TracingBus:
-    """A bus that tells telemetry of what it sends.
+    """A bus that makes a span of each transfer.
 
     A message without a trace context of its own gets the transfer's, so that whoever receives it
     goes on in the same trace.
@@ -32,7 +32,7 @@ class TracingBus:
 
         Args:
             bus: what sends.
-            telemetry: what is told.
+            telemetry: where spans and counts go.
         """
         self._bus = bus
         self._telemetry = telemetry

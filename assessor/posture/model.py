@@ -1,21 +1,21 @@
-"""What an alert is, and what is remembered of a VM to decide on the next one."""
+"""Posture: what is remembered of a VM to decide on its next alert; and what an alert is.
+
+A posture is stored with the names that its fields had first: where one has another name now, its
+alias is the stored one.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from assessor.arm.result import Patch
 from assessor.posture.finding import Assessment
 from assessor.posture.learned import Learned
-from assessor.posture.told import Told
+from assessor.posture.published_patches import PublishedPatches
 from assessor.resource_id import VirtualMachineId
-
-
-class Rule(StrEnum):
-    """What an alert is about."""
-
-    PATCHES = "CriticalOrSecurityPatchesAvailable"
-    REBOOT = "RebootPending"
 
 
 class Change(StrEnum):
@@ -32,18 +32,19 @@ class OpenAlert:
     """An alert that has fired and is not resolved.
 
     Attributes:
-        rule: what it is about.
+        rule: the name of its rule.
         alert_id: its own ID, the same from fired to resolved.
-        fired_by: the activity ID of the assessment that it fired for.
+        fired_by: the activity ID of the assessment that it fired for; of an alert that time alone
+            opened, the moment.
         fired_at: when that was.
-        last_told_at: when it last spoke.
+        last_published_at: when it last spoke.
     """
 
-    rule: Rule
+    rule: str
     alert_id: str
     fired_by: str
     fired_at: datetime
-    last_told_at: datetime
+    last_published_at: Annotated[datetime, Field(alias="last_told_at")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ class Alert:
         change: why it speaks.
         at: when the change was known.
         vm_id: the VM.
-        request_id: the request that led here; for a deletion, what told of it.
-        assessment: what was found, or the last that was if the VM is gone; None if that is unknown.
+        request_id: the request that led here; for a deletion, the event's ID.
+        assessment: what was found; None for a VM that is gone, or that nothing is known of.
         previous: the assessment that it is compared with; None for a VM's first.
         patches: the patches that the rule is about, the most important first; None without a list.
         patches_omitted: how many of them are left out to keep the message within its limit.
@@ -119,11 +120,11 @@ class Posture:
         os_type: `Windows` or `Linux`.
         assessment: its newest completed assessment; None if there was none.
         open_alerts: the alerts that are not resolved, one for a rule at the most.
-        durations: how long its completed assessments took; None if none told.
-        told: what the open alert about patches has told of.
+        durations: how long its completed assessments took; None if none is known.
+        published: what the open alert about patches has published.
         attempt: what came to nothing since `assessment`, the latest of it.
         retired_at: when the VM was found to be gone; it is back with the next assessment.
-        untold: alerts that are decided, and not known to be published.
+        unpublished: the outbox: alerts that are decided, and not known to be published.
     """
 
     vm_id: VirtualMachineId
@@ -132,11 +133,11 @@ class Posture:
     assessment: Assessment | None = None
     open_alerts: tuple[OpenAlert, ...] = ()
     durations: Learned | None = None
-    told: Told = Told()  # noqa: RUF009 - frozen, so one default serves all
+    published: Annotated[PublishedPatches, Field(alias="told")] = PublishedPatches()  # noqa: RUF009 - frozen, so one default serves all
     attempt: Attempt | None = None
     retired_at: datetime | None = None
-    untold: tuple[Alert, ...] = ()
+    unpublished: Annotated[tuple[Alert, ...], Field(alias="untold")] = ()
 
-    def open_alert(self, rule: Rule) -> OpenAlert | None:
-        """Returns the rule's alert if it is open."""
-        return next((each for each in self.open_alerts if each.rule is rule), None)
+    def open_alert(self, rule: str) -> OpenAlert | None:
+        """Returns the alert of the rule of that name if it is open."""
+        return next((each for each in self.open_alerts if each.rule == rule), None)

@@ -21,13 +21,12 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from assessor.posture.learned import Learned
-from assessor.posture.model import OpenAlert, Posture, Rule
+from assessor.posture.model import OpenAlert, Posture
 from assessor.resource_id import VirtualMachineId
 from dotnet_text import ignoring_case
 
 FORMAT: Final = 1
 COLUMN_BYTES: Final = 64 * 1024
-_ALERT_COLUMNS: Final = {Rule.PATCHES: "PatchesAlert", Rule.REBOOT: "RebootAlert"}
 DURATION_COLUMNS: Final = ("DurationCount", "DurationSeconds", "DurationSpread")
 """How many assessments told, how long they took, and the deviation of that's logarithm."""
 _LEARNED: Final = TypeAdapter(Learned)
@@ -35,6 +34,8 @@ _POSTURE: Final = TypeAdapter(Posture)
 
 Value = str | int | float | bool | datetime | bytes
 Row = Mapping[str, Any]
+AlertColumns = Mapping[str, str]
+"""What each alert rule's columns begin with, by the rule's name."""
 
 
 class RowError(ValueError):
@@ -51,7 +52,7 @@ def keys_of(vm_id: VirtualMachineId) -> tuple[str, str]:
     return ignoring_case(vm_id.subscription_id), ignoring_case(names)
 
 
-def to_row(posture: Posture) -> dict[str, Value]:
+def to_row(posture: Posture, alert_columns: AlertColumns) -> dict[str, Value]:
     """Returns the row that keeps `posture`. A column without a value is absent."""
     partition, row = keys_of(posture.vm_id)
     assessment, attempt = posture.assessment, posture.attempt
@@ -65,7 +66,7 @@ def to_row(posture: Posture) -> dict[str, Value]:
         "Retired": posture.retired_at is not None,
         "RetiredAt": posture.retired_at,
         "OpenAlerts": len(posture.open_alerts),
-        "UntoldAlerts": len(posture.untold),
+        "UntoldAlerts": len(posture.unpublished),
         "Format": FORMAT,
     }
     if assessment is not None:
@@ -82,24 +83,28 @@ def to_row(posture: Posture) -> dict[str, Value]:
     if attempt is not None:
         columns |= {"AttemptedAt": attempt.at, "AttemptReason": attempt.reason}
     for alert in posture.open_alerts:
-        columns |= _alert_columns(alert)
+        columns |= _alert_columns(alert, alert_columns[alert.rule])
     present = {name: value for name, value in columns.items() if value is not None}
     return present | _whole(posture)
 
 
-def from_row(row: Row) -> Posture:
+def from_row(row: Row, alert_columns: AlertColumns) -> Posture:
     """Returns the posture that `row` keeps.
 
     Raises:
-        RowError: it keeps none, or one of another format.
+        RowError: it keeps none, one of another format, or an alert of a rule that nobody knows.
     """
     if row.get("Format") != FORMAT:
         raise RowError(f"the row's format is {row.get('Format')!r}, not {FORMAT}")
     try:
         packed = b"".join(row[_part(number)] for number in range(row["Parts"]))
-        return _POSTURE.validate_python(json.loads(zlib.decompress(packed)))
+        posture = _POSTURE.validate_python(json.loads(zlib.decompress(packed)))
     except (KeyError, TypeError, ValueError, zlib.error, ValidationError) as error:
         raise RowError(f"the row can't be read: {type(error).__name__}") from error
+    alerts = (*posture.open_alerts, *(each.alert for each in posture.unpublished))
+    if any(each.rule not in alert_columns for each in alerts):
+        raise RowError("the row has an alert of a rule that this version does not have")
+    return posture
 
 
 def durations_from_row(row: Row) -> Learned | None:
@@ -123,14 +128,15 @@ def _duration_columns(learned: Learned) -> dict[str, Value]:
     )
 
 
-def _alert_columns(alert: OpenAlert) -> dict[str, Value]:
-    name = _ALERT_COLUMNS[alert.rule]
+def _alert_columns(alert: OpenAlert, name: str) -> dict[str, Value]:
     return {f"{name}Id": alert.alert_id, f"{name}FiredAt": alert.fired_at}
 
 
 def _whole(posture: Posture) -> dict[str, Value]:
     # json and not pydantic writes the text: it also writes what is no valid Unicode in a patch.
-    text = json.dumps(_POSTURE.dump_python(posture, mode="json"), separators=(",", ":"))
+    text = json.dumps(
+        _POSTURE.dump_python(posture, mode="json", by_alias=True), separators=(",", ":")
+    )
     packed = zlib.compress(text.encode())
     parts = [packed[at : at + COLUMN_BYTES] for at in range(0, len(packed), COLUMN_BYTES)]
     return {"Parts": len(parts), **{_part(number): part for number, part in enumerate(parts)}}

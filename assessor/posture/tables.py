@@ -14,6 +14,7 @@ from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
 from assessor.posture.row import (
     DURATION_COLUMNS,
+    AlertColumns,
     RowError,
     durations_from_row,
     from_row,
@@ -32,9 +33,15 @@ class TablePosture:
     repeat of a save is refused: a conflict with oneself, which a new load clears up.
     """
 
-    def __init__(self, table: TableClient) -> None:
-        """Keeps the client; whoever made it closes it."""
+    def __init__(self, table: TableClient, alert_columns: AlertColumns) -> None:
+        """Keeps the client.
+
+        Args:
+            table: whoever made it closes it.
+            alert_columns: what each alert rule's columns begin with, by the rule's name.
+        """
         self._table = table
+        self._alert_columns = alert_columns
         self._maker = TableMaker(table)
 
     async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
@@ -47,7 +54,7 @@ class TablePosture:
         try:
             await self._maker.ensure()
             entity = await self._table.get_entity(partition, row)
-            return Remembered(from_row(entity), str(entity.metadata["etag"]))
+            return Remembered(from_row(entity, self._alert_columns), str(entity.metadata["etag"]))
         except ResourceNotFoundError:
             return None
         except (AzureError, RowError) as error:
@@ -80,10 +87,10 @@ class TablePosture:
         try:
             await self._maker.ensure()
             if etag is None:
-                saved = await self._table.create_entity(to_row(posture))
+                saved = await self._table.create_entity(to_row(posture, self._alert_columns))
             else:
                 saved = await self._table.update_entity(
-                    to_row(posture),
+                    to_row(posture, self._alert_columns),
                     mode=UpdateMode.REPLACE,
                     etag=etag,
                     match_condition=MatchConditions.IfNotModified,

@@ -14,7 +14,7 @@ from typing import Final
 
 from opentelemetry.trace import NoOpTracer
 
-from assessor.alerts.telling import Alerting
+from assessor.alerts.outbox import AlertOutbox
 from assessor.arm.hold import Hold
 from assessor.arm.port import Arm
 from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
@@ -144,7 +144,7 @@ def _make_assessor(around: Surroundings, random: Random) -> Assessor:
         ),
         deadline=timedelta(minutes=settings.deadline_minutes),
     )
-    alerts = Alerting(
+    alerts = AlertOutbox(
         store=around.postures,
         bus=around.bus,
         alerts_topic=settings.alerts_topic,

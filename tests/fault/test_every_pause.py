@@ -124,7 +124,7 @@ class World:
                 self._keep(entity, message)
         self.mortality.pause()
 
-    async def tell(self, outcome: Outcome, traceparent: str | None) -> None:
+    async def publish(self, outcome: Outcome, traceparent: str | None) -> None:
         """Publishes alerts and remembers the posture: two effects."""
         del traceparent
         self.mortality.pause()

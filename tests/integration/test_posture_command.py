@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from azure.data.tables.aio import TableClient
 
-from assessor.alerts.telling import Alerting
+from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.messages.outcome import Outcome
 from assessor.posture.tables import TablePosture
 from assessor.resource_id import VirtualMachineId
@@ -29,17 +30,17 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
 
 
-async def tell(table: TableClient, *outcomes: Outcome) -> None:
-    """Tells the outcomes, as the app does."""
-    alerting = Alerting(
-        store=TablePosture(table),
+async def publish(table: TableClient, *outcomes: Outcome) -> None:
+    """Publishes the alerts of the outcomes, as the app does."""
+    outbox = AlertOutbox(
+        store=TablePosture(table, ALERT_COLUMNS),
         bus=FakeBus(),
         alerts_topic="patch-alerts",
         clock=FakeClock(NOW),
         reminder=timedelta(0),
     )
     for outcome in outcomes:
-        await alerting.tell(outcome, None)
+        await outbox.publish(outcome, None)
 
 
 def of(vm_id: VirtualMachineId, outcome: Outcome) -> Outcome:
@@ -56,7 +57,7 @@ async def test_the_fleet_is_read_without_those_that_are_gone() -> None:
         run_azurite() as azurite,
         TableClient.from_connection_string(azurite.connection_string, "vmposture") as table,
     ):
-        await tell(
+        await publish(
             table,
             completed(0, "abc", count=3, reboot=True),
             of(off, skipped(0)),
@@ -107,7 +108,7 @@ async def test_the_documented_queries_find_what_they_say(query: str, names: list
         run_azurite() as azurite,
         TableClient.from_connection_string(azurite.connection_string, "vmposture") as table,
     ):
-        await tell(
+        await publish(
             table,
             completed(0, "abc", count=3, reboot=True),
             of(named["off"], skipped(0)),
@@ -124,7 +125,7 @@ async def test_the_command_prints_what_is_in_the_table() -> None:
         run_azurite() as azurite,
         TableClient.from_connection_string(azurite.connection_string, "elsewhere") as table,
     ):
-        await tell(table, completed(0, "abc", count=3))
+        await publish(table, completed(0, "abc", count=3))
         settings = {"PostureStorage": azurite.connection_string, "POSTURE_TABLE": "elsewhere"}
         code, lines = await command(settings, "--json")
         assert code == 0

@@ -11,7 +11,8 @@ import pytest_asyncio
 from azure.core.exceptions import ServiceRequestError
 from azure.data.tables.aio import TableClient
 
-from assessor.alerts.telling import Alerting
+from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.posture.learned import Learned
 from assessor.posture.model import Attempt, Posture
 from assessor.posture.store import (
@@ -53,7 +54,7 @@ def store(request: pytest.FixtureRequest) -> MemoryPosture | TablePosture:
     """Each store in turn; the table's client is made only where it is asked for."""
     if request.param == "memory":
         return MemoryPosture()
-    return TablePosture(request.getfixturevalue("table"))
+    return TablePosture(request.getfixturevalue("table"), ALERT_COLUMNS)
 
 
 async def test_what_is_saved_is_loaded(store: PostureStore) -> None:
@@ -150,15 +151,15 @@ async def test_of_many_that_save_at_once_one_succeeds(store: PostureStore) -> No
 
 
 async def test_a_large_posture_is_kept(store: PostureStore) -> None:
-    """Thousands of patches, in an alert that is not told yet."""
+    """Thousands of patches, in an alert that is not published yet."""
     bus = FakeBus()
     names = [f"{uuid.uuid5(VM_ID_NAMESPACE, str(number))}" for number in range(3000)]
-    told = await _alerting(store, bus).tell(completed(0, names, reboot=True), None)
-    assert len(told) == 2
+    published = await _outbox(store, bus).publish(completed(0, names, reboot=True), None)
+    assert len(published) == 2
     remembered = await store.load(VM_ID)
     assert remembered is not None
-    assert len(remembered.posture.told.named) == len(names)
-    assert remembered.posture.untold == ()
+    assert len(remembered.posture.published.named) == len(names)
+    assert remembered.posture.unpublished == ()
 
 
 async def test_workers_at_once_leave_alerts_that_alternate(store: PostureStore) -> None:
@@ -167,12 +168,12 @@ async def test_workers_at_once_leave_alerts_that_alternate(store: PostureStore) 
     outcomes = [
         completed(day, "abcd"[: day % 4], reboot=day % 3 == 0, count=day % 4) for day in range(8)
     ]
-    await asyncio.gather(*(_alerting(store, bus).tell(each, None) for each in outcomes))
+    await asyncio.gather(*(_outbox(store, bus).publish(each, None) for each in outcomes))
     remembered = await store.load(VM_ID)
     assert remembered is not None
-    assert remembered.posture.untold == ()
+    assert remembered.posture.unpublished == ()
     assert set(open_alerts(bus.sent["patch-alerts"])) == {
-        each.rule.value for each in remembered.posture.open_alerts
+        each.rule for each in remembered.posture.open_alerts
     }
 
 
@@ -185,19 +186,19 @@ async def test_a_removed_vm_stays_known_as_gone(store: PostureStore) -> None:
         failed(3, "ResourceNotFound"),
         completed(1, "ab"),
     ):
-        await _alerting(store, bus).tell(outcome, None)
+        await _outbox(store, bus).publish(outcome, None)
     assert open_alerts(bus.sent["patch-alerts"]) == {}
 
 
 async def test_a_table_that_is_there_is_used(table: TableClient) -> None:
     """Several workers start at once."""
-    await asyncio.gather(*(TablePosture(table).load(VM_ID) for _ in range(4)))
-    assert await TablePosture(table).save(POSTURE, None)
+    await asyncio.gather(*(TablePosture(table, ALERT_COLUMNS).load(VM_ID) for _ in range(4)))
+    assert await TablePosture(table, ALERT_COLUMNS).save(POSTURE, None)
 
 
 async def test_a_row_that_is_not_ours_is_an_error(table: TableClient) -> None:
     """Its alerts would be forgotten otherwise; the error names the VM."""
-    store = TablePosture(table)
+    store = TablePosture(table, ALERT_COLUMNS)
     etag = await store.save(POSTURE, None)
     assert etag
     entity = await table.get_entity(VM_ID.subscription_id, "crptestps418|vmcrptestps418")
@@ -216,7 +217,10 @@ async def test_a_table_that_does_not_answer_is_an_error() -> None:
     )
     client = TableClient.from_connection_string(connection_string, "vmposture", retry_total=0)
     async with client:
-        for work in (TablePosture(client).load(VM_ID), TablePosture(client).save(POSTURE, None)):
+        for work in (
+            TablePosture(client, ALERT_COLUMNS).load(VM_ID),
+            TablePosture(client, ALERT_COLUMNS).save(POSTURE, None),
+        ):
             with pytest.raises(PostureError) as error:
                 await work
             assert isinstance(error.value.__cause__, ServiceRequestError)
@@ -225,8 +229,8 @@ async def test_a_table_that_does_not_answer_is_an_error() -> None:
 VM_ID_NAMESPACE = uuid.UUID(int=1)
 
 
-def _alerting(store: PostureStore, bus: FakeBus) -> Alerting:
-    return Alerting(
+def _outbox(store: PostureStore, bus: FakeBus) -> AlertOutbox:
+    return AlertOutbox(
         store=store,
         bus=bus,
         alerts_topic="patch-alerts",

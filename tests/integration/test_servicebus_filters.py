@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from azure.servicebus.aio import ServiceBusClient
 
+from assessor.alerts.decision import decide_by_result
 from assessor.alerts.message import alert_message
-from assessor.alerts.rules import transition
+from assessor.alerts.rule import AlertPolicy
 from assessor.bus.message import OutgoingMessage
 from assessor.bus.servicebus import ServiceBus as AppBus
 from assessor.messages.outcome import reject
@@ -51,10 +52,10 @@ def _alerts() -> dict[str, OutgoingMessage]:
     found: list[Alert] = []
     posture = None
     for outcome in (completed(0, ["openssl"], count=1, reboot=True), completed(1)):
-        change = transition(posture, finding(outcome), timedelta())
+        change = decide_by_result(posture, finding(outcome), AlertPolicy())
         posture = change.posture
         found += change.alerts
-    return {f"{each.alert.rule.value} {each.change.value}": alert_message(each) for each in found}
+    return {f"{each.alert.rule} {each.change.value}": alert_message(each) for each in found}
 
 
 async def _peek(client: ServiceBusClient, topic: str, subscription: str) -> list[str]:

@@ -116,19 +116,19 @@ class FakeBus:
 
 @dataclass
 class FakeAlerts:
-    """Keeps the outcomes that it is told of."""
+    """Keeps the outcomes whose alerts it is to publish."""
 
     effects: list[str] = field(default_factory=list)
-    told: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
     failure: Exception | None = None
 
-    async def tell(self, outcome: Outcome, traceparent: str | None) -> None:
+    async def publish(self, outcome: Outcome, traceparent: str | None) -> None:
         """Keeps the outcome."""
         del traceparent
         self.effects.append("alerts")
         if self.failure is not None:
             raise self.failure
-        self.told.append(outcome)
+        self.outcomes.append(outcome)
 
 
 @dataclass

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assessor.alerts.decision import decide_by_result
 from assessor.alerts.message import alert_message, describe
 from assessor.alerts.removal import retired
-from assessor.alerts.rules import transition
+from assessor.alerts.rule import AlertPolicy
+from assessor.alerts.rules import BY_NAME
 from assessor.arm.result import parse_result
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Finished, Outcome
@@ -63,12 +65,12 @@ ALERT = validator("alert")
 AZURE_MONITOR = validator("alert-azure-monitor")
 
 
-def tell(*outcomes: Outcome) -> list[Alert]:
+def alerts_of(*outcomes: Outcome) -> list[Alert]:
     """Returns all alerts of a VM with these outcomes, one after the other, without reminders."""
     posture: Posture | None = None
     alerts: list[Alert] = []
     for outcome in outcomes:
-        step = transition(posture, finding(outcome), FIRST_DAY - FIRST_DAY)
+        step = decide_by_result(posture, finding(outcome), AlertPolicy())
         alerts += step.alerts
         posture = step.posture
     return alerts
@@ -88,7 +90,7 @@ def assert_fits(event: Mapping[str, Any]) -> None:
 
 def example_alerts() -> dict[str, Alert]:
     """Returns the alerts that the examples show."""
-    fired, grew, gone = tell(
+    fired, grew, gone = alerts_of(
         completed(0, ["openssl"], count=1, others=[patch("tzdata", "Other")]),
         completed(1, ["openssl", "linux-image"], count=2),
         completed(2, [], count=0),
@@ -121,13 +123,13 @@ def test_the_schema_misses_what_is_not_there(field: str) -> None:
 @given(days())
 def test_every_alert_fits_both_schemas(sequence: list[Any]) -> None:
     """Whatever was assessed."""
-    for alert in tell(*(day.outcome for day in sequence if day.finding)):
+    for alert in alerts_of(*(day.outcome for day in sequence if day.finding)):
         assert_fits(body(alert_message(alert)))
 
 
 def test_the_alerts_of_a_removed_vm_fit_both_schemas() -> None:
     """They have no assessment of their own, and show the last one as the previous."""
-    first = transition(None, finding(completed(0, "a", reboot=True)), FIRST_DAY - FIRST_DAY)
+    first = decide_by_result(None, finding(completed(0, "a", reboot=True)), AlertPolicy())
     alerts = retired(first.posture, FIRST_DAY, "event-1").alerts
     assert len(alerts) == 2
     for alert in alerts:
@@ -176,7 +178,7 @@ def test_no_alert_is_too_large_and_none_hides_how_many_it_leaves_out(
     """Thousands of patches with long names, of any characters."""
     names = [f"{number}-{letter * length}" for number in range(count)]
     odd = [patch(f"odd-{number}-{letter * length}", letter * length) for number in range(50)]
-    for alert in tell(completed(0, names, count=count, others=odd)):
+    for alert in alerts_of(completed(0, names, count=count, others=odd)):
         message = alert_message(alert)
         assert len(message.body) <= MAX_BODY_BYTES
         context = body(message)["data"]["alertContext"]
@@ -187,7 +189,7 @@ def test_no_alert_is_too_large_and_none_hides_how_many_it_leaves_out(
 def test_patches_of_an_unknown_classification_are_shown_beside_those_that_count() -> None:
     """They come last, and their classification is named."""
     others = [patch("x", "Updates"), patch("y", "Novel Kind"), patch("z", "Definition Updates")]
-    (alert,) = tell(completed(0, "a", others=others))
+    (alert,) = alerts_of(completed(0, "a", others=others))
     context = body(alert_message(alert))["data"]["alertContext"]
     assert [each["name"] for each in context["patches"]] == ["a", "y"]
     assert context["unknownClassifications"] == ["Novel Kind"]
@@ -208,7 +210,7 @@ def test_real_results_fire_what_they_show(result: Mapping[str, Any], rules: list
     outcome = completed(0)
     assert isinstance(outcome.conclusion, Finished)
     real = replace(outcome, conclusion=replace(outcome.conclusion, result=parse_result(result)))
-    assert [alert.alert.rule.value for alert in tell(real)] == rules
+    assert [alert.alert.rule for alert in alerts_of(real)] == rules
 
 
 @pytest.mark.parametrize(
@@ -239,4 +241,6 @@ def test_the_description_is_a_sentence_for_people(
     outcomes: list[Outcome], sentences: list[str]
 ) -> None:
     """It says how many, and what has changed."""
-    assert [describe(alert) for alert in tell(*outcomes)] == sentences
+    assert [
+        describe(alert, BY_NAME[alert.alert.rule]) for alert in alerts_of(*outcomes)
+    ] == sentences

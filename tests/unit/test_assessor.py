@@ -210,7 +210,7 @@ async def test_what_cannot_be_told_now_is_told_later(
 
     assert app.effects.count("begin vm-1") == 1
     assert len(app.events()) == 1
-    assert len(app.alerts.told) == 1
+    assert len(app.alerts.outcomes) == 1
 
 
 async def test_a_bus_that_takes_nothing_fails_the_invocation(app: App) -> None:

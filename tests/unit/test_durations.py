@@ -3,7 +3,6 @@
 import logging
 import math
 from dataclasses import replace
-from datetime import timedelta
 from random import Random
 from statistics import mean, median
 
@@ -11,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.alerts.rules import transition
+from assessor.alerts.decision import decide_by_result
+from assessor.alerts.rule import AlertPolicy
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.expectation import (
     GAP,
@@ -140,7 +140,7 @@ def test_a_posture_learns_from_each_newer_completed_assessment() -> None:
     posture = None
     for day, seconds in ((1, 300.0), (2, None), (3, 600.0), (0, 9000.0)):
         found = finding(completed(day, seconds=seconds))
-        posture = transition(posture, found, timedelta(0)).posture
+        posture = decide_by_result(posture, found, AlertPolicy()).posture
     assert posture is not None
     assert posture.durations == Learned.first(300).after(600, memory=8)
 
@@ -181,7 +181,7 @@ async def test_a_vm_that_was_assessed_is_expected_by_its_own_durations() -> None
     """Its posture has them, in each worker."""
     store = MemoryPosture()
     found = finding(completed(0, seconds=300.0))
-    await store.save(transition(None, found, timedelta(0)).posture, None)
+    await store.save(decide_by_result(None, found, AlertPolicy()).posture, None)
     expected = await Durations(store, 660).expect(machine())
     assert expected.seconds == pytest.approx(300)
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assessor.alerts.telling import Alerting
+from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
 from assessor.posture.row import (
@@ -43,9 +44,9 @@ class Recorder(MemoryPosture):
 
 
 async def postures(*sequence: Day) -> list[Posture]:
-    """Returns all postures that these outcomes lead to, those with untold alerts among them."""
+    """Returns all postures that these outcomes lead to, unpublished alerts among them."""
     store = Recorder()
-    alerting = Alerting(
+    outbox = AlertOutbox(
         store=store,
         bus=FakeBus(),
         alerts_topic="patch-alerts",
@@ -53,7 +54,7 @@ async def postures(*sequence: Day) -> list[Posture]:
         reminder=timedelta(0),
     )
     for day in sequence:
-        await alerting.tell(day.outcome, TRACEPARENT)
+        await outbox.publish(day.outcome, TRACEPARENT)
     return store.saved
 
 
@@ -62,7 +63,7 @@ async def postures(*sequence: Day) -> list[Posture]:
 async def test_a_row_keeps_a_posture_whole(sequence: list[Day]) -> None:
     """What is read is what was saved, to the microsecond and the last patch."""
     for posture in await postures(*sequence):
-        read = from_row(to_row(posture))
+        read = from_row(to_row(posture, ALERT_COLUMNS), ALERT_COLUMNS)
         assert read == posture
         assert str(read.vm_id) == str(posture.vm_id)
 
@@ -71,16 +72,16 @@ async def test_a_row_keeps_what_is_no_valid_unicode() -> None:
     """ARM's JSON can hold half of a surrogate pair."""
     day = Day(0, completed(0, others=[patch("\ud800", "Novel"), patch("a", "Critical")]))
     for posture in await postures(day):
-        assert from_row(to_row(posture)) == posture
+        assert from_row(to_row(posture, ALERT_COLUMNS), ALERT_COLUMNS) == posture
 
 
 async def test_thousands_of_patches_fit_a_row() -> None:
-    """With names that compression makes nothing of, and two alerts that are not told yet."""
+    """With names that compression makes nothing of, and two alerts that are not published yet."""
     chance = random.Random(1)
     names = [chance.randbytes(60).hex() for _ in range(10_000)]
     for posture in await postures(Day(0, completed(0, names, reboot=True))):
-        row = to_row(posture)
-        assert from_row(row) == posture
+        row = to_row(posture, ALERT_COLUMNS)
+        assert from_row(row, ALERT_COLUMNS) == posture
         parts = [value for value in row.values() if isinstance(value, bytes)]
         assert all(len(part) <= COLUMN_BYTES for part in parts)
         assert sum(map(len, parts)) < MAX_ROW_BYTES // 2
@@ -98,7 +99,7 @@ def test_keys_are_legal_and_tell_vms_apart(one: VirtualMachineId, other: Virtual
 async def test_columns_are_there_for_queries() -> None:
     """What people ask for: what is open since when, who was assessed when, who is gone."""
     saved = await postures(Day(0, completed(0, "ab", count=2, reboot=True)))
-    row = to_row(saved[-1])
+    row = to_row(saved[-1], ALERT_COLUMNS)
     assert row["VmId"] == str(VM_ID)
     assert (row["Assessed"], row["Retired"], row["OpenAlerts"]) == (True, False, 2)
     assert row["CriticalAndSecurityPatchCount"] == 2
@@ -115,14 +116,14 @@ async def test_a_row_that_cannot_be_read_is_an_error(damage: dict[str, Any]) -> 
     """It is never taken for a VM that nothing is known of: its open alerts would be forgotten."""
     saved = await postures(Day(0, completed(0, "a")))
     with pytest.raises(RowError):
-        from_row(to_row(saved[-1]) | damage)
+        from_row(to_row(saved[-1], ALERT_COLUMNS) | damage, ALERT_COLUMNS)
 
 
 @given(st.dictionaries(st.text(), st.none() | st.text() | st.integers() | st.binary()))
 def test_a_row_of_somebody_else_is_an_error(row: dict[str, Any]) -> None:
     """Whatever is in it."""
     with pytest.raises(RowError):
-        from_row(row | {"Format": 1, "Parts": 1})
+        from_row(row | {"Format": 1, "Parts": 1}, ALERT_COLUMNS)
 
 
 @given(
@@ -135,7 +136,7 @@ def test_a_row_of_somebody_else_is_an_error(row: dict[str, Any]) -> None:
 )
 def test_durations_are_read_from_their_own_columns(learned: Learned) -> None:
     """As they stand in the whole, to the last digits but a few."""
-    row = to_row(Posture(VM_ID, durations=learned))
+    row = to_row(Posture(VM_ID, durations=learned), ALERT_COLUMNS)
     read = durations_from_row({name: row[name] for name in DURATION_COLUMNS})
     assert read is not None
     assert read.count == learned.count

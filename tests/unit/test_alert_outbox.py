@@ -1,4 +1,4 @@
-"""Alerts are told once and in order, and none is lost: whatever comes twice, late, or dies."""
+"""Alerts are published once and in order, and none is lost: whatever comes twice, late, or dies."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.alerts.telling import Alerting
+from assessor.alerts.outbox import AlertOutbox
 from assessor.bus.message import OutgoingMessage
 from assessor.bus.port import Bus, PublishError
 from assessor.messages.outcome import Outcome, reject
 from assessor.messages.request import Rejection
-from assessor.posture.model import Alert, Posture, Rule
+from assessor.posture.model import Alert, Posture
 from assessor.posture.store import (
     MemoryPosture,
     PostureConflictError,
@@ -29,12 +29,13 @@ from tests.support.fakes import FakeBus, FakeClock
 from tests.support.subscriber import heard, open_alerts
 
 TOPIC = "patch-alerts"
+PATCHES, REBOOT = "CriticalOrSecurityPatchesAvailable", "RebootPending"
 T = TypeVar("T")
 
 
-def alerting(store: PostureStore, bus: Bus, reminder: timedelta = timedelta(0)) -> Alerting:
+def outbox(store: PostureStore, bus: Bus, reminder: timedelta = timedelta(0)) -> AlertOutbox:
     """Returns what is tested."""
-    return Alerting(
+    return AlertOutbox(
         store=store, bus=bus, alerts_topic=TOPIC, clock=FakeClock(NOW), reminder=reminder
     )
 
@@ -109,25 +110,25 @@ def run(work: Coroutine[None, None, T]) -> T:
             return cast("T", end.value)
 
 
-def tell_all(world: World, outcomes: Iterable[Outcome]) -> None:
-    """Tells each outcome until it is told, as its message is delivered again after a death."""
+def publish_all(world: World, outcomes: Iterable[Outcome]) -> None:
+    """Publishes each outcome's alerts; its message is delivered again after a death."""
     for outcome in outcomes:
         while True:
             try:
-                run(alerting(world, world).tell(outcome, TRACEPARENT))
+                run(outbox(world, world).publish(outcome, TRACEPARENT))
             except WorkerDied:
                 continue
             break
 
 
 def assert_consistent(world: World) -> None:
-    """What subscribers believe is what is remembered, and nothing waits to be told."""
+    """What subscribers believe is what is remembered, and nothing waits to be published."""
     posture = world.posture()
     believed = open_alerts(world.messages())
     remembered = posture.open_alerts if posture else ()
-    assert {each.rule.value for each in remembered} == set(believed)
+    assert {each.rule for each in remembered} == set(believed)
     assert all(believed[each.rule].endswith(each.alert_id) for each in remembered)
-    assert posture is None or posture.untold == ()
+    assert posture is None or posture.unpublished == ()
 
 
 def assert_what_holds_is_open(world: World, sequence: Sequence[Day]) -> None:
@@ -147,14 +148,14 @@ def assert_what_holds_is_open(world: World, sequence: Sequence[Day]) -> None:
         return
     newest = next(each for each in found if each.assessment == known)
     has_patches = bool(known.critical_and_security_count or newest.listed)
-    tells_patches = newest.patches is not None or known.critical_and_security_count is not None
-    for rule, holds, told in (
-        (Rule.PATCHES, has_patches, tells_patches),
-        (Rule.REBOOT, bool(known.reboot_pending), known.reboot_pending is not None),
+    knows_patches = newest.patches is not None or known.critical_and_security_count is not None
+    for rule, holds, known_by_it in (
+        (PATCHES, has_patches, knows_patches),
+        (REBOOT, bool(known.reboot_pending), known.reboot_pending is not None),
     ):
         if holds:
             assert rule in believed
-        elif told and known.is_whole:
+        elif known_by_it and known.is_whole:
             assert rule not in believed
 
 
@@ -167,7 +168,7 @@ def ids(world: World) -> list[str]:
 def test_fired_and_resolved_alternate_and_what_holds_is_open(sequence: list[Day]) -> None:
     """Over any sequence of outcomes."""
     world = World()
-    tell_all(world, (day.outcome for day in sequence))
+    publish_all(world, (day.outcome for day in sequence))
     assert_consistent(world)
     assert_what_holds_is_open(world, sequence)
 
@@ -178,19 +179,19 @@ def test_deaths_change_nothing_of_what_subscribers_get(
 ) -> None:
     """The same messages with the same IDs in the same order as without any, bodies included."""
     calm, troubled = World(), World(deaths=list(deaths))
-    tell_all(calm, (day.outcome for day in sequence))
-    tell_all(troubled, (day.outcome for day in sequence))
+    publish_all(calm, (day.outcome for day in sequence))
+    publish_all(troubled, (day.outcome for day in sequence))
     assert troubled.messages() == calm.messages()
     assert troubled.posture() == calm.posture()
 
 
 @given(days(), st.data())
 def test_what_comes_again_later_changes_nothing(sequence: list[Day], data: st.DataObject) -> None:
-    """Outcomes that were told, drawn in any order, are told again after all of them."""
+    """Outcomes that were handled, drawn in any order, come again after all of them."""
     world = World()
-    tell_all(world, (day.outcome for day in sequence))
+    publish_all(world, (day.outcome for day in sequence))
     before, posture = ids(world), world.posture()
-    tell_all(world, data.draw(st.lists(st.sampled_from([day.outcome for day in sequence]))))
+    publish_all(world, data.draw(st.lists(st.sampled_from([day.outcome for day in sequence]))))
     assert ids(world) == before
     assert world.posture() == posture
 
@@ -204,9 +205,9 @@ def test_a_late_outcome_of_an_older_assessment_changes_nothing(
         completed(day, data.draw(st.lists(st.sampled_from("abc"), unique=True))) for day in range(5)
     ]
     mixed, ordered = World(), World()
-    tell_all(mixed, (outcomes[day] for day in order))
+    publish_all(mixed, (outcomes[day] for day in order))
     newer = [day for at, day in enumerate(order) if day == max(order[: at + 1])]
-    tell_all(ordered, (outcomes[day] for day in newer))
+    publish_all(ordered, (outcomes[day] for day in newer))
     assert ids(mixed) == ids(ordered)
 
 
@@ -216,11 +217,11 @@ def test_outcomes_at_once_end_in_a_consistent_posture(
 ) -> None:
     """Several workers, each with an outcome, go on at each effect in any order; some die.
 
-    The outcomes of those that die are told again afterwards.
+    The outcomes of those that die come again afterwards.
     """
     deaths = data.draw(st.lists(st.sampled_from(["", "", "", "before", "after"]), max_size=40))
     world = World(deaths=list(deaths))
-    works = [alerting(world, world).tell(day.outcome, None) for day in sequence]
+    works = [outbox(world, world).publish(day.outcome, None) for day in sequence]
     running, again = set(range(len(works))), []
     try:
         while running:
@@ -235,7 +236,7 @@ def test_outcomes_at_once_end_in_a_consistent_posture(
     finally:
         for work in works:
             work.close()
-    tell_all(world, again)
+    publish_all(world, again)
     assert_consistent(world)
     assert_what_holds_is_open(world, sequence)
 
@@ -247,11 +248,11 @@ def test_no_alert_repeats_without_growth(sequence: list[Day]) -> None:
     What was named, and the highest count, are kept here as a subscriber would keep them.
     """
     world = World()
-    tell_all(world, (day.outcome for day in sequence))
+    publish_all(world, (day.outcome for day in sequence))
     named: set[str] = set()
     highest = 0
     for each in map(heard, world.messages()):
-        if each.rule != Rule.PATCHES:
+        if each.rule != PATCHES:
             assert each.change != "Grew"
             continue
         if each.change in {"Appeared", "Gone"}:
@@ -263,19 +264,19 @@ def test_no_alert_repeats_without_growth(sequence: list[Day]) -> None:
         highest = max(highest, count)
 
 
-async def test_a_condition_that_lasts_is_told_once() -> None:
+async def test_a_condition_that_lasts_is_published_once() -> None:
     """The same findings day after day: one message for each rule."""
     store, bus = MemoryPosture(), FakeBus()
     for day in range(5):
-        await alerting(store, bus).tell(completed(day, "ab", reboot=True), TRACEPARENT)
-    assert [each.rule for each in map(heard, bus.sent[TOPIC])] == [Rule.PATCHES, Rule.REBOOT]
+        await outbox(store, bus).publish(completed(day, "ab", reboot=True), TRACEPARENT)
+    assert [each.rule for each in map(heard, bus.sent[TOPIC])] == [PATCHES, REBOOT]
 
 
 async def test_an_alert_that_lasts_speaks_again_after_the_reminder_and_keeps_its_id() -> None:
     """A reminder of two days, assessments every day: every second day."""
     store, bus = MemoryPosture(), FakeBus()
     for day in range(5):
-        await alerting(store, bus, timedelta(days=2)).tell(completed(day, "a"), TRACEPARENT)
+        await outbox(store, bus, timedelta(days=2)).publish(completed(day, "a"), TRACEPARENT)
     said = list(map(heard, bus.sent[TOPIC]))
     assert [each.change for each in said] == ["Appeared", "Reminder", "Reminder"]
     assert len({each.alert_id for each in said}) == 1
@@ -286,13 +287,13 @@ async def test_a_growing_alert_names_what_is_new() -> None:
     """Patches that left the list and come back are not new."""
     store, bus = MemoryPosture(), FakeBus()
     for day, critical in enumerate(["ab", "b", "ab", "abc", "bcd"]):
-        await alerting(store, bus).tell(completed(day, critical), TRACEPARENT)
+        await outbox(store, bus).publish(completed(day, critical), TRACEPARENT)
     said = [(each.change, each.new_patches) for each in map(heard, bus.sent[TOPIC])]
     assert said == [("Appeared", ("a", "b")), ("Grew", ("c",)), ("Grew", ("d",))]
 
 
 async def test_names_for_patches_that_were_counted_before_are_no_growth() -> None:
-    """A list that is null is told by its count; the names that come later tell nothing new."""
+    """A list that is null counts by its number; the names that come later are nothing new."""
     store, bus = MemoryPosture(), FakeBus()
     for outcome in (
         completed(0, None, count=2),
@@ -303,7 +304,7 @@ async def test_names_for_patches_that_were_counted_before_are_no_growth() -> Non
         completed(5, "abc", count=3),
         completed(6, "abcd", count=4),
     ):
-        await alerting(store, bus).tell(outcome, TRACEPARENT)
+        await outbox(store, bus).publish(outcome, TRACEPARENT)
     said = [(each.change, each.new_patches) for each in map(heard, bus.sent[TOPIC])]
     assert said == [("Appeared", ()), ("Grew", ()), ("Grew", ("d",))]
 
@@ -312,15 +313,15 @@ async def test_names_for_patches_that_were_counted_before_are_no_growth() -> Non
 async def test_only_a_plain_success_resolves(status: str) -> None:
     """Anything else leaves the alert open, and may open one."""
     store, bus = MemoryPosture(), FakeBus()
-    told = [
-        await alerting(store, bus).tell(outcome, TRACEPARENT)
+    published = [
+        await outbox(store, bus).publish(outcome, TRACEPARENT)
         for outcome in (
             completed(0, "a", status=status),
             completed(1, "", status=status),
             completed(2, ""),
         )
     ]
-    assert [[each.change.value for each in alerts] for alerts in told] == [
+    assert [[each.change.value for each in alerts] for alerts in published] == [
         ["Appeared"],
         [],
         ["Gone"],
@@ -331,12 +332,12 @@ async def test_only_a_plain_success_resolves(status: str) -> None:
 async def test_a_failed_or_skipped_assessment_changes_no_alert(outcome: Outcome) -> None:
     """It is remembered as an attempt, and that is all."""
     store, bus = MemoryPosture(), FakeBus()
-    await alerting(store, bus).tell(completed(0, "a", reboot=True), TRACEPARENT)
+    await outbox(store, bus).publish(completed(0, "a", reboot=True), TRACEPARENT)
     before = await _posture(store)
-    assert await alerting(store, bus).tell(outcome, TRACEPARENT) == ()
+    assert await outbox(store, bus).publish(outcome, TRACEPARENT) == ()
     after = await _posture(store)
     assert after.open_alerts == before.open_alerts
-    assert after.told == before.told
+    assert after.published == before.published
     assert after.assessment == before.assessment
     assert after.attempt is not None
 
@@ -345,19 +346,19 @@ async def test_a_rejected_message_is_nobodys_posture() -> None:
     """It names no VM."""
     store, bus = MemoryPosture(), FakeBus()
     rejected = reject(Rejection("request-1", "not understood", (), incoming(b"?")), NOW)
-    assert await alerting(store, bus).tell(rejected, None) == ()
+    assert await outbox(store, bus).publish(rejected, None) == ()
 
 
 async def test_a_vm_that_is_not_found_twice_in_a_row_is_gone() -> None:
     """Its alerts are resolved, and an assessment that was under way changes nothing any more."""
     store, bus = MemoryPosture(), FakeBus()
-    await alerting(store, bus).tell(completed(0, "a", reboot=True), TRACEPARENT)
+    await outbox(store, bus).publish(completed(0, "a", reboot=True), TRACEPARENT)
     first, second = failed(2, "ResourceNotFound"), failed(3, "ResourceGroupNotFound")
-    assert await alerting(store, bus).tell(first, TRACEPARENT) == ()
-    assert await alerting(store, bus).tell(first, TRACEPARENT) == ()  # delivered twice is once
-    gone = await alerting(store, bus).tell(second, TRACEPARENT)
+    assert await outbox(store, bus).publish(first, TRACEPARENT) == ()
+    assert await outbox(store, bus).publish(first, TRACEPARENT) == ()  # delivered twice is once
+    gone = await outbox(store, bus).publish(second, TRACEPARENT)
     assert [each.change.value for each in gone] == ["Gone", "Gone"]
-    assert await alerting(store, bus).tell(completed(1, "abc"), TRACEPARENT) == ()
+    assert await outbox(store, bus).publish(completed(1, "abc"), TRACEPARENT) == ()
     assert open_alerts(bus.sent[TOPIC]) == {}
     assert all(
         heard(each).data["alertContext"]["vmRemoved"] for each in bus.sent[TOPIC][-len(gone) :]
@@ -374,17 +375,17 @@ async def test_not_found_has_to_come_twice_in_a_row(between: Outcome) -> None:
         between,
         failed(4, "ResourceNotFound"),
     ):
-        await alerting(store, bus).tell(outcome, TRACEPARENT)
+        await outbox(store, bus).publish(outcome, TRACEPARENT)
     assert (await _posture(store)).retired_at is None
 
 
 async def test_a_vm_of_the_same_name_starts_afresh() -> None:
     """After a deletion and a new assessment, the alert is another one."""
     store, bus = MemoryPosture(), FakeBus()
-    await alerting(store, bus).tell(completed(0, "a"), TRACEPARENT)
+    await outbox(store, bus).publish(completed(0, "a"), TRACEPARENT)
     assert len(await _retire(store, bus, day=1)) == 1
     assert await _retire(store, bus, day=1) == ()
-    await alerting(store, bus).tell(completed(2, "a"), TRACEPARENT)
+    await outbox(store, bus).publish(completed(2, "a"), TRACEPARENT)
     said = list(map(heard, bus.sent[TOPIC]))
     assert [each.change for each in said] == ["Appeared", "Gone", "Appeared"]
     assert said[0].alert_id == said[1].alert_id != said[2].alert_id
@@ -393,35 +394,35 @@ async def test_a_vm_of_the_same_name_starts_afresh() -> None:
 async def test_a_deletion_that_is_older_than_the_last_assessment_changes_nothing() -> None:
     """The VM was made again in the meantime."""
     store, bus = MemoryPosture(), FakeBus()
-    await alerting(store, bus).tell(completed(2, "a"), TRACEPARENT)
+    await outbox(store, bus).publish(completed(2, "a"), TRACEPARENT)
     assert await _retire(store, bus, day=1) == ()
     assert (await _posture(store)).retired_at is None
 
 
 async def test_a_deletion_comes_before_the_end_of_the_first_assessment() -> None:
-    """Nobody is told of a VM that is gone, although nothing was known of it."""
+    """Nobody hears of a VM that is gone, although nothing was known of it."""
     store, bus = MemoryPosture(), FakeBus()
-    await alerting(store, bus).retire(VM_ID, FIRST_DAY + timedelta(minutes=5), "event-1")
-    assert await alerting(store, bus).tell(completed(0, "a"), TRACEPARENT) == ()
+    await outbox(store, bus).retire(VM_ID, FIRST_DAY + timedelta(minutes=5), "event-1")
+    assert await outbox(store, bus).publish(completed(0, "a"), TRACEPARENT) == ()
 
 
 async def test_a_deletion_with_a_time_ahead_does_not_silence_the_vm() -> None:
     """It counts as now."""
     store, bus = MemoryPosture(), FakeBus()
-    await alerting(store, bus).retire(VM_ID, NOW + timedelta(days=1000), "event-1")
-    told = await alerting(store, bus).tell(completed(30, "a"), TRACEPARENT)
-    assert [each.change.value for each in told] == ["Appeared"]
+    await outbox(store, bus).retire(VM_ID, NOW + timedelta(days=1000), "event-1")
+    published = await outbox(store, bus).publish(completed(30, "a"), TRACEPARENT)
+    assert [each.change.value for each in published] == ["Appeared"]
 
 
 async def test_what_could_not_be_published_is_published_before_anything_else() -> None:
-    """The bus is down for one outcome; the next one tells both, in their order."""
+    """The bus is down for one outcome; the next one publishes both, in their order."""
     store, bus = MemoryPosture(), FakeBus()
     bus.refuse = lambda _: True
     with pytest.raises(PublishError):
-        await alerting(store, bus).tell(completed(0, "a"), TRACEPARENT)
+        await outbox(store, bus).publish(completed(0, "a"), TRACEPARENT)
     bus.refuse = lambda _: False
-    told = await alerting(store, bus).tell(completed(1, ""), None)
-    assert [each.change.value for each in told] == ["Appeared", "Gone"]
+    published = await outbox(store, bus).publish(completed(1, ""), None)
+    assert [each.change.value for each in published] == ["Appeared", "Gone"]
     assert [each.application_properties.get("traceparent") for each in bus.sent[TOPIC]] == [
         TRACEPARENT,
         None,
@@ -436,7 +437,7 @@ async def test_a_store_that_always_conflicts_is_given_up() -> None:
             raise PostureConflictError(posture.vm_id, f"not {etag}")
 
     with pytest.raises(PostureError, match="16 tries"):
-        await alerting(Contested(), FakeBus()).tell(completed(0, "a"), None)
+        await outbox(Contested(), FakeBus()).publish(completed(0, "a"), None)
 
 
 async def _posture(store: MemoryPosture) -> Posture:
@@ -446,4 +447,4 @@ async def _posture(store: MemoryPosture) -> Posture:
 
 
 async def _retire(store: MemoryPosture, bus: FakeBus, day: int) -> tuple[Alert, ...]:
-    return await alerting(store, bus).retire(VM_ID, FIRST_DAY + timedelta(days=day), "event-1")
+    return await outbox(store, bus).retire(VM_ID, FIRST_DAY + timedelta(days=day), "event-1")

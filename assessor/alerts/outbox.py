@@ -1,20 +1,22 @@
-"""Alerts told: what an outcome changes is decided, published, and remembered as told.
+"""AlertOutbox: what an outcome changes is decided, saved, published, and marked as published.
 
 An alert that is decided is saved with the posture, under the posture's ETag, before it goes out:
-of two outcomes that come at once one decides, and the other looks at what was decided. If both
+of two outcomes that come at once one decides, and the other sees what was decided. If both
 published first, the one that lost could have opened an alert that nobody closes. Whatever dies
-after the decision, the next invocation for the VM finds the alert untold and publishes it, under
-the same ID, so that duplicate detection sees a repeat.
+after the decision, the next invocation for the VM finds the alert unpublished and publishes it,
+under the same ID, so that duplicate detection sees a repeat.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from assessor.alerts.decision import Transition, decide_by_result, decide_by_time
 from assessor.alerts.message import alert_message
 from assessor.alerts.removal import attempt_of, attempted, retired
-from assessor.alerts.rules import Transition, transition
+from assessor.alerts.rule import AlertPolicy, AlertRule
+from assessor.alerts.rules import RULES
 from assessor.bus.port import Bus
 from assessor.clock import Clock
 from assessor.messages.outcome import Outcome
@@ -30,10 +32,10 @@ Decision = Callable[[Posture | None], Transition | None]
 """What follows from a posture; None if nothing does."""
 
 
-class Alerting:
-    """Tells alerts once."""
+class AlertOutbox:
+    """Publishes each alert once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one narrow port or setting
         self,
         *,
         store: PostureStore,
@@ -41,6 +43,7 @@ class Alerting:
         alerts_topic: str,
         clock: Clock,
         reminder: timedelta,
+        rules: Sequence[AlertRule] = RULES,
     ) -> None:
         """Keeps what it works with.
 
@@ -48,20 +51,23 @@ class Alerting:
             store: remembers each VM's posture.
             bus: where alerts go out.
             alerts_topic: the topic that they go to.
-            clock: what a time that others tell is held against.
+            clock: holds times of others against ours.
             reminder: after how long an alert that lasts speaks again; zero for never.
+            rules: the alert rules.
         """
         self._store = store
         self._bus = bus
         self._topic = alerts_topic
         self._clock = clock
-        self._reminder = reminder
+        self._policy = AlertPolicy(reminder)
+        self._rules = rules
+        self._by_name = {rule.name: rule for rule in rules}
 
-    async def tell(self, outcome: Outcome, traceparent: str | None) -> tuple[Alert, ...]:
-        """Publishes what the outcome changes, and returns it.
+    async def publish(self, outcome: Outcome, traceparent: str | None) -> tuple[Alert, ...]:
+        """Publishes the alerts that the outcome changes, and returns them.
 
-        It may be called again with the same outcome at any time: what was told is not told again,
-        or under the same ID.
+        It may be called again with the same outcome at any time: what was published is not
+        published again, or under the same ID.
 
         Raises:
             PublishError: an alert could not be published. It stays decided.
@@ -81,7 +87,7 @@ class Alerting:
         Args:
             vm_id: the VM.
             at: when it was deleted.
-            request_id: what told of it: the event's ID.
+            request_id: the ID of the event that said so.
             traceparent: the trace context of that.
 
         Raises:
@@ -99,31 +105,53 @@ class Alerting:
 
         return await self._apply(vm_id, decide, traceparent)
 
+    async def check(self, vm_id: VirtualMachineId, request_id: str) -> tuple[Alert, ...]:
+        """Publishes the alerts that time alone has brought, and returns them.
+
+        Args:
+            vm_id: a VM that something is remembered of.
+            request_id: what made somebody look: the timer's own ID.
+
+        Raises:
+            PublishError: an alert could not be published. It stays decided.
+            PostureError: the posture could not be read or saved.
+        """
+        now = self._clock.now()
+
+        def decide(before: Posture | None) -> Transition | None:
+            if before is None:
+                return None
+            return decide_by_time(before, now, self._policy, request_id, self._rules)
+
+        return await self._apply(vm_id, decide, None)
+
     def _decide(self, outcome: Outcome, before: Posture | None) -> Transition | None:
         finding = finding_of(outcome)
         if finding is not None:
-            return transition(before, finding, self._reminder)
+            return decide_by_result(before, finding, self._policy, self._rules)
         attempt = attempt_of(outcome)
         return None if attempt is None else attempted(before, outcome, attempt)
 
     async def _apply(
         self, vm_id: VirtualMachineId, decide: Decision, traceparent: str | None
     ) -> tuple[Alert, ...]:
-        """Publishes what is untold, decides, publishes, until nothing is left to do."""
-        told: tuple[Alert, ...] = ()
+        """Publishes what waits, decides, publishes, until nothing is left to do."""
+        published: tuple[Alert, ...] = ()
         remembered = await self._store.load(vm_id)
         for _ in range(_MAX_STEPS):
             before, etag = (remembered.posture, remembered.etag) if remembered else (None, None)
-            if before is not None and before.untold:
-                await self._bus.send(self._topic, [alert_message(each) for each in before.untold])
-                told += before.untold
-                after = replace(before, untold=())
+            if before is not None and before.unpublished:
+                await self._bus.send(
+                    self._topic, [alert_message(each, self._by_name) for each in before.unpublished]
+                )
+                published += before.unpublished
+                after = replace(before, unpublished=())
             else:
                 step = decide(before)
                 if step is None or step.posture == before:
-                    return told
+                    return published
                 alerts = tuple(replace(each, traceparent=traceparent) for each in step.alerts)
-                after = replace(step.posture, untold=alerts)
+                after = replace(step.posture, unpublished=alerts)
             try:
                 remembered = Remembered(after, await self._store.save(after, etag))
             except PostureConflictError:

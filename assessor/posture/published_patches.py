@@ -1,8 +1,8 @@
-"""What an open alert has told of, so that it speaks again only when there is more.
+"""PublishedPatches: what an open alert has published, so that it speaks again only for more.
 
 An assessment may name its critical and security patches, or only count them (availablePatches can
-be null while the count is above zero: Azure/azure-powershell#25123). Both are told of: patches by
-name, and a number of patches whose names are not known yet. Names that come later for patches
+be null while the count is above zero: Azure/azure-powershell#25123). Both are published: patches
+by name, and a number of patches whose names are not known yet. Names that come later for patches
 that were counted before are no growth, and neither is a number that was reached before.
 """
 
@@ -15,12 +15,12 @@ MAX_NAMED: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PublishedPatches:
     """What subscribers have heard of while the alert is open.
 
     Attributes:
         named: digests of the patches that were in a list, the latest last.
-        unnamed: how many more were told of by number only, and may be there still.
+        unnamed: how many more were published by number only, and may be there still.
         most: the most patches that an assessment has counted or listed.
     """
 
@@ -50,7 +50,7 @@ class Told:
         return Growth(
             new=new,
             grew=grew,
-            told=Told(
+            published=PublishedPatches(
                 named=left[max(0, len(left) + len(names) - MAX_NAMED) :] + names,
                 unnamed=min(to_be_named, hidden) if whole and listed is not None else to_be_named,
                 most=max(self.most, counted, len(names)),
@@ -60,14 +60,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What an assessment adds to what was told.
+    """What an assessment adds to what was published.
 
     Attributes:
         new: digests of the patches that were in no list before.
         grew: whether there are patches that nobody has heard of.
-        told: what has been told of once this is.
+        published: what has been published once this is.
     """
 
     new: tuple[str, ...]
     grew: bool
-    told: Told
+    published: PublishedPatches

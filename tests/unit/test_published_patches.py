@@ -1,20 +1,20 @@
-"""What an open alert has told of, and what is growth."""
+"""What an open alert has published, and what is growth."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.posture.told import MAX_NAMED, Told
+from assessor.posture.published_patches import MAX_NAMED, PublishedPatches
 
 NAMES = st.lists(st.text("abcdefgh", min_size=1, max_size=2), unique=True, max_size=8)
 ASSESSMENTS = st.lists(st.tuples(st.none() | st.integers(0, 9), st.none() | NAMES, st.booleans()))
 
 
-def after(assessments: list[tuple[int | None, list[str] | None, bool]]) -> Told:
-    """Returns what has been told of after these assessments."""
-    told = Told()
+def after(assessments: list[tuple[int | None, list[str] | None, bool]]) -> PublishedPatches:
+    """Returns what has been published after these assessments."""
+    published = PublishedPatches()
     for count, listed, whole in assessments:
-        told = told.growth(count, listed, whole=whole).told
-    return told
+        published = published.growth(count, listed, whole=whole).published
+    return published
 
 
 @given(ASSESSMENTS, st.none() | st.integers(0, 9), st.none() | NAMES, st.booleans())
@@ -25,8 +25,8 @@ def test_the_same_again_is_no_growth(
     whole: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """Whatever came before, an assessment that is repeated adds nothing."""
-    told = after([*before, (count, listed, whole)])
-    growth = told.growth(count, listed, whole=whole)
+    published = after([*before, (count, listed, whole)])
+    growth = published.growth(count, listed, whole=whole)
     assert not growth.grew
     assert growth.new == ()
 
@@ -46,30 +46,33 @@ def test_a_whole_list_leaves_nothing_unnamed(
     before: list[tuple[int | None, list[str] | None, bool]], listed: list[str]
 ) -> None:
     """So the next name that is new is growth."""
-    told = after(before).growth(None, listed, whole=True).told
-    assert told.unnamed == 0
-    assert told.growth(None, [*listed, "new"], whole=True).grew
+    published = after(before).growth(None, listed, whole=True).published
+    assert published.unnamed == 0
+    assert published.growth(None, [*listed, "new"], whole=True).grew
 
 
 def test_a_count_that_rises_is_growth_and_one_that_falls_is_not() -> None:
     """Where there is no list, the count decides."""
-    told = Told().growth(3, None, whole=True).told
-    assert not told.growth(2, None, whole=True).grew
-    assert not told.growth(2, None, whole=True).told.growth(3, None, whole=True).grew
-    assert told.growth(4, None, whole=True).grew
+    published = PublishedPatches().growth(3, None, whole=True).published
+    assert not published.growth(2, None, whole=True).grew
+    assert not published.growth(2, None, whole=True).published.growth(3, None, whole=True).grew
+    assert published.growth(4, None, whole=True).grew
 
 
 def test_a_list_that_is_shorter_than_its_count_is_made_up_by_the_count() -> None:
-    """ARM counts one more than it lists: it is told, and told once."""
-    growth = Told().growth(2, ["a"], whole=True)
-    assert growth.told.unnamed == 1
-    assert not growth.told.growth(2, ["a", "b"], whole=True).grew
-    assert growth.told.growth(3, ["a", "b", "c"], whole=True).grew
+    """ARM counts one more than it lists: it is published, and published once."""
+    growth = PublishedPatches().growth(2, ["a"], whole=True)
+    assert growth.published.unnamed == 1
+    assert not growth.published.growth(2, ["a", "b"], whole=True).grew
+    assert growth.published.growth(3, ["a", "b", "c"], whole=True).grew
 
 
 def test_as_many_names_are_kept_as_are_listed() -> None:
     """However many: one that is dropped while it is listed would be news every day."""
     names = [str(number) for number in range(MAX_NAMED + 10)]
-    told = Told().growth(None, names, whole=True).told
-    assert not told.growth(None, names, whole=True).grew
-    assert told.growth(None, ["x"], whole=True).told.named == (*names[-MAX_NAMED + 1 :], "x")
+    published = PublishedPatches().growth(None, names, whole=True).published
+    assert not published.growth(None, names, whole=True).grew
+    assert published.growth(None, ["x"], whole=True).published.named == (
+        *names[-MAX_NAMED + 1 :],
+        "x",
+    )

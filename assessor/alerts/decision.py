@@ -1,0 +1,277 @@
+"""What alerts follow from a result, or from time alone, and what is remembered for the next time.
+
+Everything here is a pure function of what is remembered of a VM, its posture, and of what was
+found on it, or of the time. The rules are the contract's ("Alerts" in docs/alerts.md):
+
+* a condition appears, may grow while it lasts, and goes: one alert, from fired to resolved;
+* only an assessment that the rule trusts for it can say that something is gone;
+* an assessment older than the one that is remembered changes nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from assessor.alerts.rule import AlertPolicy, AlertRule, Reading
+from assessor.alerts.rules import RULES
+from assessor.arm.result import Patch
+from assessor.clock import to_text
+from assessor.ids import name_based_id
+from assessor.messages.patches import within
+from assessor.posture.finding import Finding
+from assessor.posture.learned import Learned
+from assessor.posture.model import Alert, Change, OpenAlert, Posture
+from assessor.posture.published_patches import PublishedPatches
+from assessor.resource_id import VirtualMachineId
+
+_DURATIONS: Final = 8
+"""How many of a VM's durations are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What follows: what to publish, and what to remember."""
+
+    alerts: tuple[Alert, ...]
+    posture: Posture
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that decides what happens to one rule's alert.
+
+    Attributes:
+        is_open: whether the alert is open.
+        holds: whether the condition holds; None if that is not known.
+        grew: whether there is more of it than was published.
+        is_due: whether a reminder is.
+        resolves: whether what does not hold is gone.
+    """
+
+    is_open: bool
+    holds: bool | None
+    grew: bool
+    is_due: bool
+    resolves: bool
+
+
+TABLE: Final[tuple[tuple[Change, Callable[[Situation], bool]], ...]] = (
+    (Change.APPEARED, lambda it: not it.is_open and it.holds is True),
+    (Change.GREW, lambda it: it.is_open and it.holds is True and it.grew),
+    (Change.REMINDER, lambda it: it.is_open and it.holds is True and it.is_due),
+    (Change.GONE, lambda it: it.is_open and it.holds is False and it.resolves),
+)
+"""Read from the top; the first line that applies decides, and nothing happens if none does."""
+
+
+def change_in(situation: Situation) -> Change | None:
+    """Returns what happens to an alert; None if nothing does."""
+    return next((change for change, applies in TABLE if applies(situation)), None)
+
+
+def decide_by_result(
+    previous: Posture | None,
+    finding: Finding,
+    policy: AlertPolicy,
+    rules: Sequence[AlertRule] = RULES,
+) -> Transition:
+    """Returns what a finding changes.
+
+    Args:
+        previous: what is remembered of the VM; None if nothing is.
+        finding: what was found on it.
+        policy: what is set for all rules.
+        rules: the rules.
+    """
+    before = previous or Posture(finding.vm_id)
+    if _is_stale(before, finding):
+        return Transition((), before)
+    assessment = finding.assessment
+    readings = [(rule, rule.by_result(before, finding)) for rule in rules]
+    alerts = []
+    for rule, reading in readings:
+        opened = before.open_alert(rule.name)
+        change = change_in(
+            Situation(
+                is_open=opened is not None,
+                holds=reading.holds,
+                grew=reading.grew,
+                is_due=_is_due(opened, assessment.completed_at, policy),
+                resolves=rule.resolved_by(assessment),
+            )
+        )
+        if change is not None:
+            alerts.append(_alert_by_result(rule, change, before, finding, reading))
+    after = replace(
+        before,
+        location=finding.location or before.location,
+        os_type=finding.os_type or before.os_type,
+        assessment=assessment,
+        durations=_learned(before.durations, finding.seconds),
+        open_alerts=_open_after(before, alerts, rules),
+        attempt=None,
+        retired_at=None,
+    )
+    published = (
+        reading.published
+        for rule, reading in readings
+        if reading.published is not None and after.open_alert(rule.name) is not None
+    )
+    return Transition(tuple(alerts), replace(after, published=next(published, PublishedPatches())))
+
+
+def decide_by_time(
+    before: Posture,
+    now: datetime,
+    policy: AlertPolicy,
+    request_id: str,
+    rules: Sequence[AlertRule] = RULES,
+) -> Transition:
+    """Returns what the passing of time changes, with no assessment: a rule about silence fires.
+
+    Args:
+        before: what is remembered of the VM.
+        now: the time.
+        policy: what is set for all rules.
+        request_id: what made somebody look: the timer's own ID.
+        rules: the rules; those without a decision by time are left as they are.
+    """
+    if before.retired_at is not None:
+        return Transition((), before)
+    alerts = []
+    for rule in rules:
+        if rule.by_time is None:
+            continue
+        opened = before.open_alert(rule.name)
+        change = change_in(
+            Situation(
+                is_open=opened is not None,
+                holds=rule.by_time(before, now, policy) or None,
+                grew=False,
+                is_due=_is_due(opened, now, policy),
+                resolves=False,
+            )
+        )
+        if change is not None:
+            alerts.append(_alert_by_time(rule, change, before, now, request_id))
+    return Transition(
+        tuple(alerts), replace(before, open_alerts=_open_after(before, alerts, rules))
+    )
+
+
+def _learned(before: Learned | None, seconds: float | None) -> Learned | None:
+    if seconds is None:
+        return before
+    return Learned.first(seconds) if before is None else before.after(seconds, _DURATIONS)
+
+
+def _is_stale(before: Posture, finding: Finding) -> bool:
+    known, retired_at = before.assessment, before.retired_at
+    return (known is not None and finding.assessment.order <= known.order) or (
+        retired_at is not None and finding.assessment.started_at <= retired_at
+    )
+
+
+def _is_due(opened: OpenAlert | None, now: datetime, policy: AlertPolicy) -> bool:
+    return (
+        bool(policy.reminder)
+        and opened is not None
+        and now - opened.last_published_at >= policy.reminder
+    )
+
+
+def _open_after(
+    before: Posture, alerts: Sequence[Alert], rules: Sequence[AlertRule]
+) -> tuple[OpenAlert, ...]:
+    """Returns the alerts that are open then, in the order of the rules."""
+    opened = {each.rule: each for each in before.open_alerts}
+    for alert in alerts:
+        if alert.is_resolved:
+            del opened[alert.alert.rule]
+        else:
+            opened[alert.alert.rule] = replace(alert.alert, last_published_at=alert.at)
+    order = {rule.name: at for at, rule in enumerate(rules)}
+    return tuple(sorted(opened.values(), key=lambda each: order.get(each.rule, len(order))))
+
+
+def _alert_by_result(
+    rule: AlertRule, change: Change, before: Posture, finding: Finding, reading: Reading
+) -> Alert:
+    assessment = finding.assessment
+    opened = before.open_alert(rule.name) or _opened(
+        rule, finding.vm_id, assessment.activity_id, assessment.completed_at
+    )
+    alert = Alert(
+        id=event_id(finding.vm_id, opened, change, assessment.activity_id),
+        alert=opened,
+        change=change,
+        at=assessment.completed_at,
+        vm_id=finding.vm_id,
+        request_id=finding.request_id,
+        assessment=assessment,
+        previous=before.assessment,
+        location=finding.location or before.location,
+        os_type=finding.os_type or before.os_type,
+    )
+    return alert if reading.patches is None else _with_patches(alert, reading, reading.patches)
+
+
+def _alert_by_time(
+    rule: AlertRule, change: Change, before: Posture, now: datetime, request_id: str
+) -> Alert:
+    moment = to_text(now)
+    opened = before.open_alert(rule.name) or _opened(rule, before.vm_id, moment, now)
+    return Alert(
+        id=event_id(before.vm_id, opened, change, moment),
+        alert=opened,
+        change=change,
+        at=now,
+        vm_id=before.vm_id,
+        request_id=request_id,
+        assessment=before.assessment,
+        previous=None,
+        location=before.location,
+        os_type=before.os_type,
+    )
+
+
+_PATCHES_BYTES: Final = 112 * 1024
+_NEW_PATCHES_BYTES: Final = 80 * 1024
+"""Together with everything else in an alert they stay below MAX_BODY_BYTES."""
+_CLASSIFICATIONS_SHOWN: Final = 20
+_CLASSIFICATION_CHARACTERS: Final = 64
+
+
+def _with_patches(alert: Alert, reading: Reading, patches: Sequence[Patch]) -> Alert:
+    """Returns the alert with as many of the reading's patches as fit into a message."""
+    shown = within(patches, _PATCHES_BYTES)
+    new_shown = within(reading.new_patches, _NEW_PATCHES_BYTES)
+    return replace(
+        alert,
+        patches=shown,
+        patches_omitted=len(patches) - len(shown),
+        new_patches=new_shown,
+        new_patches_omitted=len(reading.new_patches) - len(new_shown),
+        unknown_classifications=tuple(
+            each[:_CLASSIFICATION_CHARACTERS]
+            for each in reading.unknown_classifications[:_CLASSIFICATIONS_SHOWN]
+        ),
+    )
+
+
+def _opened(rule: AlertRule, vm_id: VirtualMachineId, fired_by: str, at: datetime) -> OpenAlert:
+    alert_id = name_based_id("alert", vm_id.key, rule.name, fired_by)
+    return OpenAlert(rule.name, alert_id, fired_by, fired_at=at, last_published_at=at)
+
+
+def event_id(vm_id: VirtualMachineId, alert: OpenAlert, change: Change, cause: str) -> str:
+    """Returns the ID of the event of a change; a repeat of it has the same one.
+
+    Args:
+        vm_id: the VM.
+        alert: its alert.
+        change: what happens to it.
+        cause: the activity ID of the assessment that showed the change, or whatever else did.
+    """
+    return name_based_id("alert", vm_id.key, alert.rule, alert.fired_by, change, cause)
