@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from assessor.arm.hold import Hold
 from assessor.arm.port import OperationEnd
 from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.result import ApiError, parse_result
+from assessor.arm.retry_after import retry_after
 from assessor.arm.sdk_errors import arm_errors, document, json_object
 from assessor.clock import from_text
 
@@ -156,7 +158,7 @@ class SingleLook(AsyncARMPolling):
 
     def retry_after(self) -> float:
         """Returns the seconds that ARM's last answer asks to wait; 0.0 if it does not."""
-        return float(self._extract_delay())
+        return self._extract_delay()
 
     def last_document(self) -> Mapping[str, Any]:
         """Returns ARM's last answer as it is, without the SDK's models around it; {} for no body.
@@ -165,6 +167,11 @@ class SingleLook(AsyncARMPolling):
             JSONDecodeError: it is no JSON.
         """
         return document(self._pipeline_response.http_response.text())
+
+    def _extract_delay(self) -> float:
+        """Returns what Retry-After asks for; the SDK's own reader raises for what it can't read."""
+        headers = self._pipeline_response.http_response.headers
+        return retry_after(headers.get("Retry-After"), datetime.now(UTC)) or 0.0
 
     async def _sleep(self, delay: float) -> None:
         raise _NotYet(delay)

@@ -1,8 +1,8 @@
 """What azure-core raises, as the domain's own errors."""
 
-import email.utils
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.result import ApiError, parse_error
+from assessor.arm.retry_after import retry_after
 
 
 @contextmanager
@@ -30,19 +31,27 @@ def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
     answer: Any = error.response  # of the transport's own type, which azure-core does not name
     if answer is None or isinstance(error, DecodeError):
         return _no_answer(phase, error)
-    body = json_object(answer.text())
-    fields = body.get("error", body)
+    body = json_object(_text_of(answer))
     return ArmError(
         phase,
         answer.status_code,
         parse_error(
-            fields if isinstance(fields, Mapping) else {},
+            _error_fields(body),
             fallback_code=_code_of(body, answer.status_code),
             fallback_message=error.reason or "ARM gave no reason.",
         ),
-        retry_after=_retry_after(answer.headers),
+        retry_after=retry_after(answer.headers.get("Retry-After"), datetime.now(UTC)),
         request_id=answer.headers.get("x-ms-request-id"),
     )
+
+
+def _text_of(answer: Any) -> str:  # noqa: ANN401 - as above
+    """Returns a refusal's body; nothing where its charset or its compression is another one."""
+    try:
+        text: str = answer.text()
+    except (LookupError, ValueError, zlib.error, AzureError):
+        return ""
+    return text
 
 
 def _no_answer(phase: Phase, error: Exception) -> ArmError:
@@ -59,20 +68,19 @@ def _code_of(body: Mapping[str, Any], status: int) -> str:
         return f"Http{status}"
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds of a Retry-After header, which may be a number or a date (RFC 9110)."""
-    text = headers.get("Retry-After")
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+def _error_fields(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a refusal's words under the names of ARM's own form, whichever form they came in.
+
+    Gateways in front of ARM answer `{"Message": …}` (ASP.NET's), and whoever speaks OAuth
+    `{"error": "code", "error_description": …}`.
+    """
+    error = body.get("error", body)
+    if isinstance(error, str):
+        return {"code": error, "message": body.get("error_description") or body.get("message")}
+    if not isinstance(error, Mapping):
+        return {}
+    named = {name[:1].lower() + name[1:]: value for name, value in error.items()}
+    return {**named, **error}
 
 
 def document(text: str) -> Mapping[str, Any]:
@@ -92,7 +100,7 @@ def json_object(text: str) -> Mapping[str, Any]:
     """Returns the JSON object in `text`; {} where there is none."""
     try:
         return document(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
 
 

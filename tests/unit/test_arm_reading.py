@@ -1,0 +1,182 @@
+"""What ARM answers, read tolerantly: headers that say when to ask again, and JSON."""
+
+import gzip
+import json
+import zlib
+from datetime import UTC, datetime
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assessor.arm.errors import ArmError, Phase
+from assessor.arm.reading import MOST_BYTES, object_in, read_object
+from assessor.arm.retry_after import MOST_SECONDS, retry_after
+from assessor.arm.sdk_errors import arm_errors
+
+NOW = datetime(2026, 10, 21, 7, 27, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("15", 15.0),
+        (" 2.5 ", 2.5),
+        ("0", 0.0),
+        ("120, 120", 120.0),
+        ("30, 90", 90.0),
+        ("PT30S", 30.0),
+        ("pt1m30s", 90.0),
+        ("P1DT1S", MOST_SECONDS),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 60.0),
+        ("Wednesday, 21-Oct-26 07:28:00 GMT", 60.0),
+        ("Wed Oct 21 07:28:00 2026", 60.0),
+        ("Wed, 21 Oct 2026 07:28:00 -0000", 60.0),
+        ("Wed, 21 Oct 2026 07:28:00", 60.0),
+        ("Wed, 21 Oct 2026 09:28:00 +0200", 60.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT, Wed, 21 Oct 2026 07:29:00 GMT", 120.0),
+        ("Wed, 21 Oct 2025 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2099 07:28:00", MOST_SECONDS),
+        ("99999999999999", MOST_SECONDS),
+        ("9" * 41, None),
+        ("-5", None),
+        ("inf", None),
+        ("nan", None),
+        ("1e9", None),
+        ("soon", None),
+        ("Wed, 99 Oct 2026 07:28:00 GMT", None),
+        ("\u0663", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_wish_to_wait_is_read_and_bounded(text: str | None, expected: float | None) -> None:
+    """A number, a date in each of its forms, a duration, the header twice; no nonsense."""
+    assert retry_after(text, NOW) == expected
+
+
+@given(st.text() | st.from_regex(r"(-?[0-9]{1,20}|[A-Z][a-z]{2}, [0-9 :A-Za-z+-]*)(, .*)?"))
+def test_no_wish_is_an_exception(text: str) -> None:
+    """And none is beyond the bound."""
+    seconds = retry_after(text, NOW)
+    assert seconds is None or 0 <= seconds <= MOST_SECONDS
+
+
+def _read(body: bytes, **headers: str) -> object:
+    return read_object(body, {name.replace("_", "-"): text for name, text in headers.items()})
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"a": "\xc3\xa9"}', {}),
+        (b'\xef\xbb\xbf{"a": "\xc3\xa9"}', {"Content_Type": "application/json; charset=utf-8"}),
+        ('{"a": "é"}'.encode("utf-16"), {"Content_Type": "application/json; charset=utf-16"}),
+        ('{"a": "é"}'.encode("utf-16-le"), {"Content_Type": "application/json"}),
+        (b'{"a": "\xe9"}', {"Content_Type": "application/json; charset=iso-8859-1"}),
+        (b'{"a": "\xc3\xa9"}', {"Content_Type": "application/json; charset=no-such"}),
+        (b'{"a": "\xc3\xa9"}', {"Content_Encoding": "gzip"}),  # and it is none
+        (gzip.compress(b'{"a": "\xc3\xa9"}'), {"content_encoding": "GZip"}),
+        (zlib.compress(b'{"a": "\xc3\xa9"}'), {"Content_Encoding": "deflate"}),
+    ],
+)
+def test_an_object_is_read_whatever_its_encoding(body: bytes, headers: dict[str, str]) -> None:
+    """Where the headers lie, the bytes themselves say what they are."""
+    assert _read(body, **headers) == {"a": "é"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"{",
+        b"\xff\xfe\x00",
+        b'{"a": ' * 100_000,
+        b"[" * 1_000_000,
+    ],
+)
+def test_what_holds_no_object_is_no_answer(body: bytes) -> None:
+    """Not an exception, however deep it goes."""
+    assert _read(body) is None
+
+
+def test_what_is_too_large_is_no_answer() -> None:
+    """Before or after decompression: it is not decompressed to its end."""
+    assert _read(b" " * MOST_BYTES + b"{}") is None
+    assert _read(gzip.compress(b" " * (MOST_BYTES + 1) + b"{}"), Content_Encoding="gzip") is None
+    assert _read(b"{}", Content_Encoding="br") is None
+
+
+def test_what_json_has_no_place_for_is_null() -> None:
+    """Numbers that are not finite, or of thousands of digits; half a pair is a replacement."""
+    text = '{"a": NaN, "b": -Infinity, "c": 1e999, "d": %s, "\\ud83d": ["x\\udc00"]}' % ("9" * 5000)
+    read = object_in(text)
+    assert read == {"a": None, "b": None, "c": None, "d": None, "\ufffd": ["x\ufffd"]}
+    assert json.dumps(read, allow_nan=False, ensure_ascii=False).encode()
+
+
+@given(st.binary(max_size=200), st.sampled_from(["", "gzip", "deflate", "br", "x"]), st.text())
+def test_no_body_is_an_exception(body: bytes, encoding: str, content_type: str) -> None:
+    """Whatever the headers say of it."""
+    _read(body, Content_Encoding=encoding, Content_Type=content_type)
+
+
+class Refusal:
+    """A refusal, as the transport hands it to the SDK."""
+
+    status_code = 400
+    reason = "Bad Request"
+    content_type = "application/json"
+
+    def __init__(self, body: str, **headers: str) -> None:
+        self._body = body
+        self.headers = {name.replace("_", "-"): text for name, text in headers.items()}
+
+    def text(self, encoding: str | None = None) -> str:
+        """Returns the body; raises LookupError for a charset that nobody knows."""
+        del encoding
+        if "no-such" in self.headers.get("Content-Type", ""):
+            raise LookupError("unknown encoding")
+        return self._body
+
+    def body(self) -> bytes:
+        """Returns the body's bytes."""
+        return self._body.encode()
+
+
+def _refused(body: str, **headers: str) -> ArmError:
+    with pytest.raises(ArmError) as refused, arm_errors(Phase.READ):
+        raise HttpResponseError(response=Refusal(body, **headers))
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        ('{"error": {"code": "A", "message": "b"}}', "A", "b"),
+        ('{"code": "A", "message": "b"}', "A", "b"),
+        ('{"Code": "A", "Message": "b"}', "A", "b"),
+        ('{"Message": "The resource is locked."}', "BadRequest", "The resource is locked."),
+        ('{"error": {"Code": "A", "Message": "b"}}', "A", "b"),
+        ('{"error": "invalid_request", "error_description": "b"}', "invalid_request", "b"),
+        ('{"error": "A"}', "A", "Bad Request"),
+        ('{"error": 5}', "BadRequest", "Bad Request"),
+        ("[]", "BadRequest", "Bad Request"),
+        ("<html>", "BadRequest", "Bad Request"),
+        ('{"error": ' * 100_000, "BadRequest", "Bad Request"),
+    ],
+)
+def test_a_refusal_keeps_its_words_whatever_its_form(body: str, code: str, message: str) -> None:
+    """ARM's own, ASP.NET's, OAuth's, or none."""
+    error = _refused(body).error
+    assert (error.code, error.message) == (code, message)
+
+
+def test_a_refusal_whose_charset_lies_is_a_refusal() -> None:
+    """With the words of its status, and its wish to wait."""
+    refused = _refused("{}", Content_Type="application/json; charset=no-such", Retry_After="7, 7")
+    assert (refused.status, refused.error.code, refused.retry_after) == (400, "BadRequest", 7.0)
