@@ -130,6 +130,7 @@ class Refusal:
 
     status_code = 400
     reason = "Bad Request"
+    request: object = None
     content_type = "application/json"
 
     def __init__(self, body: str, **headers: str) -> None:

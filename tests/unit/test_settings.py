@@ -14,7 +14,8 @@ from tests.support.builders import OTHER_SUBSCRIPTION, SUBSCRIPTION, VM_ID
 _NAMESPACE = {"ServiceBus__fullyQualifiedNamespace": "example.servicebus.windows.net"}
 _ONE = f"/subscriptions/{SUBSCRIPTION}"
 _OTHER = f"/subscriptions/{OTHER_SUBSCRIPTION}/resourceGroups/rg"
-_SECRET = "Endpoint=sb://localhost;SharedAccessKey=c2VjcmV0"
+_SECRET = "Endpoint=sb://localhost;SharedAccessKeyName=n;SharedAccessKey=c2VjcmV0"
+_IDENTITY = "00000000-0000-0000-0000-000000000001"
 
 
 def _read(**environment: str) -> Settings:
@@ -51,7 +52,7 @@ def test_every_setting_is_read_by_its_contracts_name() -> None:
     settings = read_settings(
         {
             "ServiceBus": _SECRET,
-            "ServiceBus__clientId": "client",
+            "ServiceBus__clientId": _IDENTITY,
             "REQUESTS_QUEUE": "requests",
             "IN_PROGRESS_QUEUE": "progress",
             "RESULTS_TOPIC": " results ",
@@ -61,12 +62,12 @@ def test_every_setting_is_read_by_its_contracts_name() -> None:
             "ASSESS_HOLD_SECONDS": "2.5",
             "ASSESS_DEADLINE_MINUTES": "30",
             "ALERT_REMINDER_HOURS": "24",
-            "AZURE_CLIENT_ID": "identity",
+            "AZURE_CLIENT_ID": _IDENTITY,
             "PATH": "/bin",
         }
     )
     assert settings.service_bus_connection_string == _SECRET
-    assert settings.service_bus_client_id == "client"
+    assert settings.service_bus_client_id == _IDENTITY
     assert settings.requests_queue == "requests"
     assert settings.in_progress_queue == "progress"
     assert settings.results_topic == "results"
@@ -76,7 +77,7 @@ def test_every_setting_is_read_by_its_contracts_name() -> None:
     assert settings.hold_seconds == 2.5
     assert settings.deadline_minutes == 30
     assert settings.reminder_hours == 24
-    assert settings.azure_client_id == "identity"
+    assert settings.azure_client_id == _IDENTITY
 
 
 @pytest.mark.parametrize(
@@ -149,6 +150,38 @@ def test_an_endpoint_overrides_the_clouds_and_keeps_its_audience() -> None:
         ("ALLOWED_SCOPES", "everything"),
         ("ALLOWED_SCOPES", f"/subscriptions/{SUBSCRIPTION};/subscriptions/{OTHER_SUBSCRIPTION}"),
         ("ALLOWED_SCOPES", f"/subscriptions/{SUBSCRIPTION},/subscriptions/x"),
+        ("ALLOWED_SCOPES", ","),
+        ("ALLOWED_SCOPES", " ,\n, "),
+        ("SCAN_SCOPES", ","),
+        ("SCAN_TAGS", ","),
+        ("SCAN_TAGS", "a=1,a=2"),
+        ("ARM_ENDPOINT", "https://x:99999"),
+        ("ARM_ENDPOINT", "https://x:0"),
+        ("ARM_ENDPOINT", "https://user@x"),
+        ("ARM_ENDPOINT", "https://x y"),
+        ("ARM_ENDPOINT", "https://x#y"),
+        ("ARM_ENDPOINT", "https://-x"),
+        ("IN_PROGRESS_QUEUE", "assessment-requests"),
+        ("IN_PROGRESS_QUEUE", "Assessment-Requests"),
+        ("ALERTS_TOPIC", "assessments-in-progress"),
+        ("ALERTS_TOPIC", "assessment-results"),
+        ("REQUESTS_QUEUE", "/queue"),
+        ("REQUESTS_QUEUE", "a b"),
+        ("SCAN_TABLE", "vmPosture"),
+        ("SCAN_TABLE", "1a"),
+        ("POSTURE_TABLE", "a-b"),
+        ("ServiceBus__fullyQualifiedNamespace", "sb://example.servicebus.windows.net/"),
+        ("ServiceBus__fullyQualifiedNamespace", "example.servicebus.windows.net/"),
+        ("ServiceBus__clientId", "my-identity"),
+        ("AZURE_CLIENT_ID", "my-identity"),
+        ("PostureStorage__clientId", "my-identity"),
+        ("PostureStorage__tableServiceUri", "http://acc.table.core.windows.net"),
+        ("PostureStorage__tableServiceUri", "https://acc.table.core.windows.net:99999"),
+        ("PostureStorage__tableServiceUri", "acc"),
+        ("AzureWebJobsStorage__tableServiceUri", "https://acc.table.core.windows.net/?sv=1"),
+        ("AzureWebJobsStorage__accountName", "My_Account"),
+        ("ASSESS_EXPECTED_MINUTES", "nan"),
+        ("EVENT_SETTLE_SECONDS", "inf"),
         ("ASSESS_HOLD_SECONDS", "soon"),
         ("ASSESS_HOLD_SECONDS", "-1"),
         ("ASSESS_HOLD_SECONDS", "301"),
@@ -180,6 +213,59 @@ def test_a_wrong_value_gives_one_line_that_names_the_setting(name: str, text: st
     assert str(error).startswith(f"The setting {name} must be ")
     assert repr(text) in str(error)
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ServiceBus", "nonsense"),
+        ("ServiceBus", "Endpoint=sb://x;SharedAccessKey=c2VjcmV0"),
+        ("ServiceBus", "Endpoint=sb://x y;SharedAccessKeyName=n;SharedAccessKey=c2VjcmV0"),
+        ("PostureStorage", "nonsense"),
+        ("PostureStorage", "AccountName=acc"),
+        ("PostureStorage", "TableEndpoint=https://x:99999/;AccountName=a;AccountKey=c2VjcmV0"),
+        (
+            "AzureWebJobsStorage",
+            "BlobEndpoint=https://acc.blob.core.windows.net/;SharedAccessSignature=sig=c2VjcmV0",
+        ),
+        (
+            "AzureWebJobsStorage",
+            "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://azurite",
+        ),
+    ],
+)
+def test_a_wrong_connection_string_is_named_and_not_shown(name: str, text: str) -> None:
+    """The SDK's own parser says what is wrong, before the first message does."""
+    error = _refused(**{name: text})
+    assert (error.name, error.value) == (name, None)
+    assert str(error).startswith(f"The setting {name} must be ")
+    assert "missing." not in str(error)
+    assert "c2VjcmV0" not in str(error)
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UseDevelopmentStorage=true",
+        "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=a2V5",
+        "TableEndpoint=http://127.0.0.1:10002/acc;AccountName=acc;AccountKey=a2V5",
+        "TableEndpoint=https://acc.table.core.windows.net/;SharedAccessSignature=sv=1&sig=x",
+    ],
+)
+def test_storage_is_taken_in_each_form_that_has_tables(text: str) -> None:
+    """For the app's own, and for the host's."""
+    assert _read(PostureStorage=text).posture_connection_string == text
+    assert _read(AzureWebJobsStorage=text).jobs_connection_string == text
+
+
+def test_the_hosts_storage_is_the_hosts_where_the_app_has_its_own() -> None:
+    """Then it may be of any form that the host takes."""
+    settings = _read(
+        PostureStorage="UseDevelopmentStorage=true", AzureWebJobsStorage="BlobEndpoint=x"
+    )
+    assert settings.jobs_connection_string is None
 
 
 def test_a_missing_service_bus_is_named() -> None:
