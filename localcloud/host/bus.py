@@ -18,6 +18,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from localcloud.host.bindings import Queue, ServiceBusTrigger, Subscription
 from localcloud.host.errors import BusUnavailableError
 from localcloud.host.messages import BusMessage
+from localcloud.host.payloads import keep_payloads, read
 from localcloud.host.ports import Delivery, Inbox, OpenInbox
 from localcloud.host.settings import Connection, ConnectionString, IdentityConnection
 
@@ -40,6 +41,7 @@ class BusClients:
 
     async def __aenter__(self) -> Self:
         """Open nothing yet: clients are made when first used."""
+        keep_payloads()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -154,43 +156,28 @@ def to_bus_message(received: ServiceBusReceivedMessage) -> BusMessage:
     """Copy what the trigger needs out of the client's message.
 
     Returns:
-        The message, independent of the client.
+        The message, independent of the client. It must have been received by `BusClients`.
     """
+    content = read(received)
     return BusMessage(
-        body=_body(received),
-        message_id=received.message_id,
+        body=content.body,
         lock_token=str(received.lock_token or ""),
         sequence_number=received.sequence_number or 0,
         delivery_count=(received.delivery_count or 0) + 1,
         enqueued_at=received.enqueued_time_utc or datetime.fromtimestamp(0, UTC),
         expires_at=received.expires_at_utc,
-        content_type=received.content_type,
-        correlation_id=received.correlation_id,
-        subject=received.subject,
-        reply_to=received.reply_to,
-        to=received.to,
-        session_id=received.session_id,
-        reply_to_session_id=received.reply_to_session_id,
+        message_id=content.texts.get("message_id"),
+        content_type=content.texts.get("content_type"),
+        correlation_id=content.texts.get("correlation_id"),
+        subject=content.texts.get("subject"),
+        reply_to=content.texts.get("reply_to"),
+        to=content.texts.get("to"),
+        session_id=content.texts.get("session_id"),
+        reply_to_session_id=content.texts.get("reply_to_session_id"),
         partition_key=received.partition_key,
         dead_letter_source=received.dead_letter_source,
-        application_properties={
-            _text(name): _text(value) if isinstance(value, bytes) else value
-            for name, value in (received.application_properties or {}).items()
-        },
+        application_properties=content.application_properties,
     )
-
-
-def _body(received: ServiceBusReceivedMessage) -> bytes:
-    body = received.body
-    if isinstance(body, bytes):
-        return body
-    if isinstance(body, str):
-        return body.encode()
-    return b"".join(part if isinstance(part, bytes) else str(part).encode() for part in body)
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _receiver(client: ServiceBusClient, entity: Queue | Subscription) -> ServiceBusReceiver:

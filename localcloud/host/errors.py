@@ -95,3 +95,15 @@ class BusUnavailableError(HostError):
         super().__init__(f"{entity}: {reason}")
         self.entity = entity
         self.reason = reason
+
+
+class BindingError(HostError):
+    """A message can't be bound to the function's parameter, as in the real extension.
+
+    Attributes:
+        reason: Why, in the extension's words where it has any.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Exception binding parameter: {reason}")
+        self.reason = reason

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from localcloud.host.bindings import Function, ServiceBusTrigger
 from localcloud.host.datum import Datum
-from localcloud.host.errors import HostError
+from localcloud.host.errors import BindingError, HostError
 from localcloud.host.messages import BusMessage
 from localcloud.host.tracecontext import continue_trace
 from localcloud.host.triggerdata import input_datum, trigger_metadata
@@ -67,9 +67,19 @@ class Invocations:
             message: The message.
 
         Returns:
-            Whether it succeeded.
+            Whether it succeeded; not when the message can't be bound to the parameter.
         """
-        body = input_datum(message, binary=trigger.binary)
+        try:
+            body = input_datum(message, binary=trigger.binary)
+        except BindingError as error:
+            self.tally.failed += 1
+            _LOG.error(
+                "Executed 'Functions.%s' (Failed, message on '%s') %s",
+                function.name,
+                trigger.entity.path,
+                error,
+            )
+            return False
         request = self.request(
             function,
             {trigger.parameter: body},

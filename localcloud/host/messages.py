@@ -3,6 +3,37 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class ValueBody:
+    """An AMQP value in place of data: what JMS makes of a TextMessage.
+
+    Attributes:
+        value: A text, number, map or whatever it is; never None, which is an empty data body.
+    """
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceBody:
+    """AMQP sequences in place of data; no binding of a Python function takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableBody:
+    """What .NET's client can't decode.
+
+    Attributes:
+        reason: What is wrong, on one line; nothing of the content.
+    """
+
+    reason: str
+
+
+Body: TypeAlias = bytes | ValueBody | SequenceBody | UnreadableBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +41,7 @@ class BusMessage:
     """What the trigger hands on of a message.
 
     Attributes:
-        body: The message's bytes.
+        body: The data's bytes, or what is there in their place.
         message_id: The sender's ID; the service makes one up if there was none.
         lock_token: The peek-lock's token.
         sequence_number: The entity's number for it.
@@ -20,7 +51,7 @@ class BusMessage:
         application_properties: The sender's own properties.
     """
 
-    body: bytes
+    body: Body
     message_id: str | None
     lock_token: str
     sequence_number: int

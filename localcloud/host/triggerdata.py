@@ -6,6 +6,11 @@ out) and Utility.ApplyBindingData: when the body is text and a JSON object, its 
 properties overwrite metadata of the same name, so a body with a `subject` hides the message's own.
 A binding with `dataType: binary` is spared that.
 
+Of a body that is no data, MessageToByteArrayConverter takes none, and MessageToStringConverter
+values that are text; data that are not UTF-8 it tries as what .NET's old package serialised
+(`datacontract`), then takes them with the wrong bytes replaced. What they refuse fails the
+invocation before the function is called.
+
 As there, `EnqueuedTimeUtc` and `ExpiresAtUtc` carry no offset (DateTimeOffset.DateTime), so that
 azure.functions decodes them to naive datetimes; what its ServiceBusMessage offers beyond these
 names (`locked_until`, `state`, `time_to_live`, …) stays None, as it does in Azure.
@@ -15,15 +20,27 @@ real host sends meaningless JSON; the reformatting of date-like texts in JSON bo
 """
 
 import base64
+import codecs
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Final, assert_never
 
+from localcloud.host.datacontract import read_string
 from localcloud.host.datum import Datum
-from localcloud.host.messages import BusMessage
+from localcloud.host.errors import BindingError
+from localcloud.host.messages import BusMessage, SequenceBody, UnreadableBody, ValueBody
 
+# UTF-32's little-endian mark begins with UTF-16's, so it is looked for first.
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _NEVER = "9999-12-31T23:59:59.9999999"
 
 
@@ -36,10 +53,40 @@ def input_datum(message: BusMessage, *, binary: bool) -> Datum:
 
     Returns:
         The body as bytes, or as text in which bytes that are not UTF-8 are replaced.
+
+    Raises:
+        BindingError: The real extension can't make it either.
     """
-    if binary:
-        return Datum.binary(message.body)
-    return Datum.string(message.body.decode("utf-8", errors="replace"))
+    match message.body:
+        case bytes() as data:
+            return Datum.binary(data) if binary else Datum.string(_decoded(data))
+        case ValueBody(value=str() as text) if not binary:
+            return Datum.string(text)
+        case ValueBody() if binary:
+            raise BindingError("Value cannot be retrieved using the Body property.")
+        case ValueBody(value=value):
+            kind = type(value).__name__
+            raise BindingError(f"A message with a body of type {kind} cannot be bound to a string.")
+        case SequenceBody() if binary:
+            raise BindingError("Sequence cannot be retrieved using the Body property.")
+        case SequenceBody():
+            raise BindingError("A sequence body message cannot be bound to a string.")
+        case UnreadableBody(reason):
+            raise BindingError(f"The message can't be read: {reason}.")
+        case never:
+            assert_never(never)
+
+
+def _decoded(data: bytes) -> str:
+    """Data as StreamReader reads them: a byte order mark decides, and is left out."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, errors="replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = read_string(data)
+        return data.decode("utf-8", errors="replace") if text is None else text
 
 
 def trigger_metadata(message: BusMessage, body: Datum) -> dict[str, Datum]:
@@ -119,6 +166,15 @@ def _dotnet(moment: datetime) -> str:
     return text.rstrip("0").rstrip(".")
 
 
+def _timespan(span: timedelta) -> str:
+    """Write a TimeSpan as .NET does: `[-][d.]hh:mm:ss[.fffffff]`."""
+    seconds, micros = divmod(abs(span) // timedelta(microseconds=1), 1_000_000)
+    days, seconds = divmod(seconds, 86_400)
+    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    sign = "-" if span < timedelta(0) else ""
+    return f"{sign}{f'{days}.' if days else ''}{clock}{f'.{micros:06}0' if micros else ''}"
+
+
 def _plain(value: object) -> object:
     """Make an AMQP property value fit for JSON, in the form that .NET's serialiser gives it."""
     match value:
@@ -126,6 +182,8 @@ def _plain(value: object) -> object:
             return {str(name): _plain(member) for name, member in value.items()}
         case list() | tuple():
             return [_plain(member) for member in value]
+        case timedelta():
+            return _timespan(value)
         case _:
             return _plain_scalar(value)
 

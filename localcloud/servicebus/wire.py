@@ -2,7 +2,7 @@
 
 Proton encodes a whole message again when it is asked to change one section of it. The service
 keeps what a sender wrote byte for byte, so the bus works on sections, and on the few values in
-them that it must know. Decimals and chars are left as the bytes they are.
+them that it must know. Decimals are left as the bytes they are.
 
 Layout and constructor codes: AMQP 1.0, part 1 (types), section 1.6.
 """
@@ -16,6 +16,7 @@ from uuid import UUID
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _U32 = struct.Struct(">I")
+_Q = struct.Struct(">q")
 _LENGTH_BY_WIDTH = {4: 0, 5: 1, 6: 2, 7: 4, 8: 8, 9: 16}
 _SHORT_SIZE = frozenset({0xA, 0xC, 0xE})
 _LONG_SIZE = frozenset({0xB, 0xD, 0xF})
@@ -32,6 +33,20 @@ class Symbol(str):
     """An AMQP symbol: a name out of a constrained vocabulary."""
 
     __slots__ = ()
+
+
+class Char(str):
+    """An AMQP char: one character of Unicode."""
+
+    __slots__ = ()
+
+
+class Timestamp(int):
+    """An AMQP timestamp: milliseconds since the Unix epoch."""
+
+
+class Decimal(bytes):
+    """An AMQP decimal, undecoded; its width tells which of the three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +70,20 @@ def _scalar(code: str) -> _Reader:
     return lambda data, at: (layout.unpack_from(data, at)[0], at + layout.size)
 
 
+def _timestamp(data: Buffer, at: int) -> tuple[object, int]:
+    return Timestamp(_Q.unpack_from(data, at)[0]), at + _Q.size
+
+
 def _slice(convert: Callable[[Buffer], object], kind: int) -> _Reader:
     def read(data: Buffer, at: int) -> tuple[object, int]:
         start, end = _content(data, kind, at)
         return convert(data[start:end]), end
 
     return read
+
+
+def _char(content: Buffer) -> Char:
+    return Char(str(content, "utf-32-be"))
 
 
 def _text(content: Buffer) -> str:
@@ -185,14 +208,14 @@ _READERS: dict[int, _Reader] = {
     0x70: _scalar("I"),
     0x71: _scalar("i"),
     0x72: _scalar("f"),
-    0x73: _slice(bytes, 0x7),  # char
-    0x74: _slice(bytes, 0x7),  # decimal32
+    0x73: _slice(_char, 0x7),
+    0x74: _slice(Decimal, 0x7),
     0x80: _scalar("Q"),
     0x81: _scalar("q"),
     0x82: _scalar("d"),
-    0x83: _scalar("q"),
-    0x84: _slice(bytes, 0x8),  # decimal64
-    0x94: _slice(bytes, 0x9),  # decimal128
+    0x83: _timestamp,
+    0x84: _slice(Decimal, 0x8),
+    0x94: _slice(Decimal, 0x9),
     0x98: _slice(_uuid, 0x9),
     0xA0: _slice(bytes, 0xA),
     0xA1: _slice(_text, 0xA),
@@ -215,7 +238,7 @@ def decode(data: Buffer, at: int = 0) -> tuple[object, int]:
 
     Returns:
         The value and the position just after it. Maps become dicts, lists and arrays lists,
-        timestamps milliseconds since the Unix epoch, symbols `Symbol`.
+        timestamps, chars, decimals and symbols the types above, the rest Python's own.
 
     Raises:
         WireError: there is no whole, well-formed value at that position.

@@ -1,5 +1,6 @@
 """Input and metadata of an invocation, read back by azure.functions' own converter."""
 
+import codecs
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -7,13 +8,21 @@ from typing import Any
 from uuid import UUID
 
 import azure.functions as func
+import pytest
 from azure.functions.meta import Datum as FunctionsDatum
 from azure.functions.servicebus import ServiceBusMessageInConverter
 from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.host.datum import Datum
-from localcloud.host.messages import BusMessage
+from localcloud.host.errors import BindingError
+from localcloud.host.messages import (
+    Body,
+    BusMessage,
+    SequenceBody,
+    UnreadableBody,
+    ValueBody,
+)
 from localcloud.host.triggerdata import input_datum, trigger_metadata
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 120000, tzinfo=UTC)
@@ -183,6 +192,42 @@ def test_amqp_values_become_json() -> None:
         "id": "00000000-0000-0000-0000-000000000001",
         "amount": 1.5,
         "never": "inf",
-        "span": "0:00:01",
+        "span": "00:00:01",
         "list": ["YQ==", {"k": "2026-03-04T05:06:07.12Z"}],
     }
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("ü".encode(), "ü"),
+        (b"\xef\xbb\xbfx", "x"),
+        (codecs.BOM_UTF16_LE + "ü".encode("utf-16-le"), "ü"),
+        (codecs.BOM_UTF32_LE + "ü".encode("utf-32-le"), "ü"),
+        (b"a\xff", "a\ufffd"),
+        (
+            b"\x40\x06string\x083http://schemas.microsoft.com/2003/10/Serialization/\x99\x02ab",
+            "ab",
+        ),
+        (ValueBody("text"), "text"),
+    ],
+)
+def test_a_body_becomes_text_as_in_the_extension(body: Body, text: str) -> None:
+    """Byte order marks decide and go; an old .NET text is unwrapped; a value text is taken."""
+    assert input_datum(message(body=body), binary=False) == Datum.string(text)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize(
+    "body", [ValueBody(b"bytes"), ValueBody(7), ValueBody({}), SequenceBody(), UnreadableBody("x")]
+)
+def test_a_body_that_the_extension_refuses_is_refused(body: Body, binary: bool) -> None:  # noqa: FBT001 - a parameter
+    """Values that are no text, sequences, and what can't be read."""
+    with pytest.raises(BindingError):
+        input_datum(message(body=body), binary=binary)
+
+
+def test_a_text_value_is_no_bytes() -> None:
+    """What JMS makes of a TextMessage can't be bound to bytes."""
+    with pytest.raises(BindingError, match="Value cannot be retrieved"):
+        input_datum(message(body=ValueBody("text")), binary=True)
