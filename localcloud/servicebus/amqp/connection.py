@@ -211,6 +211,8 @@ class AmqpConnection(asyncio.Protocol):
         link.free()
 
     def _forget(self, link: Any) -> None:  # noqa: ANN401 - Proton has no types
+        # Behind the reply to a detach, no frame may name the link any more.
+        self._unanswered_drains = [each for each in self._unanswered_drains if each != link]
         handler = self._handlers.pop(link, None)
         if handler is not None:
             handler.on_closed()

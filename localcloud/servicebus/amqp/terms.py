@@ -12,7 +12,8 @@ from localcloud.servicebus.broker import entity_path
 from localcloud.servicebus.errors import NotAllowedError, NotImplementedByBusError
 
 _SESSION_FILTER = "com.microsoft:session-filter"
-_SELECTORS = frozenset({"jms-selector", "apache.org:selector-filter:string"})
+_SELECTORS = frozenset({"apache.org:selector-filter:string", 0x0000_468C_0000_0004})
+"""Descriptors of a JMS selector; its key in the map of filters is the client's own choice."""
 
 
 def reply(link: Any) -> None:  # noqa: ANN401 - Proton has no types
@@ -53,24 +54,24 @@ def check_filters(link: Any, entity: str) -> None:  # noqa: ANN401 - Proton has 
         NotImplementedByBusError: it wants messages that a JMS selector selects. It would be given
             all of them, and JMS doesn't look at what the reply leaves out.
     """
-    names = _filter_names(link.remote_source.filter)
-    if _SESSION_FILTER in names:
+    filters = _filters(link.remote_source.filter)
+    kinds = {_descriptor(each) for each in filters.values()}
+    if _SESSION_FILTER in filters or _SESSION_FILTER in kinds:
         raise NotAllowedError(
             "A sessionful message receiver cannot be created on an entity that does not require "
             f"sessions: '{entity_path(entity)}'."
         )
-    if not _SELECTORS.isdisjoint(names):
+    if not _SELECTORS.isdisjoint(kinds):
         raise NotImplementedByBusError("Message selectors are not supported by the local bus.")
 
 
-def _filter_names(data: Any) -> list[str]:  # noqa: ANN401 - Proton has no types
+def _filters(data: Any) -> dict[str, object]:  # noqa: ANN401 - Proton has no types
     data.rewind()
-    names: list[str] = []
     if data.next() != data.MAP:
-        return names
-    data.enter()
-    while data.next() is not None:
-        names.append(str(data.get_object()))
-        data.next()  # its value
-    data.exit()
-    return names
+        return {}
+    return {str(key): value for key, value in data.get_dict().items()}
+
+
+def _descriptor(value: Any) -> str | int:  # noqa: ANN401 - Proton has no types
+    descriptor = getattr(value, "descriptor", "")
+    return int(descriptor) if isinstance(descriptor, int) else str(descriptor)
