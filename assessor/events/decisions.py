@@ -80,7 +80,7 @@ class Malformed:
 Decision = Assess | Retire | Request | Ignore | Malformed
 
 
-def decide(
+def decide(  # noqa: PLR0911 - one return for each meaning
     event: Event, *, now: datetime, settle: timedelta, allowed: Sequence[Scope]
 ) -> Sequence[Decision]:
     """Returns what follows from an event; one or more, for a window touches several subscriptions.
@@ -91,17 +91,24 @@ def decide(
         settle: how long after a change a VM is assessed.
         allowed: the scopes that the app may assess; none: any.
     """
+    if event.problem is not None:
+        return (Malformed((FieldError("event", event.problem),)),)
     rule = rule_for(event)
     if rule is None:
         return (Ignore("unknown"),)
+    # CloudEvents need no time, and only what is about a VM's state asks when that was.
+    needs_time = rule.meaning in {Meaning.CHANGED, Meaning.DELETED}
     missing = tuple(
-        FieldError(name, "is missing")
-        for name, value in (("id", event.id), ("time", event.time))
-        if not value
+        FieldError(name, problem)
+        for name, is_missing, problem in (
+            ("id", not event.id, "is missing"),
+            ("time", needs_time and event.time is None, "is missing, or no time by RFC 3339"),
+        )
+        if is_missing
     )
-    if missing or event.time is None:
+    if missing:
         return (Malformed(missing),)
-    at = min(event.time, now)
+    at = min(event.time or now, now)
     match rule.meaning:
         case Meaning.CHANGED | Meaning.DELETED:
             return (_about_vm(event, rule.meaning, at, settle, allowed),)
@@ -171,9 +178,9 @@ def _maintained(event: Event, allowed: Sequence[Scope]) -> Sequence[Decision]:
             errors.append(FieldError(f"{field}[{index}]", "must be a GUID", json.dumps(each)))
         else:
             scopes |= {part.key: part for part in _allowed_parts(scope, allowed)}
-    if errors:
-        return (Malformed(tuple(errors)),)
-    return tuple(_scan(event, scope) for scope in scopes.values()) or (Ignore("out of scope"),)
+    rejected = (Malformed(tuple(errors)),) if errors else ()
+    scans = tuple(_scan(event, scope) for scope in scopes.values())
+    return (*scans, *rejected) or (Ignore("out of scope"),)
 
 
 def _allowed_parts(scope: Scope, allowed: Sequence[Scope]) -> tuple[Scope, ...]:

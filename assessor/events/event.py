@@ -6,17 +6,23 @@ Resource Manager puts who did it into an event, with name and address. That is d
 anything else looks at the event, and so it is neither kept, nor logged, nor passed on.
 """
 
+import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
 from typing import Any, Final
 
+from assessor.arm.reading import object_in, read_object
+from assessor.clock import from_text
 from assessor.ids import name_based_id
 
 _PERSONAL: Final = frozenset({"claims", "authorization", "httprequest"})
 """Names, in lower case, under which events hold who did it and from where."""
 _NAME_CHARACTERS: Final = 128
+_KEPT_BYTES: Final = 64 * 1024
+"""Of an event that can't be read; Event Grid's are at most 1 MB."""
 
 
 class Meaning(StrEnum):
@@ -78,6 +84,7 @@ class Event:
         subject: what it is about.
         time: when it happened, in UTC; None if the event does not tell.
         data: the JSON that came with it.
+        problem: why it can't be read at all; None where it can.
     """
 
     id: str | None
@@ -86,11 +93,18 @@ class Event:
     subject: str | None
     time: datetime | None
     data: Any
+    problem: str | None = None
 
     @property
     def key(self) -> str:
-        """What names this event in the app's own IDs, at each of its deliveries."""
-        return name_based_id("event", self.source or "", self.id or "")
+        """What names this event in the app's own IDs, at each of its deliveries.
+
+        One without an ID is known by what it says.
+        """
+        if self.id is not None:
+            return name_based_id("event", self.source or "", self.id)
+        said = json.dumps([self.type, self.subject, self.data], sort_keys=True, default=str)
+        return name_based_id("event", self.source or "", "", said)
 
     @property
     def fields(self) -> Mapping[str, Any]:
@@ -112,6 +126,51 @@ class Event:
     def name(self) -> str:
         """Type and operation, for counting."""
         return f"{self.type} {self.about}".strip()[:_NAME_CHARACTERS]
+
+
+def read_event(text: str | bytes) -> Event:
+    """Returns an event of either schema, without what says who did it; never raises.
+
+    Optional attributes that are null count as absent, a time may have any offset or none (UTC), and
+    data may be JSON, JSON as text, or in base64.
+    """
+    body = text.encode(errors="replace") if isinstance(text, str) else text
+    fields = read_object(body, {})
+    if fields is None:
+        kept = body[:_KEPT_BYTES].decode(errors="replace")
+        return Event(None, None, None, None, None, kept, "must be an event, a JSON object")
+    if "specversion" in fields:
+        kind, source, time = fields.get("type"), fields.get("source"), fields.get("time")
+    else:
+        kind, source, time = fields.get("eventType"), fields.get("topic"), fields.get("eventTime")
+    return Event(
+        id=_text(fields.get("id")),
+        type=_text(kind),
+        source=_text(source),
+        subject=_text(fields.get("subject")),
+        time=from_text(time),
+        data=without_personal_data(_data(fields)),
+        problem=None if _text(kind) else "must have a type",
+    )
+
+
+def _data(fields: Mapping[str, Any]) -> object:
+    data, encoded = fields.get("data"), fields.get("data_base64")
+    if data is None and isinstance(encoded, str):
+        try:
+            decoded = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            return encoded
+        inner = read_object(decoded, {})
+        return encoded if inner is None else inner
+    if isinstance(data, str):
+        inner = object_in(data)
+        return data if inner is None else inner
+    return data
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def without_personal_data(value: Any) -> Any:  # noqa: ANN401 - any JSON

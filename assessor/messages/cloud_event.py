@@ -5,7 +5,7 @@ Source: CloudEvents 1.0.2, its JSON format and its AMQP protocol binding.
 
 import codecs
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,8 +20,12 @@ from cloudevents.core.bindings.amqp import (
 from cloudevents.core.exceptions import CloudEventValidationError
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
+from assessor.clock import from_text
+
+_TIMES: Final = frozenset({f"{CE_PREFIX_UNDERSCORE}time", f"{CE_PREFIX_COLON}time"})
+_NEVER_UNSET: Final = frozenset({"data", "specversion", "id", "source", "type"})
 CONTENT_TYPE: Final = "application/cloudevents+json"
 SOURCE: Final = "urn:patch-assessor"
 """`source` of every event that this app makes."""
@@ -79,7 +83,11 @@ def find(
         raise CloudEventError((("body", "must be one event, not a batch of them"),))
     message = AMQPMessage(
         properties={CONTENT_TYPE_PROPERTY: content_type} if content_type else {},
-        application_properties=dict(properties),
+        application_properties={
+            name: _timed(value) if name in _TIMES else value
+            for name, value in properties.items()
+            if value is not None
+        },
         application_data=body,
     )
     try:
@@ -90,8 +98,7 @@ def find(
             event = from_binary_event(message)
             return IncomingEvent(body, event.get_extension("traceparent"))
         if kind.startswith("application/cloudevents") or _has_specversion(body):
-            from_json(body)  # unlike the SDK's reader it refuses halves of surrogate pairs
-            event = from_structured_event(message)
+            event = from_structured_event(replace(message, application_data=_without_nulls(body)))
             return IncomingEvent(event.get_data(), event.get_extension("traceparent"))
     except CloudEventValidationError as error:
         raise CloudEventError(
@@ -110,6 +117,32 @@ def find(
         # OSError is the C library's for a year that it has no room for.
         raise CloudEventError((("body", f"must be a CloudEvent 1.0: {error}"),)) from error
     return None
+
+
+def _without_nulls(body: bytes) -> bytes:
+    """Returns the event without the attributes that are null, which count as unset.
+
+    Source: CloudEvents' JSON format, section 2.2. A time without an offset is taken as UTC, as
+    everywhere else. Raises ValueError for what is no JSON, and for halves of surrogate pairs, which
+    the SDK's reader would take.
+    """
+    fields = from_json(body)
+    if not isinstance(fields, dict):
+        return body
+    set_ones = {
+        name: each for name, each in fields.items() if each is not None or name in _NEVER_UNSET
+    }
+    if "time" in set_ones:
+        set_ones["time"] = _timed(set_ones["time"])
+    return body if set_ones == fields else to_json(set_ones)
+
+
+def _timed(value: object) -> object:
+    """Returns a time with its offset; anything else as it is, for the SDK to refuse."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    moment = from_text(value)
+    return value if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 def _has_specversion(body: bytes) -> bool:

@@ -187,3 +187,27 @@ def test_what_is_written_is_found_again() -> None:
     """What the app sends, the app would understand."""
     body = structured(event_type="t", event_id="i", subject=None, time=NOW, data=_DATA)
     assert find(body, CONTENT_TYPE, {}) == IncomingEvent(_DATA, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["subject", "time", "dataschema", "datacontenttype", "traceparent"]
+)
+def test_an_optional_attribute_that_is_null_counts_as_absent(name: str) -> None:
+    """In both modes (CloudEvents' JSON format, section 2.2)."""
+    assert find(_event(**{name: None}), CONTENT_TYPE, {}) == IncomingEvent(_DATA, None)
+    assert find(b"{}", None, _binary("cloudEvents:", **{name: None})) == IncomingEvent(b"{}", None)
+
+
+@pytest.mark.parametrize("name", ["id", "source", "type"])
+def test_a_required_attribute_that_is_null_is_missing(name: str) -> None:
+    """And named."""
+    with pytest.raises(CloudEventError) as refused:
+        find(_event(**{name: None}), CONTENT_TYPE, {})
+    assert name in dict(refused.value.problems)
+
+
+@pytest.mark.parametrize("time", ["2026-01-05T12:00:00", "2026-01-05T12:00:00.1234567+05:30"])
+def test_a_time_with_any_offset_or_none_is_taken(time: str) -> None:
+    """One without is in UTC, as everywhere else."""
+    assert find(_event(time=time), CONTENT_TYPE, {}) == IncomingEvent(_DATA, None)
+    assert find(b"{}", None, _binary("cloudEvents:", time=time)) == IncomingEvent(b"{}", None)
