@@ -14,7 +14,7 @@ from assessor.alerts.rules import BY_NAME
 from assessor.bus.message import OutgoingMessage, Property
 from assessor.clock import to_text
 from assessor.messages.outgoing import event_message
-from assessor.messages.patches import is_critical_or_security
+from assessor.messages.patches import hidden_by, is_critical_or_security
 from assessor.posture.finding import Assessment
 from assessor.posture.model import Alert
 
@@ -131,15 +131,19 @@ _REMOVED: Final = "{name} is gone, and its alert with it."
 def describe(alert: Alert, rule: AlertRule) -> str:
     """Returns the alert as one sentence for people."""
     count = alert.assessment.critical_and_security_count if alert.assessment else None
-    listed = sum(map(is_critical_or_security, alert.patches or ())) + alert.patches_omitted
-    sentence = _REMOVED if _is_removed(alert) else rule.sentences.of(alert.change)
-    return sentence.format(
-        name=alert.vm_id.name, patches=_patches(count if count is not None else listed)
+    listed = sum(
+        hidden_by(each) or 1 for each in alert.patches or () if is_critical_or_security(each)
     )
+    # ARM's count may be behind its own list: the sentence has to agree with what the alert shows.
+    number = max(count or 0, listed + alert.patches_omitted)
+    sentence = _REMOVED if _is_removed(alert) else rule.sentences.of(alert.change)
+    return sentence.format(name=alert.vm_id.name, patches=_patches(number))
 
 
 def _patches(count: int) -> str:
-    return "1 critical or security patch" if count == 1 else f"{count} critical or security patches"
+    if count == 1:
+        return "1 critical or security patch"
+    return f"{count} critical or security patches" if count else "critical or security patches"
 
 
 def _condition(alert: Alert) -> str:

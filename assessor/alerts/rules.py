@@ -18,7 +18,10 @@ def _patches(before: Posture, finding: Finding) -> Reading:
     Shown are those that count, then those of which nobody can tell whether they do.
     """
     count, listed = finding.assessment.critical_and_security_count, finding.listed
-    growth = before.published.growth(count, listed, whole=finding.assessment.is_whole)
+    if finding.hidden:  # a list that was cut has them all in its count, whatever ARM's says
+        count = max(count or 0, len(listed or ()) + finding.hidden)
+    whole = finding.assessment.is_whole and not finding.hidden
+    growth = before.published.growth(count, listed, whole=whole)
     is_untold = listed is None and count is None
     holds = True if listed or (count or 0) > 0 else None if is_untold else False
     if finding.patches is None:

@@ -16,6 +16,7 @@ from assessor.arm.result import ApiError, AssessmentResult, Json
 from assessor.arm.virtual_machine import SkipReason, VirtualMachine
 from assessor.clock import to_text
 from assessor.ids import name_based_id
+from assessor.messages.patches import hidden_by
 from assessor.messages.request import AssessmentRequest, Rejection
 from assessor.resource_id import VirtualMachineId
 
@@ -138,6 +139,9 @@ def conclude(
             data = about | _result_fields(result.raw) | about | _ending(conclusion)
             if conclusion.patches_missing is not None:
                 data["availablePatchesMissing"] = conclusion.patches_missing
+            truncated = sum(map(hidden_by, result.patches or ()))
+            if truncated:
+                data["availablePatchesTruncated"] = truncated
             kind = OutcomeType.FAILED if result.is_failed else OutcomeType.COMPLETED
         case Refused(error=error, activity_id=activity_id):
             failed = {"status": "Failed", "assessmentActivityId": activity_id}

@@ -7,7 +7,7 @@ from typing import Final
 
 from assessor.arm.result import Patch
 from assessor.messages.outcome import Finished, Outcome, OutcomeType
-from assessor.messages.patches import digest, is_critical_or_security
+from assessor.messages.patches import digest, hidden_by, is_critical_or_security
 from assessor.resource_id import VirtualMachineId
 
 
@@ -54,6 +54,7 @@ class Finding:
         assessment: its numbers.
         patches: the list of patches as ARM sent it; None where there is none.
         listed: the critical and security ones of them by digest; None where there is no list.
+        hidden: how many more critical and security ones the list was cut by.
         seconds: how long the operation took; None where that was not seen.
         location: the VM's region.
         os_type: `Windows` or `Linux`.
@@ -64,6 +65,7 @@ class Finding:
     assessment: Assessment
     patches: tuple[Patch, ...] | None = None
     listed: Mapping[str, Patch] | None = None
+    hidden: int = 0
     seconds: float | None = None
     location: str | None = None
     os_type: str | None = None
@@ -99,7 +101,14 @@ def finding_of(outcome: Outcome) -> Finding | None:
         listed=(
             None
             if result.patches is None
-            else {digest(each): each for each in result.patches if is_critical_or_security(each)}
+            else {
+                digest(each): each
+                for each in result.patches
+                if is_critical_or_security(each) and not hidden_by(each)
+            }
+        ),
+        hidden=sum(
+            hidden_by(each) for each in result.patches or () if is_critical_or_security(each)
         ),
         seconds=duration_of(outcome),
         location=_short(vm.location) if vm is not None else None,

@@ -68,7 +68,7 @@ def concluded(outcome: Outcome) -> Concluded:
     counted = finding is not None and bool(finding.assessment.critical_and_security_count)
     return Concluded(
         ending=_ENDINGS[outcome.type],
-        critical=counted or (finding is not None and bool(finding.listed)),
+        critical=counted or (finding is not None and bool(finding.listed or finding.hidden)),
         reboot=finding is not None and finding.assessment.reboot_pending is True,
         at=outcome.time,
     )
