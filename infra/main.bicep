@@ -1,34 +1,63 @@
 // Everything that the app needs in a subscription, and the app itself but for its code.
-// Deployed by `azd up`, or by `az deployment sub create`: docs/deploy.md tells of both.
+// Deployed by `azd up`, which fills main.parameters.json from its environment, or by
+// `az deployment sub create` with a parameter file like those in golden/: docs/deploy.md tells of both.
 targetScope = 'subscription'
+
+import { alwaysReadyInstances, assessScope, maintenanceConfiguration, privateDnsZones, tagsOf } from 'app/types.bicep'
 
 @description('The name of the environment; every resource is named after it.')
 @minLength(1)
-@maxLength(32)
+@maxLength(64)
 param environmentName string
 
 @description('Where everything is deployed: a region with Flex Consumption.')
-@minLength(1)
+@allowed([
+  'australiaeast'
+  'australiasoutheast'
+  'brazilsouth'
+  'canadacentral'
+  'centralindia'
+  'centralus'
+  'eastasia'
+  'eastus'
+  'eastus2'
+  'francecentral'
+  'germanywestcentral'
+  'italynorth'
+  'japaneast'
+  'koreacentral'
+  'northcentralus'
+  'northeurope'
+  'norwayeast'
+  'southafricanorth'
+  'southcentralus'
+  'southeastasia'
+  'southindia'
+  'spaincentral'
+  'swedencentral'
+  'uaenorth'
+  'uksouth'
+  'ukwest'
+  'westcentralus'
+  'westeurope'
+  'westus'
+  'westus2'
+  'westus3'
+])
+@metadata({ azd: { type: 'location' } })
 param location string
+
+@description('Tags that every resource gets.')
+param tags tagsOf = {}
 
 // ---- What may be assessed ----
 
-@description('A subscription whose VMs may be assessed: all of them, or those in some resource groups.')
-type assessScope = {
-  subscriptionId: string
-  resourceGroups: string[] // empty: the whole subscription
-}
-
-@description('The subscriptions and resource groups whose VMs the app may assess. Empty, with no management group: role assignments are left to somebody else.')
+@description('The subscriptions and resource groups whose VMs the app may assess. Empty: role assignments are left to somebody else, or to app/vm-management-group.bicep.')
 param assessScopes assessScope[] = [
   {
     subscriptionId: subscription().subscriptionId
-    resourceGroups: []
   }
 ]
-
-@description('A management group whose VMs the app may assess; empty for none.')
-param assessManagementGroup string = ''
 
 @description('ARM scopes that a request may name, with commas between them; empty: whatever the identity may touch.')
 param allowedScopes string = ''
@@ -69,20 +98,42 @@ param senderGroupId string = ''
 @description('Object ID of the Entra group that may receive outcomes and alerts; empty for none.')
 param consumerGroupId string = ''
 
+@description('Lets whoever deploys send requests and read outcomes, alerts and the tables.')
+param deployerRoles bool = false
+
+@description('Object ID of whoever deploys; azd knows it.')
+param principalId string = deployer().objectId
+
+@allowed([
+  'ServicePrincipal'
+  'User'
+])
+param principalType string = 'User'
+
 // ---- Network ----
 
-@description('Puts storage and, on Premium, Service Bus behind private endpoints, closed to the public network.')
-param privateNetwork bool = true
+@description('Puts storage and Service Bus behind private endpoints, closed to the public network. It takes Service Bus Premium.')
+param privateNetwork bool = false
 
-@description('Premium can be closed to the public network; Standard costs less and stays reachable by whoever has a role.')
+@description('Empty: Premium with a private network, else Standard, which costs less and can be reached by whoever has a role. Standard with a private network leaves the bus open and closes storage.')
 @allowed([
+  ''
   'Premium'
   'Standard'
 ])
-param serviceBusSku string = 'Premium'
+param serviceBusSku string = ''
 
-@description('The virtual network, if there is one: a /24 at the least.')
+@description('The virtual network, if one is made: a /24 at the least.')
 param addressPrefix string = '10.40.0.0/24'
+
+@description('A subnet for the app\'s instances that is there already, delegated to Microsoft.App/environments, by its resource ID; empty: one is made if the network is private.')
+param appSubnetId string = ''
+
+@description('A subnet for private endpoints that is there already, by its resource ID. It comes with appSubnetId if the network is private.')
+param endpointSubnetId string = ''
+
+@description('Private DNS zones that are there already.')
+param existingZones privateDnsZones = {}
 
 // ---- Scale and cost ----
 
@@ -102,18 +153,27 @@ param maximumInstanceCount int = 40
 @description('Spreads instances and storage over zones, where the region has them.')
 param zoneRedundant bool = false
 
+@description('Instances that are ready at all times, and paid for at all times.')
+param alwaysReady alwaysReadyInstances[] = []
+
+@description('Replaces instances one after the other when code or settings change, in place of all at once. Invocations that run then end in peace.')
+param rollingUpdates bool = false
+
 @description('Scales on the length of the queues, which takes the right to manage them; otherwise by trial.')
 param scaleOnQueueLength bool = true
 
 @description('The share of assessments whose traces are kept, from 0 to 1, as text. Outcomes and metrics are always whole.')
 param traceRatio string = '1'
 
-@description('Days that logs are kept.')
+@description('A Log Analytics workspace that is there already, by its resource ID; empty: one is made.')
+param logAnalyticsWorkspaceId string = ''
+
+@description('Days that logs are kept, in a workspace that is made.')
 @minValue(30)
 @maxValue(730)
 param retentionDays int = 30
 
-@description('The most that the workspace takes in a day, in GB; -1: no limit.')
+@description('The most that a workspace that is made takes in a day, in GB; -1: no limit.')
 param dailyQuotaGb int = -1
 
 // ---- Events, alerts ----
@@ -121,10 +181,11 @@ param dailyQuotaGb int = -1
 @description('Subscribes the function resource_events to changes of VMs in this subscription. The function must have been deployed before.')
 param subscribeEvents bool = false
 
-type maintenanceConfiguration = {
-  id: string
-  location: string
-}
+@description('The Event Grid system topic of this subscription, where there is one already: Azure has one for each source. Its resource ID; empty: one is made.')
+param systemTopicId string = ''
+
+@description('Object ID of the system-assigned identity of that topic, which then writes events that can\'t be delivered into the app\'s storage; empty: they are lost.')
+param systemTopicPrincipalId string = ''
 
 @description('Maintenance configurations in this subscription, after whose windows VMs are assessed.')
 param maintenanceConfigurations maintenanceConfiguration[] = []
@@ -132,24 +193,65 @@ param maintenanceConfigurations maintenanceConfiguration[] = []
 @description('Resource IDs of the action groups that the alert rules call.')
 param actionGroupIds string[] = []
 
-var tags = { 'azd-env-name': environmentName }
+// Whatever differs between two deployments of one name in two regions has a name of its own.
 var token = toLower(uniqueString(subscription().id, environmentName, location))
-// One truth: the local cloud, the emulator and the app's tests read the same file.
-var entities = loadJsonContent('servicebus.json').UserConfig.Namespaces[0]
+// Known from the start, so that what-if sees through to what is made of them.
+var names = {
+  identity: 'id-patch-assessor-${token}'
+  workspace: 'log-${token}'
+  insights: 'appi-${token}'
+  network: 'vnet-${token}'
+  storage: 'st${token}'
+  bus: 'sb-${token}'
+  plan: 'plan-${token}'
+  app: 'func-${token}'
+  systemTopic: 'evgt-${token}'
+}
+var deadEventContainer = 'dead-events'
+var allTags = union(tags, { 'azd-env-name': environmentName })
+var bus = serviceBusSku == 'Premium' || (empty(serviceBusSku) && privateNetwork) ? 'Premium' : 'Standard'
+var isBusPrivate = privateNetwork && bus == 'Premium'
+var makesNetwork = privateNetwork && empty(appSubnetId)
+var endpointSubnet = empty(appSubnetId) == empty(endpointSubnetId) || !privateNetwork
+  ? endpointSubnetId
+  : fail('A private network takes both appSubnetId and endpointSubnetId, or neither.')
 
-resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
-  name: 'rg-${environmentName}'
-  location: location
-  tags: tags
+// One deployment for each subscription, however many entries name it, in whatever case. An entry
+// without resource groups stands for the whole subscription, whatever others say.
+var assessed = map(union(map(assessScopes, each => toLower(each.subscriptionId)), []), id => {
+  subscriptionId: id
+  isWhole: !empty(filter(assessScopes, each => toLower(each.subscriptionId) == id && empty(each.?resourceGroups ?? [])))
+  resourceGroups: union(
+    flatten(map(
+      filter(assessScopes, each => toLower(each.subscriptionId) == id),
+      each => map(each.?resourceGroups ?? [], name => toLower(name))
+    )),
+    []
+  )
+})
+
+var serviceBusZones = {
+  AzureCloud: 'privatelink.servicebus.windows.net'
+  AzureUSGovernment: 'privatelink.servicebus.usgovcloudapi.net'
+  AzureChinaCloud: 'privatelink.servicebus.chinacloudapi.cn'
 }
 
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: allTags
+}
+
+// Principals: a role assignment's name has the object ID of whom it is for in it, so that an identity
+// that is made anew does not meet what its namesake has left behind. Azure makes the ID up, and so
+// what-if can't name these assignments before the identity is there.
 module identity 'app/identity.bicep' = {
   name: 'identity'
   scope: group
   params: {
-    name: 'id-patch-assessor-${token}'
+    name: names.identity
     location: location
-    tags: tags
+    tags: allTags
   }
 }
 
@@ -157,26 +259,29 @@ module monitoring 'app/monitoring.bicep' = {
   name: 'monitoring'
   scope: group
   params: {
-    workspaceName: 'log-${token}'
-    insightsName: 'appi-${token}'
+    workspaceName: names.workspace
+    insightsName: names.insights
     location: location
-    tags: tags
+    tags: allTags
+    existingWorkspaceId: logAnalyticsWorkspaceId
     retentionDays: retentionDays
     dailyQuotaGb: dailyQuotaGb
+    #disable-next-line what-if-short-circuiting // see above: principals
     appPrincipalId: identity.outputs.principalId
   }
 }
 
-module network 'app/network.bicep' = if (privateNetwork) {
+module network 'app/network.bicep' = if (makesNetwork) {
   name: 'network'
   scope: group
   params: {
-    name: 'vnet-${token}'
+    name: names.network
     location: location
-    tags: tags
+    tags: allTags
     addressPrefix: addressPrefix
     appPrefix: cidrSubnet(addressPrefix, 25, 0)
     endpointPrefix: cidrSubnet(addressPrefix, 25, 1)
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -184,12 +289,16 @@ module storage 'app/storage.bicep' = {
   name: 'storage'
   scope: group
   params: {
-    name: 'st${token}'
+    name: names.storage
     location: location
-    tags: tags
+    tags: allTags
     isPrivate: privateNetwork
     zoneRedundant: zoneRedundant
+    deadEventContainer: subscribeEvents ? deadEventContainer : ''
+    #disable-next-line what-if-short-circuiting // see above: principals
     appPrincipalId: identity.outputs.principalId
+    deployerId: deployerRoles ? principalId : ''
+    deployerType: principalType
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -198,12 +307,11 @@ module serviceBus 'app/service-bus.bicep' = {
   name: 'service-bus'
   scope: group
   params: {
-    name: 'sb-${token}'
+    name: names.bus
     location: location
-    tags: tags
-    sku: serviceBusSku
-    isPrivate: privateNetwork && serviceBusSku == 'Premium'
-    entities: entities
+    tags: allTags
+    sku: bus
+    isPrivate: isBusPrivate
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -212,12 +320,16 @@ module serviceBusAccess 'app/service-bus-access.bicep' = {
   name: 'service-bus-access'
   scope: group
   params: {
-    namespaceName: serviceBus.outputs.name
+    namespaceName: names.bus
+    #disable-next-line what-if-short-circuiting // see above: principals
     appPrincipalId: identity.outputs.principalId
     scaleOnQueueLength: scaleOnQueueLength
     senderGroupId: senderGroupId
     consumerGroupId: consumerGroupId
+    deployerId: deployerRoles ? principalId : ''
+    deployerType: principalType
   }
+  dependsOn: [serviceBus]
 }
 
 module blobEndpoint 'app/private-endpoint.bicep' = if (privateNetwork) {
@@ -226,12 +338,13 @@ module blobEndpoint 'app/private-endpoint.bicep' = if (privateNetwork) {
   params: {
     name: 'pep-blob-${token}'
     location: location
-    tags: tags
-    subnetId: network!.outputs.endpointSubnetId
-    networkId: network!.outputs.id
+    tags: allTags
+    subnetId: makesNetwork ? network!.outputs.endpointSubnetId : endpointSubnet
+    networkId: makesNetwork ? network!.outputs.id : split(endpointSubnet, '/subnets/')[0]
     targetId: storage.outputs.id
     groupId: 'blob'
     zoneName: 'privatelink.blob.${environment().suffixes.storage}'
+    existingZoneId: existingZones.?blob ?? ''
   }
 }
 
@@ -241,27 +354,29 @@ module tableEndpoint 'app/private-endpoint.bicep' = if (privateNetwork) {
   params: {
     name: 'pep-table-${token}'
     location: location
-    tags: tags
-    subnetId: network!.outputs.endpointSubnetId
-    networkId: network!.outputs.id
+    tags: allTags
+    subnetId: makesNetwork ? network!.outputs.endpointSubnetId : endpointSubnet
+    networkId: makesNetwork ? network!.outputs.id : split(endpointSubnet, '/subnets/')[0]
     targetId: storage.outputs.id
     groupId: 'table'
     zoneName: 'privatelink.table.${environment().suffixes.storage}'
+    existingZoneId: existingZones.?table ?? ''
   }
 }
 
-module serviceBusEndpoint 'app/private-endpoint.bicep' = if (privateNetwork && serviceBusSku == 'Premium') {
+module serviceBusEndpoint 'app/private-endpoint.bicep' = if (isBusPrivate) {
   name: 'service-bus-endpoint'
   scope: group
   params: {
     name: 'pep-service-bus-${token}'
     location: location
-    tags: tags
-    subnetId: network!.outputs.endpointSubnetId
-    networkId: network!.outputs.id
+    tags: allTags
+    subnetId: makesNetwork ? network!.outputs.endpointSubnetId : endpointSubnet
+    networkId: makesNetwork ? network!.outputs.id : split(endpointSubnet, '/subnets/')[0]
     targetId: serviceBus.outputs.id
     groupId: 'namespace'
-    zoneName: 'privatelink.${join(skip(split(serviceBus.outputs.hostName, '.'), 1), '.')}'
+    zoneName: serviceBusZones[environment().name]
+    existingZoneId: existingZones.?serviceBus ?? ''
   }
 }
 
@@ -269,21 +384,23 @@ module functionApp 'app/function-app.bicep' = {
   name: 'function-app'
   scope: group
   params: {
-    name: 'func-${token}'
-    planName: 'plan-${token}'
+    name: names.app
+    planName: names.plan
     serviceName: 'assessor'
     location: location
-    tags: tags
+    tags: allTags
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId
-    insightsName: monitoring.outputs.insightsName
+    insightsName: names.insights
     workspaceId: monitoring.outputs.workspaceId
-    storageName: storage.outputs.name
+    storageName: names.storage
     packageContainer: storage.outputs.packageContainer
-    subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
+    subnetId: makesNetwork ? network!.outputs.appSubnetId : appSubnetId
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
     zoneRedundant: zoneRedundant
+    alwaysReady: alwaysReady
+    rollingUpdates: rollingUpdates
     traceRatio: traceRatio
     appSettings: {
       ServiceBus__fullyQualifiedNamespace: serviceBus.outputs.hostName
@@ -314,21 +431,14 @@ module functionApp 'app/function-app.bicep' = {
   ]
 }
 
-module vmManagementGroup 'app/vm-management-group.bicep' = if (!empty(assessManagementGroup)) {
-  name: 'vm-access-${token}'
-  scope: managementGroup(assessManagementGroup)
-  params: {
-    principalId: identity.outputs.principalId
-  }
-}
-
 module vmSubscriptions 'app/vm-subscription.bicep' = [
-  for assessed in assessScopes: {
+  for each in assessed: {
     name: 'vm-access-${token}'
-    scope: subscription(assessed.subscriptionId)
+    scope: subscription(each.subscriptionId)
     params: {
+      #disable-next-line what-if-short-circuiting // see above: principals
       principalId: identity.outputs.principalId
-      resourceGroups: assessed.resourceGroups
+      resourceGroups: each.isWhole ? [] : each.resourceGroups
     }
   }
 ]
@@ -337,10 +447,14 @@ module events 'app/events.bicep' = if (subscribeEvents) {
   name: 'events'
   scope: group
   params: {
-    name: 'evgt-${token}'
-    tags: tags
+    name: names.systemTopic
+    tags: allTags
     functionId: '${functionApp.outputs.id}/functions/resource_events'
+    existingTopicId: systemTopicId
+    existingTopicPrincipalId: systemTopicPrincipalId
     maintenanceConfigurations: maintenanceConfigurations
+    storageName: names.storage
+    deadEventContainer: deadEventContainer
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -350,7 +464,7 @@ module alerts 'app/alerts.bicep' = {
   scope: group
   params: {
     location: location
-    tags: tags
+    tags: allTags
     workspaceId: monitoring.outputs.workspaceId
     serviceBusId: serviceBus.outputs.id
     actionGroupIds: actionGroupIds
@@ -363,14 +477,17 @@ module workbook 'app/workbook.bicep' = {
   scope: group
   params: {
     location: location
-    tags: tags
+    tags: allTags
     workspaceId: monitoring.outputs.workspaceId
   }
 }
 
-output AZURE_LOCATION string = location
+// azd forgets an output at `azd down`. So SUBSCRIBE_EVENTS is one, for the next `azd up` begins without
+// a function to subscribe; and the region is none, for it is asked for again otherwise.
 output AZURE_TENANT_ID string = tenant().tenantId
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_FUNCTION_NAME string = functionApp.outputs.name
+output SERVICE_ASSESSOR_NAME string = functionApp.outputs.name
 output SERVICE_BUS_NAMESPACE string = serviceBus.outputs.hostName
+output SUBSCRIBE_EVENTS bool = subscribeEvents
 output ASSESSOR_PRINCIPAL_ID string = identity.outputs.principalId

@@ -1,11 +1,13 @@
 // What somebody must look at: rules over the bus's own metrics and over what the app emits.
+import { tagsOf } from 'types.bicep'
+
 param location string
-param tags object
+param tags tagsOf
 param workspaceId string
 param serviceBusId string
 
 @description('Action groups to call; with none, alerts are only shown.')
-param actionGroupIds array
+param actionGroupIds string[]
 
 @description('The size in bytes above which an entity counts as nearly full.')
 param nearlyFullBytes int
@@ -74,7 +76,7 @@ var queryRules = [
 
 var metricActions = [for id in actionGroupIds: { actionGroupId: id }]
 
-resource onMetrics 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+resource onMetrics 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   for rule in metricRules: {
     name: rule.name
     location: 'global'
@@ -113,7 +115,7 @@ resource onMetrics 'Microsoft.Insights/metricAlerts@2018-03-01' = [
   }
 ]
 
-resource onQueries 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource onQueries 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in queryRules: {
     name: rule.name
     location: location

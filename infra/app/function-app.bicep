@@ -1,11 +1,13 @@
 // The Flex Consumption plan and the app on it. Its code comes by `azd deploy` or as a zip.
+import { alwaysReadyInstances, tagsOf } from 'types.bicep'
+
 param name string
 param planName string
 
 @description('The name of the service in azure.yaml: azd deploys to the site that carries it.')
 param serviceName string
 param location string
-param tags object
+param tags tagsOf
 param identityId string
 param identityClientId string
 param insightsName string
@@ -18,14 +20,16 @@ param subnetId string
 param instanceMemoryMB int
 param maximumInstanceCount int
 param zoneRedundant bool
+param alwaysReady alwaysReadyInstances[]
+param rollingUpdates bool
 
 @description('The share of traces that are kept, from 0 to 1, as text.')
 param traceRatio string
 
 @description('What differs between environments; what every one has in common is set here.')
-param appSettings object
+param appSettings { *: string }
 
-resource storage 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
+resource storage 'Microsoft.Storage/storageAccounts@2026-06-01' existing = {
   name: storageName
 }
 
@@ -41,7 +45,11 @@ var armClouds = {
 }
 
 var commonSettings = {
+  // The host keeps leases in blobs and diagnostic events in tables. It has nothing in queues, and so
+  // no role there, but asks for the three together.
   AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
+  AzureWebJobsStorage__queueServiceUri: storage.properties.primaryEndpoints.queue
+  AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identityClientId
   PostureStorage__tableServiceUri: storage.properties.primaryEndpoints.table
@@ -53,6 +61,9 @@ var commonSettings = {
   ARM_CLOUD: armClouds[environment().name]
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  // What the exporter would send about itself.
+  APPLICATIONINSIGHTS_SDKSTATS_DISABLED: 'true'
+  APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true'
   // The app sets OpenTelemetry up itself; the worker hands it the message's trace context.
   PYTHON_ENABLE_OPENTELEMETRY: 'true'
   OTEL_SERVICE_NAME: 'patch-assessor'
@@ -60,7 +71,7 @@ var commonSettings = {
   OTEL_TRACES_SAMPLER_ARG: traceRatio
 }
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   // checkov:skip=CKV_AZURE_225: a parameter, for not every region has it; checkov can't evaluate that
   // checkov:skip=CKV_AZURE_212: an instance that is lost loses nothing, and zero instances cost nothing
   name: planName
@@ -77,7 +88,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   // checkov:skip=CKV_AZURE_222: Event Grid and deployments come in; no function has an HTTP trigger
   // checkov:skip=CKV_AZURE_17: nobody calls it but the platform, which has no client certificate
   // checkov:skip=CKV_AZURE_212: an instance that is lost loses nothing, and zero instances cost nothing
@@ -116,10 +127,17 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
+        alwaysReady: alwaysReady
       }
+      // From 3.13 on, Azure runs the worker that requirements.txt pins, which is the one that is tested.
       runtime: {
         name: 'python'
-        version: '3.11'
+        version: '3.13'
+      }
+      // Which the compiler does not know yet: https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates
+      #disable-next-line BCP037
+      siteUpdateStrategy: {
+        type: rollingUpdates ? 'RollingUpdate' : 'Recreate'
       }
     }
   }

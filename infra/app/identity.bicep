@@ -1,9 +1,11 @@
 // The one identity of the app: for Service Bus, storage, ARM and Application Insights.
+import { tagsOf } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagsOf
 
-resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: name
   location: location
   tags: tags

@@ -1,14 +1,19 @@
 // Logs, metrics and traces. Ingestion takes Entra tokens only; it stays reachable from the public
 // network, for closing it takes an Azure Monitor private link scope, which belongs to the network's owner.
+import { tagsOf } from 'types.bicep'
+
 param workspaceName string
 param insightsName string
 param location string
-param tags object
+param tags tagsOf
+
+@description('A workspace that is there already; empty: one is made.')
+param existingWorkspaceId string
 param retentionDays int
 param dailyQuotaGb int
 param appPrincipalId string
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = if (empty(existingWorkspaceId)) {
   name: workspaceName
   location: location
   tags: tags
@@ -30,7 +35,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   kind: 'web'
   properties: {
     Application_Type: 'web'
-    WorkspaceResourceId: workspace.id
+    WorkspaceResourceId: empty(existingWorkspaceId) ? workspace.id : existingWorkspaceId
     DisableLocalAuth: true
     IngestionMode: 'LogAnalytics'
   }
@@ -51,7 +56,8 @@ resource publisher 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+// A workspace that was there already is audited by whoever it belongs to.
+resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (empty(existingWorkspaceId)) {
   scope: workspace
   name: 'audit'
   properties: {
@@ -62,5 +68,4 @@ resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-output workspaceId string = workspace.id
-output insightsName string = insights.name
+output workspaceId string = empty(existingWorkspaceId) ? workspace.id : existingWorkspaceId

@@ -1,7 +1,9 @@
 // A virtual network with a subnet for the app's instances and one for private endpoints.
+import { tagsOf } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagsOf
 
 @description('The address space of the network, as CIDR.')
 param addressPrefix string
@@ -11,9 +13,10 @@ param appPrefix string
 
 @description('The part of it for private endpoints.')
 param endpointPrefix string
+param workspaceId string
 
 // Nothing comes in but from the network itself.
-resource endpointRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
+resource endpointRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
   name: '${name}-endpoints'
   location: location
   tags: tags
@@ -36,13 +39,13 @@ resource endpointRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
   }
 }
 
-resource appRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
+resource appRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
   name: '${name}-app'
   location: location
   tags: tags
 }
 
-resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
+resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
   name: name
   location: location
   tags: tags
@@ -70,6 +73,28 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
           privateEndpointNetworkPolicies: 'NetworkSecurityGroupEnabled'
         }
       }
+    ]
+  }
+}
+
+resource endpointDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: endpointRules
+  name: 'all'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      { categoryGroup: 'allLogs', enabled: true }
+    ]
+  }
+}
+
+resource appDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: appRules
+  name: 'all'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      { categoryGroup: 'allLogs', enabled: true }
     ]
   }
 }

@@ -1,8 +1,13 @@
 // A private endpoint, and the private zone that makes the service's usual name lead to it.
+import { tagsOf } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagsOf
+
 param subnetId string
+
+@description('The network that a zone is linked to, if one is made.')
 param networkId string
 param targetId string
 
@@ -10,7 +15,10 @@ param targetId string
 param groupId string
 param zoneName string
 
-resource zone 'Microsoft.Network/privateDnsZones@2020-06-01' = {
+@description('The zone, where there is one already; empty: it is made here.')
+param existingZoneId string
+
+resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = if (empty(existingZoneId)) {
   name: zoneName
   location: 'global'
   tags: tags
@@ -26,7 +34,7 @@ resource zone 'Microsoft.Network/privateDnsZones@2020-06-01' = {
   }
 }
 
-resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = {
+resource endpoint 'Microsoft.Network/privateEndpoints@2026-03-01' = {
   name: name
   location: location
   tags: tags
@@ -49,7 +57,7 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = {
       privateDnsZoneConfigs: [
         {
           name: groupId
-          properties: { privateDnsZoneId: zone.id }
+          properties: { privateDnsZoneId: empty(existingZoneId) ? zone.id : existingZoneId }
         }
       ]
     }

@@ -6,13 +6,14 @@ param principalId string
 @allowed([
   'Group'
   'ServicePrincipal'
+  'User'
 ])
 param principalType string
 
 @description('IDs of role definitions.')
-param roleIds array
+param roleIds string[]
 
-resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' existing = {
+resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' existing = {
   name: namespaceName
 
   resource queue 'queues' existing = {

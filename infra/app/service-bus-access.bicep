@@ -7,6 +7,15 @@ param scaleOnQueueLength bool
 param senderGroupId string
 param consumerGroupId string
 
+@description('Whoever deploys may send requests and receive outcomes and alerts; empty: may not.')
+param deployerId string
+
+@allowed([
+  'ServicePrincipal'
+  'User'
+])
+param deployerType string
+
 var owner = '090c5cfd-751d-490a-894a-3ce6f1109419' // Azure Service Bus Data Owner
 var receiver = '4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0' // Azure Service Bus Data Receiver
 var sender = '69a216fc-b8fb-44d8-bc22-1f3c2cd27a39' // Azure Service Bus Data Sender
@@ -91,6 +100,40 @@ module alertConsumers 'topic-access.bicep' = if (!empty(consumerGroupId)) {
     topicName: alerts
     principalId: consumerGroupId
     principalType: 'Group'
+    roleId: receiver
+  }
+}
+
+// Receives as well, for dead letters; but nobody beside the app touches what is in progress.
+module deployerRequests 'queue-access.bicep' = if (!empty(deployerId)) {
+  name: 'deployer-requests'
+  params: {
+    namespaceName: namespaceName
+    queueName: requests
+    principalId: deployerId
+    principalType: deployerType
+    roleIds: [receiver, sender]
+  }
+}
+
+module deployerResults 'topic-access.bicep' = if (!empty(deployerId)) {
+  name: 'deployer-results'
+  params: {
+    namespaceName: namespaceName
+    topicName: results
+    principalId: deployerId
+    principalType: deployerType
+    roleId: receiver
+  }
+}
+
+module deployerAlerts 'topic-access.bicep' = if (!empty(deployerId)) {
+  name: 'deployer-alerts'
+  params: {
+    namespaceName: namespaceName
+    topicName: alerts
+    principalId: deployerId
+    principalType: deployerType
     roleId: receiver
   }
 }

@@ -1,12 +1,14 @@
 // A topic with its subscriptions and their filters.
+import { serviceBusTopic } from 'types.bicep'
+
 param namespaceName string
 
-@description('The topic in the format of the Service Bus emulator.')
-param topic object
-
-@description('What the cloud has in place of the emulator\'s limits: topics and subscriptions.')
-param cloud object
+@description('The topic as infra/servicebus.json has it.')
+param topic serviceBusTopic
 param sizeInMegabytes int
+
+// What the cloud has in place of the emulator's limits.
+var cloud = loadJsonContent('../servicebus-cloud.json')
 
 // One element for each rule of each subscription. A new subscription may come with a rule named
 // $Default that lets everything in, so the first rule takes that name and replaces it.
@@ -19,11 +21,11 @@ var rules = flatten(map(
     })
 ))
 
-resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' existing = {
+resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' existing = {
   name: namespaceName
 }
 
-resource entity 'Microsoft.ServiceBus/namespaces/topics@2024-01-01' = {
+resource entity 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = {
   parent: namespace
   name: topic.Name
   properties: {
@@ -34,7 +36,7 @@ resource entity 'Microsoft.ServiceBus/namespaces/topics@2024-01-01' = {
   }
 }
 
-resource subscriptions 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2024-01-01' = [
+resource subscriptions 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026-01-01' = [
   for each in topic.Subscriptions: {
     parent: entity
     name: each.Name
@@ -49,13 +51,15 @@ resource subscriptions 'Microsoft.ServiceBus/namespaces/topics/subscriptions@202
   }
 ]
 
-resource filters 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@2024-01-01' = [
+resource filters 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@2026-01-01' = [
   for rule in rules: {
     name: '${namespaceName}/${topic.Name}/${rule.path}'
     properties: {
-      filterType: '${rule.filter.FilterType}Filter'
-      sqlFilter: rule.filter.?SqlFilter == null ? null : { sqlExpression: rule.filter.SqlFilter.SqlExpression }
-      correlationFilter: rule.filter.?CorrelationFilter == null ? null : { properties: rule.filter.CorrelationFilter.Properties }
+      filterType: rule.filter.FilterType == 'Sql' ? 'SqlFilter' : 'CorrelationFilter'
+      sqlFilter: rule.filter.?SqlFilter == null ? null : { sqlExpression: rule.filter.SqlFilter!.SqlExpression }
+      correlationFilter: rule.filter.?CorrelationFilter == null
+        ? null
+        : { properties: rule.filter.CorrelationFilter!.Properties }
     }
     dependsOn: [
       subscriptions

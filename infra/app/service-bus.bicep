@@ -1,8 +1,10 @@
 // The namespace and its entities, as infra/servicebus.json lists them for everyone who reads it.
 // What only the cloud allows, longer lives and windows, stands in infra/servicebus-cloud.json.
+import { tagsOf } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagsOf
 
 @allowed([
   'Premium'
@@ -12,16 +14,15 @@ param sku string
 
 @description('Closed to the public network; a private endpoint leads in. Premium only.')
 param isPrivate bool
-
-@description('The namespace in the format of the Service Bus emulator: Queues and Topics.')
-param entities object
 param workspaceId string
 
+// One truth: the local cloud, the emulator and the app's tests read the same file.
+var entities = loadJsonContent('../servicebus.json').UserConfig.Namespaces[0]
 var cloud = loadJsonContent('../servicebus-cloud.json')
 // The largest that each tier has: a topic that is full takes no outcome any more.
 var sizeInMegabytes = sku == 'Premium' ? 81920 : 5120
 
-resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
+resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
   name: name
   location: location
   tags: tags
@@ -33,7 +34,7 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
   }
 }
 
-resource queues 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = [
+resource queues 'Microsoft.ServiceBus/namespaces/queues@2026-01-01' = [
   for queue in entities.Queues: {
     parent: namespace
     name: queue.Name
@@ -56,7 +57,6 @@ module topics 'service-bus-topic.bicep' = [
     params: {
       namespaceName: namespace.name
       topic: topic
-      cloud: cloud
       sizeInMegabytes: sizeInMegabytes
     }
   }
@@ -74,7 +74,6 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
 }
 
 output id string = namespace.id
-output name string = namespace.name
 output nearlyFullBytes int = sizeInMegabytes * 1048576 / 10 * 8
 // Of the form https://NAME.servicebus.windows.net:443/, with another suffix in other clouds.
 output hostName string = split(split(namespace.properties.serviceBusEndpoint, '/')[2], ':')[0]

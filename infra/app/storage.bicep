@@ -1,17 +1,34 @@
-// The host's state, the app's package, and its tables: postures of VMs, and scans under way. No shared key opens it.
+// The host's state, the app's package, and its tables: postures of VMs, and scans under way. No shared
+// key opens it, and nothing in it is public; but without private endpoints whoever has a role reaches
+// it from anywhere, for Flex Consumption uploads its package from no address that could be named.
+import { tagsOf } from 'types.bicep'
+
 @maxLength(24)
 param name string
 param location string
-param tags object
+param tags tagsOf
 
 @description('Closed to the public network; private endpoints lead in.')
 param isPrivate bool
 param zoneRedundant bool
+
+@description('The container for events that Event Grid could not deliver; empty: none is made.')
+param deadEventContainer string
 param appPrincipalId string
+
+@description('Whoever deploys may read the tables; empty: may not.')
+param deployerId string
+
+@allowed([
+  'ServicePrincipal'
+  'User'
+])
+param deployerType string
 param workspaceId string
 
-resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
-  // checkov:skip=CKV_AZURE_35: it is, unless privateNetwork is switched off; checkov can't evaluate that
+resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
+  // checkov:skip=CKV_AZURE_35: it is where privateNetwork is on; checkov can't evaluate that
+  // checkov:skip=CKV_AZURE_59: it is closed where privateNetwork is on; checkov can't evaluate that
   // checkov:skip=CKV_AZURE_206: zones are enough, where wanted: package, leases and postures can be made again
   name: name
   location: location
@@ -22,19 +39,21 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
     accessTier: 'Hot'
     allowBlobPublicAccess: false
     allowCrossTenantReplication: false
+    allowedCopyScope: 'AAD'
     allowSharedKeyAccess: false
     defaultToOAuthAuthentication: true
+    isLocalUserEnabled: false
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
     publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     networkAcls: {
-      bypass: 'None'
+      bypass: empty(deadEventContainer) ? 'None' : 'AzureServices' // Event Grid counts as one of these
       defaultAction: isPrivate ? 'Deny' : 'Allow'
     }
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2026-06-01' = {
   parent: account
   name: 'default'
   properties: {
@@ -43,23 +62,55 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
   }
 }
 
-resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-06-01' = {
   parent: blobs
   name: 'app-package'
   properties: { publicAccess: 'None' }
 }
 
-resource tables 'Microsoft.Storage/storageAccounts/tableServices@2024-01-01' = {
+resource deadEvents 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-06-01' = if (!empty(deadEventContainer)) {
+  parent: blobs
+  name: deadEventContainer
+  properties: { publicAccess: 'None' }
+}
+
+// An event tells who did what in its claims, so it is not kept longer than it takes to look at it.
+resource lives 'Microsoft.Storage/storageAccounts/managementPolicies@2026-06-01' = if (!empty(deadEventContainer)) {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: deadEventContainer
+          type: 'Lifecycle'
+          enabled: true
+          definition: {
+            filters: {
+              blobTypes: ['blockBlob']
+              prefixMatch: ['${deadEventContainer}/']
+            }
+            actions: {
+              baseBlob: { delete: { daysAfterModificationGreaterThan: 14 } }
+            }
+          }
+        }
+      ]
+    }
+  }
+}
+
+resource tables 'Microsoft.Storage/storageAccounts/tableServices@2026-06-01' = {
   parent: account
   name: 'default'
 }
 
-resource posture 'Microsoft.Storage/storageAccounts/tableServices/tables@2024-01-01' = {
+resource posture 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-06-01' = {
   parent: tables
   name: 'vmposture'
 }
 
-resource scans 'Microsoft.Storage/storageAccounts/tableServices/tables@2024-01-01' = {
+resource scans 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-06-01' = {
   parent: tables
   name: 'vmscans'
 }
@@ -97,6 +148,21 @@ resource tableContributor 'Microsoft.Authorization/roleAssignments@2022-04-01' =
   }
 }
 
+resource tableReaderRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' existing = {
+  scope: subscription()
+  name: '76199698-9eea-4c19-bc75-cec21354c6b6' // Storage Table Data Reader
+}
+
+resource deployerReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(deployerId)) {
+  scope: account
+  name: guid(account.id, deployerId, tableReaderRole.id)
+  properties: {
+    principalId: deployerId
+    principalType: deployerType
+    roleDefinitionId: tableReaderRole.id
+  }
+}
+
 // Reads are left out: the host looks at its leases every few seconds.
 resource blobDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: blobs
@@ -123,7 +189,6 @@ resource tableDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-prev
 }
 
 output id string = account.id
-output name string = account.name
 output packageContainer string = packages.name
 output postureTable string = posture.name
 output scanTable string = scans.name

@@ -6,11 +6,12 @@ param principalId string
 @allowed([
   'Group'
   'ServicePrincipal'
+  'User'
 ])
 param principalType string
 param roleId string
 
-resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' existing = {
+resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' existing = {
   name: namespaceName
 
   resource topic 'topics' existing = {

@@ -1,6 +1,12 @@
-// The right to assess every VM under a management group, and to follow the operations.
+// The right to assess every VM under a management group, and to follow the operations. A template of
+// its own, for one that is deployed to a subscription can't reach up to a management group:
+//   az deployment mg create --management-group-id NAME --location REGION \
+//     --template-file infra/app/vm-management-group.bicep --parameters principalId=PRINCIPAL
 targetScope = 'managementGroup'
 
+@description('Whom the right is for: the deployment\'s output ASSESSOR_PRINCIPAL_ID.')
+@minLength(36)
+@maxLength(36)
 param principalId string
 
 var roles = loadJsonContent('../vm-roles.json')

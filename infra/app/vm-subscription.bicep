@@ -5,7 +5,7 @@ targetScope = 'subscription'
 param principalId string
 
 @description('The resource groups whose VMs may be assessed; empty: all of the subscription.')
-param resourceGroups array
+param resourceGroups string[]
 
 var roles = loadJsonContent('../vm-roles.json')
 

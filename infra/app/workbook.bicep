@@ -1,6 +1,8 @@
 // The workbook that shows the fleet. A row that is clicked shows its assessment's trace below.
+import { tagsOf } from 'types.bicep'
+
 param location string
-param tags object
+param tags tagsOf
 param workspaceId string
 
 var tables = [
