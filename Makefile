@@ -10,7 +10,7 @@ AZ     := $(VENV)/az
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-emit-index-url
 PIP    := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run up send watch posture dead-letters test test-deep bench bench-az check check-infra format lock clean
+.PHONY: run up send watch posture dead-letters test test-deep bench bench-az check check-infra snapshots format lock clean
 .DEFAULT_GOAL := run
 
 # A Python that is named, and is not the environment's own, makes it anew.
@@ -65,9 +65,15 @@ check: $(READY)  ## types, lint, format
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check-infra: $(INFRA)/.ready ## infrastructure: security by checkov, deployability by azure-functions-doctor
+# With the Bicep compiler that BICEP names, that is on the path, or that az has; without one it fails.
+check-infra: $(READY) $(INFRA)/.ready ## infrastructure: Bicep, Kusto, security by checkov, deployability by azure-functions-doctor
+	$(BIN)/python infra/check.py
+	$(BIN)/python infra/kusto/check.py $(VENV)/kusto
 	$(INFRA)/bin/checkov --directory infra --framework bicep --compact --quiet --skip-download
 	$(INFRA)/bin/azure-functions-doctor doctor --path . --profile deploy
+
+snapshots: $(READY)  ## what each golden deployment asks of ARM, made anew
+	$(BIN)/python infra/check.py --write
 
 $(INFRA)/.ready: requirements-infra.txt | $(READY)
 	@$$(scripts/choose-python --oldest) -m venv --clear $(INFRA)

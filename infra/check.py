@@ -1,7 +1,8 @@
-"""Checks infra/ with the Bicep compiler: `python infra/check.py`, or with `--write` for new snapshots.
+"""Checks infra/ with the Bicep compiler: `python infra/check.py`; `--write` makes new snapshots.
 
-Every file must build, and pass the linter and the formatter, without a word. A snapshot beside each
-parameter file in golden/ shows what that deployment asks of ARM; it must be what the templates make.
+Every file must build, and pass the linter and the formatter, without a word. A snapshot beside
+each parameter file in golden/ shows what that deployment asks of ARM; it must be what the templates
+make.
 
 The compiler is what BICEP names, or `bicep` on the path, or the one that `az bicep install` has put
 into ~/.azure/bin. Where there is none, this says so and ends with 3.
@@ -86,7 +87,7 @@ def snapshot_command(path: Path, mode: str) -> tuple[str, ...]:
 
 
 def _validated(bicep: str, path: Path) -> str | None:
-    """Builds and lints a parameter file and its templates, and compares its snapshot, all at once."""
+    """Builds and lints a parameter file and its templates, and compares its snapshot, in one go."""
     done = _run(bicep, *snapshot_command(path, "validate"))
     said = f"{done.stdout}{done.stderr}".strip()
     if done.returncode == 0 and not said:

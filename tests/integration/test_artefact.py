@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.package import write_package
-from tests.support.bicep import BicepFile, properties, source
+from tests.support.deployments import DEPLOYMENTS
 
 pytestmark = pytest.mark.integration
 
@@ -66,14 +66,10 @@ def python(artefact: Path) -> Path:
 
 def _settings() -> dict[str, str]:
     """The app settings that the deployment sets, with values such as Azure fills in."""
-    main = BicepFile(_ROOT / "infra" / "main.bicep")
-    app = BicepFile(_ROOT / "infra" / "app" / "function-app.bicep")
-    passed = main.modules["functionApp"].property("params", "appSettings")
-    assert passed is not None
     literal = {
-        name: source(node).strip("'")
-        for name, node in (properties(app.variables["commonSettings"]) | properties(passed)).items()
-        if node.type == "string" and "${" not in source(node)
+        name: value
+        for name, value in DEPLOYMENTS["default"].app_settings.items()
+        if not value.startswith("[")
     }
     return literal | {
         "ServiceBus__fullyQualifiedNamespace": "example.servicebus.windows.net",
@@ -81,11 +77,7 @@ def _settings() -> dict[str, str]:
         "AZURE_CLIENT_ID": "00000000-0000-0000-0000-000000000001",
         "PostureStorage__tableServiceUri": "https://example.table.core.windows.net/",
         "PostureStorage__clientId": "00000000-0000-0000-0000-000000000001",
-        "POSTURE_TABLE": "vmposture",
-        "SCAN_TABLE": "vmscans",
         "ARM_CLOUD": "AZURE_PUBLIC_CLOUD",
-        "SCAN_SCHEDULE": "0 0 2 * * *",
-        "OTEL_TRACES_SAMPLER_ARG": "1",
         "APPLICATIONINSIGHTS_CONNECTION_STRING": (
             "InstrumentationKey=00000000-0000-0000-0000-000000000002;"
             "IngestionEndpoint=https://127.0.0.1:9/"

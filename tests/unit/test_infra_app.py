@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +11,29 @@ import pytest
 
 from assessor.events.event import RULES
 from assessor.settings import Settings, read_settings
-from tests.support.bicep import BicepFile, properties, source, text, walk
+from tests.support.deployments import APPS, DEPLOYMENTS, INFRA, SUBSCRIPTION, Deployment
 
 _ROOT = Path(__file__).parents[2]
-_INFRA = _ROOT / "infra"
-_MAIN = BicepFile(_INFRA / "main.bicep")
-_APP = BicepFile(_INFRA / "app" / "function-app.bicep")
-_ACCESS = BicepFile(_INFRA / "app" / "service-bus-access.bicep")
-_ALL = [BicepFile(path) for path in sorted(_INFRA.rglob("*.bicep"))]
+_each_app = pytest.mark.parametrize("deployment", APPS.values(), ids=APPS)
 
 _LOCAL_ONLY = {"ServiceBus", "PostureStorage", "AzureWebJobsStorage", "ARM_ENDPOINT"}
 """Connection strings, and another ARM: for the local cloud and the emulators."""
 
-_INSTEAD = {"AzureWebJobsStorage__tableServiceUri", "AzureWebJobsStorage__accountName"}
-"""Where tables are if PostureStorage__tableServiceUri does not say so."""
+_INSTEAD = {"AzureWebJobsStorage__accountName"}
+"""Where tables are if nothing else says so."""
 
 _PLATFORM = {
     # https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
     "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__queueServiceUri",
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__clientId",
     "ServiceBus__credential",
     "PostureStorage__credential",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED",
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED",
     "PYTHON_ENABLE_OPENTELEMETRY",
     "OTEL_SERVICE_NAME",
     "OTEL_TRACES_SAMPLER",
@@ -48,7 +47,9 @@ _ROLES = {
     "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0": "Azure Service Bus Data Receiver",
     "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39": "Azure Service Bus Data Sender",
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
+    "76199698-9eea-4c19-bc75-cec21354c6b6": "Storage Table Data Reader",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
 }
 
@@ -67,20 +68,12 @@ _ACTIONS = {
 """What ARM asks for, by the SDK's operation."""
 
 
-def _settings_set() -> dict[str, str]:
-    """The app settings in the deployment, and the expressions of their values."""
-    passed = _MAIN.modules["functionApp"].property("params", "appSettings")
-    assert passed is not None
-    nodes = properties(_APP.variables["commonSettings"]) | properties(passed)
-    return {name: source(node) for name, node in nodes.items()}
-
-
 def _settings_read() -> set[str]:
     return {field.alias for field in Settings.model_fields.values() if field.alias}
 
 
 def _entities() -> dict[str, Any]:
-    config = json.loads((_INFRA / "servicebus.json").read_text())
+    config = json.loads((INFRA / "servicebus.json").read_text())
     namespace: dict[str, Any] = config["UserConfig"]["Namespaces"][0]
     return namespace
 
@@ -114,84 +107,82 @@ def _sdk_operations() -> set[str]:
     }
 
 
-def _grants() -> Iterator[tuple[str, str, frozenset[str]]]:
-    """Who has which roles on which entity: the principal's parameter, the entity, the roles."""
-    values = {name: text(node) for name, node in _ACCESS.variables.items() if node.type == "string"}
-    for module in _ACCESS.modules.values():
-        params = module.property("params")
-        assert params is not None
-        given = properties(params)
-        entity = values[source(given.get("queueName") or given["topicName"])]
-        roles = given.get("roleIds") or given["roleId"]
-        names = {source(node) for node in walk(roles) if node.type == "identifier"}
-        yield (
-            source(given["principalId"]),
-            entity,
-            frozenset(_ROLES[values[name]] for name in names if name in values),
-        )
+def _grants(deployment: Deployment, principal: str) -> dict[str, set[str]]:
+    """Returns the roles on each entity of those whose ID has `principal` in it."""
+    found: dict[str, set[str]] = {}
+    for each in deployment.assignments:
+        if "/Microsoft.ServiceBus/" in each.scope and principal in each.principal:
+            entity = re.fullmatch(r".*/namespaces/[\w-]+/(?:queues|topics)/([\w-]+)", each.scope)
+            assert entity, f"{each.scope} is wider than an entity"
+            found.setdefault(entity[1], set()).add(_ROLES[each.role])
+    return found
 
 
-def test_every_setting_that_the_app_reads_is_set() -> None:
-    """But for those that only local runs have."""
-    assert _settings_read() - _LOCAL_ONLY - _INSTEAD - _settings_set().keys() == set()
-
-
-def test_every_setting_that_is_set_is_read() -> None:
-    """By the app, or by what it runs in; a misspelt name would be read by nobody."""
-    assert _settings_set().keys() - _settings_read() - _PLATFORM == set()
-
-
-def test_no_setting_is_set_twice() -> None:
-    """What differs between environments is not also set for all of them."""
-    passed = _MAIN.modules["functionApp"].property("params", "appSettings")
-    assert passed is not None
-    assert properties(_APP.variables["commonSettings"]).keys() & properties(passed).keys() == set()
-
-
-def test_the_settings_are_ones_that_the_app_accepts() -> None:
-    """Literal values are read by the app's own reader; empty ones leave it its defaults."""
-    literal = {
-        name: value.strip("'") for name, value in _settings_set().items() if value.startswith("'")
+def _actions(deployment: Deployment, scope: str) -> set[str]:
+    """What custom roles let the app do at a scope, or at the one that it lies in."""
+    definitions = {
+        each.name: each.properties["permissions"][0]["actions"]
+        for each in deployment.of("Microsoft.Authorization/roleDefinitions")
     }
-    schedule = re.search(r"^param scanSchedule string = '(.+)'$", _MAIN.text, re.MULTILINE)
-    assert schedule
-    read_settings(
-        literal
-        | {
-            "ServiceBus__fullyQualifiedNamespace": "example.servicebus.windows.net",
-            "SCAN_SCHEDULE": schedule[1],
-        }
-    )
+    return {
+        action
+        for each in deployment.assignments
+        if scope == each.scope or scope.startswith(f"{each.scope}/")
+        for action in definitions.get(each.role, [])
+    }
+
+
+def _needed(operations: Iterable[str]) -> set[str]:
+    return set().union(*(_ACTIONS[name] for name in operations))
+
+
+@_each_app
+def test_every_setting_that_the_app_reads_is_set(deployment: Deployment) -> None:
+    """But for those that only local runs have. What is missing is added in infra/main.bicep."""
+    assert _settings_read() - _LOCAL_ONLY - _INSTEAD - deployment.app_settings.keys() == set()
+
+
+@_each_app
+def test_every_setting_that_is_set_is_read(deployment: Deployment) -> None:
+    """By the app, or by what it runs in; a misspelt name would be read by nobody."""
+    assert deployment.app_settings.keys() - _settings_read() - _PLATFORM == set()
+
+
+@_each_app
+def test_the_settings_are_ones_that_the_app_accepts(deployment: Deployment) -> None:
+    """Plain values are read by the app's own reader; empty ones leave it its defaults."""
+    plain = {
+        name: value for name, value in deployment.app_settings.items() if not value.startswith("[")
+    }
+    read_settings(plain | {"ServiceBus__fullyQualifiedNamespace": "example.servicebus.windows.net"})
 
 
 def test_every_cloud_of_the_app_is_one_that_the_deployment_knows() -> None:
     """Azure calls its clouds otherwise than azure-identity does; the map covers them all."""
-    clouds = properties(_APP.variables["armClouds"])
+    expression = DEPLOYMENTS["default"].app_settings["ARM_CLOUD"]
     annotation = Settings.model_fields["arm_cloud_name"].annotation
-    assert {text(node) for node in clouds.values()} == set(annotation.__args__)  # type: ignore[union-attr] # a Literal
+    clouds = set(re.findall(r"'(AZURE_\w+)'", expression))
+    assert clouds == set(annotation.__args__)  # type: ignore[union-attr] # a Literal
 
 
-def test_every_entity_that_is_named_exists() -> None:
-    """In the settings, and where roles are assigned."""
+@_each_app
+def test_the_names_in_the_deployment_are_the_apps_defaults(deployment: Deployment) -> None:
+    """Someone who reads one knows the other, and every one is an entity."""
     entities = _entities()
     names = {each["Name"] for each in (*entities["Queues"], *entities["Topics"])}
-    settings = {
-        value.strip("'")
-        for name, value in _settings_set().items()
-        if name.endswith(("_QUEUE", "_TOPIC"))
+    defaults = {
+        str(field.alias): field.default
+        for field in Settings.model_fields.values()
+        if str(field.alias).endswith(("_QUEUE", "_TOPIC"))
     }
-    assert settings == names
-    assert {entity for _, entity, _ in _grants()} == names
+    assert defaults.items() <= deployment.app_settings.items()
+    assert set(defaults.values()) == names
 
 
-def test_the_names_in_the_deployment_are_the_apps_defaults() -> None:
-    """Someone who reads one knows the other."""
-    for field in Settings.model_fields.values():
-        if str(field.alias).endswith(("_QUEUE", "_TOPIC")):
-            assert _settings_set()[str(field.alias)] == f"'{field.default}'"
-
-
-def test_the_app_has_the_role_for_each_entity_that_it_calls_and_no_other() -> None:
+@_each_app
+def test_the_app_has_the_role_for_each_entity_that_it_calls_and_no_other(
+    deployment: Deployment,
+) -> None:
     """A trigger receives, the worker sends; managing is for scaling on the length of a queue.
 
     The triggers name the queues they receive from, and the worker, which puts the app together,
@@ -202,128 +193,156 @@ def test_the_app_has_the_role_for_each_entity_that_it_calls_and_no_other() -> No
     owner, receiver, sender = (
         f"Azure Service Bus Data {kind}" for kind in ("Owner", "Receiver", "Sender")
     )
+    both = {receiver, sender} if deployment.name == "several-scopes" else {owner}
     needed = {
-        Settings.model_fields[name].default: frozenset(
-            {owner, receiver, sender} if name in receives else {sender}
-        )
+        Settings.model_fields[name].default: both if name in receives else {sender}
         for name in receives | sends
     }
     assert receives <= sends, "a queue that is only received from needs no right to send"
-    assert {entity: roles for who, entity, roles in _grants() if who == "appPrincipalId"} == needed
+    assert _grants(deployment, "userAssignedIdentities/") == needed
 
 
 def test_others_send_requests_and_receive_outcomes_and_nothing_else() -> None:
-    """Nobody but the app sends to the in-progress queue or to a topic."""
-    others = {
-        (who, entity): set(roles) for who, entity, roles in _grants() if who != "appPrincipalId"
+    """Nobody but the app sends to the in-progress queue or to a topic, or looks into that queue."""
+    sender, receiver = "Azure Service Bus Data Sender", "Azure Service Bus Data Receiver"
+    private = DEPLOYMENTS["private"]
+    assert _grants(private, "33333333") == {"assessment-requests": {sender}}
+    outcomes = {"assessment-results": {receiver}, "patch-alerts": {receiver}}
+    assert _grants(private, "44444444") == outcomes
+    deployer = {"assessment-requests": {sender, receiver}, **outcomes}
+    assert _grants(DEPLOYMENTS["events"], "55555555") == deployer
+
+
+@_each_app
+def test_the_app_has_the_roles_that_its_other_calls_take(deployment: Deployment) -> None:
+    """Storage for the host and the tables, ingestion for telemetry, and nothing else."""
+    code = "".join(path.read_text() for path in (_ROOT / "assessor").rglob("*.py"))
+    assert "azure.data.tables" in code
+    assert "AzureMonitorTraceExporter" in code
+    elsewhere = {
+        (each.scope.partition("/providers/")[2].partition("/")[2].partition("/")[0], each.role)
+        for each in deployment.of_app
+        if "/providers/" in each.scope and "/Microsoft.ServiceBus/" not in each.scope
     }
-    assert others == {
-        ("senderGroupId", "assessment-requests"): {"Azure Service Bus Data Sender"},
-        ("consumerGroupId", "assessment-results"): {"Azure Service Bus Data Receiver"},
-        ("consumerGroupId", "patch-alerts"): {"Azure Service Bus Data Receiver"},
+    assert {(kind, _ROLES[role]) for kind, role in elsewhere} == {
+        ("storageAccounts", "Storage Blob Data Owner"),
+        ("storageAccounts", "Storage Table Data Contributor"),
+        ("components", "Monitoring Metrics Publisher"),
     }
 
 
-def test_the_vm_roles_hold_what_the_apps_calls_ask_for_and_no_more() -> None:
-    """Each call of the SDK has its actions in a role, and each action a call."""
+def test_whoever_deploys_reads_the_tables_only_where_that_was_asked_for() -> None:
+    """Roles for the deployer are a choice."""
+    for deployment in APPS.values():
+        roles = {
+            _ROLES[each.role] for each in deployment.assignments if "55555555" in each.principal
+        }
+        assert ("Storage Table Data Reader" in roles) == (deployment.name == "events")
+
+
+@pytest.mark.parametrize(
+    ("name", "vm"),
+    [
+        ("default", f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-any/providers/vm"),
+        ("several-scopes", f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-shop/providers/vm"),
+        *(
+            ("several-scopes", f"/subscriptions/{'a' * 8}-aaaa-aaaa-aaaa-{'a' * 12}/{below}")
+            for below in (
+                "resourceGroups/rg-web/providers/vm",
+                "resourceGroups/rg-data/providers/vm",
+                "resourceGroups/rg-batch/providers/vm",
+            )
+        ),
+        (
+            "several-scopes",
+            f"/subscriptions/{'b' * 8}-bbbb-bbbb-bbbb-{'b' * 12}/resourceGroups/rg/providers/vm",
+        ),
+        ("management-group", "/providers/Microsoft.Management/managementGroups/corp"),
+    ],
+)
+def test_what_may_be_assessed_can_be(name: str, vm: str) -> None:
+    """At each VM the app may do what its calls take, and no more; following is the subscription's.
+
+    An operation's URL lies under the subscription and not under the VM: without a right there every
+    poll would answer 403 after a begin that succeeded.
+    """
     operations = _sdk_operations()
     assert operations <= _ACTIONS.keys()
-    roles = json.loads((_INFRA / "vm-roles.json").read_text())
-    granted = {action for role in roles.values() for action in role["actions"]}
-    assert granted == set().union(*(_ACTIONS[name] for name in operations))
-    assert roles["operationReader"]["actions"] == ["Microsoft.Compute/locations/operations/read"]
+    deployment = DEPLOYMENTS[name]
+    assert _actions(deployment, vm) == _needed(operations)
+    subscription = vm.partition("/resourceGroups/")[0]
+    assert "Microsoft.Compute/locations/operations/read" in _actions(deployment, subscription)
+
+
+def test_what_may_not_be_assessed_can_not_be() -> None:
+    """Resource groups that nobody named stay closed, and so does everything where nothing was."""
+    several = DEPLOYMENTS["several-scopes"]
+    other = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-other/providers/vm"
+    follow = {"Microsoft.Compute/locations/operations/read"}
+    assert _actions(several, other) == follow
+    assert _actions(DEPLOYMENTS["existing-resources"], other) == set()
+
+
+def test_each_custom_role_is_defined_once_and_named_for_where_it_is() -> None:
+    """Names of roles are unique in a tenant; one subscription named twice has one definition."""
+    names = [
+        each.properties["roleName"]
+        for each in DEPLOYMENTS["several-scopes"].of("Microsoft.Authorization/roleDefinitions")
+    ]
+    assert len(names) == 2 * 3
+    assert len(set(names)) == len(names)
+    for deployment in DEPLOYMENTS.values():
+        for each in deployment.of("Microsoft.Authorization/roleDefinitions"):
+            (scope,) = each.properties["assignableScopes"]
+            assert each.properties["roleName"].endswith(f" {scope.rpartition('/')[2]}")
 
 
 def test_the_events_that_are_subscribed_are_those_that_the_app_understands() -> None:
     """But for resource notifications, which tell of the same changes again."""
-    file = BicepFile(_INFRA / "app" / "events.bicep")
-    given = {text(node) for node in walk(file.root) if node.type == "string"}
+    subscriptions = DEPLOYMENTS["events"].of("Microsoft.EventGrid/systemTopics/eventSubscriptions")
+    filters = [each.properties["filter"] for each in subscriptions]
+    types = {kind for each in filters for kind in each["includedEventTypes"]}
+    operations = {
+        value for each in filters for one in each["advancedFilters"] for value in one["values"]
+    }
     rules = [rule for rule in RULES if rule.type.startswith(("Microsoft.Res", "Microsoft.Main"))]
     rules = [rule for rule in rules if "ResourceNotifications" not in rule.type]
-    assert {
-        each for each in given if re.fullmatch(r"Microsoft\.\w+\.\w+(Success|Event)", each)
-    } == {rule.type for rule in rules}
-    assert {each for each in given if each.startswith("Microsoft.Compute/")} == {
-        rule.about for rule in rules if rule.about
-    }
+    assert types == {rule.type for rule in rules}
+    assert operations == {rule.about for rule in rules if rule.about}
 
 
-def test_the_function_that_takes_events_is_the_one_that_is_subscribed() -> None:
+@pytest.mark.parametrize("name", ["events", "existing-resources"])
+def test_the_function_that_takes_events_is_the_one_that_is_subscribed(name: str) -> None:
     """Event Grid would refuse a function that is not there."""
-    function = _MAIN.modules["events"].property("params", "functionId")
-    assert function is not None
-    name = source(function).rsplit("/", 1)[1].strip("'")
-    assert f'.function_name("{name}")' in (_ROOT / "handlers" / "events.py").read_text()
+    for each in DEPLOYMENTS[name].of("Microsoft.EventGrid/systemTopics/eventSubscriptions"):
+        function = each.properties["destination"]["properties"]["resourceId"].rpartition("/")[2]
+        assert f'.function_name("{function}")' in (_ROOT / "handlers" / "events.py").read_text()
 
 
-def test_following_operations_is_granted_at_the_subscription_in_every_case() -> None:
-    """Assigned with resource groups too, or every poll would answer 403 after a begin."""
-    file = BicepFile(_INFRA / "app" / "vm-subscription.bicep")
-    reader = re.search(r"^resource operationReader '\S+' = (\S+)", file.text, re.MULTILINE)
-    assert reader
-    assert reader[1] == "{", "it has no condition"
-    groups = file.modules["groups"].property("params", "roleDefinitionId")
-    assert groups is not None
-    assert source(groups) == "assessorRole.id"
+def test_always_ready_names_a_function() -> None:
+    """The example in the golden deployment is one that Azure would take."""
+    site = DEPLOYMENTS["several-scopes"].one("Microsoft.Web/sites").properties
+    code = "".join(path.read_text() for path in (_ROOT / "handlers").glob("*.py"))
+    for each in site["functionAppConfig"]["scaleAndConcurrency"]["alwaysReady"]:
+        kind, _, function = each["name"].partition(":")
+        assert kind == "function"
+        assert f'"{function}"' in code
 
 
-def test_every_built_in_role_is_known_and_used_by_something() -> None:
-    """Each role's ID is one of Azure's, and what needs the role is there."""
-    found = {
-        match
-        for file in _ALL
-        for match in re.findall(r"'([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'", file.text)
+def test_every_built_in_role_is_known() -> None:
+    """Each role's ID is one of Azure's."""
+    custom = {
+        each.name
+        for deployment in DEPLOYMENTS.values()
+        for each in deployment.of("Microsoft.Authorization/roleDefinitions")
     }
-    assert found == _ROLES.keys()
-    settings = _settings_set()
-    assert "AzureWebJobsStorage__blobServiceUri" in settings  # Storage Blob Data Owner
-    assert "PostureStorage__tableServiceUri" in settings  # Storage Table Data Contributor
-    code = "".join(path.read_text() for path in (_ROOT / "assessor").rglob("*.py"))
-    assert "azure.data.tables" in code
-    assert "AzureMonitorTraceExporter" in code  # Monitoring Metrics Publisher
-
-
-@pytest.mark.parametrize("setting", ["storage", "monitoring", "service-bus", "function-app"])
-def test_no_key_opens_anything(setting: str) -> None:
-    """Local auth is off, TLS is 1.2 at the least."""
-    content = (_INFRA / "app" / f"{setting}.bicep").read_text()
-    expected = {
-        "storage": [
-            "allowSharedKeyAccess: false",
-            "minimumTlsVersion: 'TLS1_2'",
-            "allowBlobPublicAccess: false",
-        ],
-        "monitoring": ["DisableLocalAuth: true", "disableLocalAuth: true"],
-        "service-bus": ["disableLocalAuth: true", "minimumTlsVersion: '1.2'"],
-        "function-app": ["httpsOnly: true", "minTlsVersion: '1.2'", "ftpsState: 'Disabled'"],
-    }
-    for line in expected[setting]:
-        assert line in content
-
-
-def test_no_secret_is_asked_for() -> None:
-    """No list…Keys() call, no secure parameter, no connection string with a key."""
-    for file in _ALL:
-        assert not re.search(r"\blist\w+\(|@secure|AccountKey|SharedAccessKey", file.text), (
-            file.path
-        )
-
-
-def test_what_has_private_endpoints_is_closed() -> None:
-    """The secure default: storage and the bus take no call from the public network."""
-    for name, module in (("storage", "storage"), ("service-bus", "serviceBus")):
-        content = (_INFRA / "app" / f"{name}.bicep").read_text()
-        assert "publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'" in content
-        private = _MAIN.modules[module].property("params", "isPrivate")
-        assert private is not None
-        assert "privateNetwork" in source(private)
-    assert re.search(r"^param privateNetwork bool = true$", _MAIN.text, re.MULTILINE)
-    assert re.search(r"^param serviceBusSku string = 'Premium'$", _MAIN.text, re.MULTILINE)
+    assigned = {each.role for deployment in DEPLOYMENTS.values() for each in deployment.assignments}
+    assert assigned - custom == _ROLES.keys()
 
 
 def test_what_only_the_cloud_allows_outlives_what_the_emulator_does() -> None:
     """The names are the emulator's; an assessment is waited for longer than an hour."""
-    cloud = json.loads((_INFRA / "servicebus-cloud.json").read_text())
+    cloud = json.loads((INFRA / "servicebus-cloud.json").read_text())
     entities = _entities()
     for kind, sample in (
         ("queues", entities["Queues"][0]),
@@ -336,6 +355,6 @@ def test_what_only_the_cloud_allows_outlives_what_the_emulator_does() -> None:
 
 def test_every_check_that_is_skipped_says_why() -> None:
     """`make check-infra` runs checkov; what it is told not to look at has a reason beside it."""
-    for file in _ALL:
-        for skip in re.findall(r"checkov:skip=.*", file.text):
-            assert re.fullmatch(r"checkov:skip=CKV_AZURE_\d+: \w.{10,}", skip), file.path
+    for path in INFRA.rglob("*.bicep"):
+        for skip in re.findall(r"checkov:skip=.*", path.read_text()):
+            assert re.fullmatch(r"checkov:skip=CKV_AZURE_\d+: \w.{10,}", skip), path

@@ -1,6 +1,11 @@
-"""The queries of the alert rules and the workbook name only what the app's telemetry has."""
+"""The queries of the alert rules and the workbook name only what the app's telemetry has.
+
+Whether they are Kusto, and name columns that there are, is its own compiler's business
+(tests/integration/test_infra_compilers.py).
+"""
 
 import ast
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,37 +19,12 @@ from assessor.telemetry import attributes as telemetry_attributes
 from assessor.telemetry import telemetry
 from assessor.telemetry.metrics import VIEWS
 from assessor.telemetry.telemetry import Ending
-from tests.support.bicep import BicepFile
+from tests.support.deployments import APPS, Deployment
 from tests.support.telemetry_rig import Rig
 
 _ROOT = Path(__file__).parents[2]
 _QUERIES = {path.stem: path.read_text() for path in sorted((_ROOT / "infra/kql").glob("*.kql"))}
 _each_query = pytest.mark.parametrize("name", _QUERIES)
-
-_COLUMNS = {
-    # https://learn.microsoft.com/azure/azure-monitor/reference/tables-category
-    "AppDependencies": {
-        *("TimeGenerated", "Name", "OperationId", "ParentId", "Id", "DurationMs", "Success"),
-        *("ResultCode", "DependencyType", "Target", "Data", "Properties", "AppRoleName"),
-    },
-    "AppRequests": {
-        *("TimeGenerated", "Name", "OperationId", "ParentId", "Id", "DurationMs", "Success"),
-        *("ResultCode", "Source", "Url", "Properties", "AppRoleName"),
-    },
-    "AppTraces": {
-        *("TimeGenerated", "Message", "SeverityLevel", "OperationId", "ParentId", "Properties"),
-        "AppRoleName",
-    },
-    "AppMetrics": {
-        *("TimeGenerated", "Name", "Sum", "Min", "Max", "ItemCount", "Properties", "AppRoleName"),
-    },
-}
-_WORDS = set(
-    """ago and arg_max asc between bin by coalesce count datetime_diff dcountif desc extend isnull
-    join kind leftouter let max min now on or order project round split sum sumif summarize tobool
-    toint tolower top tostring union where true false""".split()  # noqa: SIM905 - a list to read
-)
-_UNITS = re.compile(r"\b\d+(?:\.\d+)?(?:ms|s|m|h|d)?\b")
 
 
 def _without_comments(query: str) -> str:
@@ -98,19 +78,6 @@ def _exported_root() -> Any:  # noqa: ANN401 - the exporter's own, untyped
 
 
 @_each_query
-def test_a_query_names_tables_columns_and_what_it_defines(name: str) -> None:
-    """Every word is one of the language, a column of a table in the query, or its own."""
-    code = _without_comments(_QUERIES[name])
-    code = re.sub(r'"[^"]*"', '""', code)
-    words = set(re.findall(r"[A-Za-z_]\w*", _UNITS.sub("", code)))
-    tables = words & _COLUMNS.keys()
-    defined = set(re.findall(r"\b(\w+) =(?![=~])", code))
-    columns = set().union(*(_COLUMNS[table] for table in tables))
-    assert tables
-    assert words - tables - columns - defined - _WORDS == set()
-
-
-@_each_query
 def test_a_query_of_metrics_names_one_of_the_apps_and_its_dimensions(name: str) -> None:
     """What the app's views drop can't be asked for."""
     query = _without_comments(_QUERIES[name])
@@ -157,14 +124,19 @@ def test_a_value_that_is_compared_with_exists(name: str) -> None:
         assert f'"{value}"' in code, value
 
 
-def test_every_query_is_used() -> None:
-    """By an alert rule or by the workbook."""
-    loaded = {
-        path.stem
-        for file in ("alerts", "workbook")
-        for path in BicepFile(_ROOT / f"infra/app/{file}.bicep").loaded_files()
-    }
-    assert loaded == _QUERIES.keys()
+@pytest.mark.parametrize("deployment", APPS.values(), ids=APPS)
+def test_every_query_is_deployed(deployment: Deployment) -> None:
+    """By an alert rule or by the workbook, as it stands in its file."""
+    rules = [
+        criterion["query"]
+        for rule in deployment.of("Microsoft.Insights/scheduledQueryRules")
+        for criterion in rule.properties["criteria"]["allOf"]
+    ]
+    workbook = json.loads(
+        deployment.one("Microsoft.Insights/workbooks").properties["serializedData"]
+    )
+    tiles = [each["content"]["query"] for each in workbook["items"] if "query" in each["content"]]
+    assert sorted([*rules, *tiles]) == sorted(_QUERIES.values())
 
 
 def test_every_table_of_the_workbook_that_shows_vms_leads_to_a_trace() -> None:
