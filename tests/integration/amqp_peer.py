@@ -48,11 +48,15 @@ class Peer:
     def receiver(self, entity: str, credit: int = 1, options: Any = None) -> BlockingReceiver:  # noqa: ANN401
         """Attach a receiver."""
         name = str(uuid4())
-        return self.connection.create_receiver(entity, credit, name=name, options=options)
+        receiver: BlockingReceiver = self.connection.create_receiver(
+            entity, credit, name=name, options=options
+        )
+        return receiver
 
     def settle(self, receiver: BlockingReceiver, state: int, **fields: Any) -> Message:  # noqa: ANN401
         """Receive a message, and settle it with an outcome whose fields are given."""
         message = receiver.receive(timeout=_SECONDS)
+        assert receiver.fetcher is not None
         delivery = receiver.fetcher.unsettled.popleft()
         for name, value in fields.items():
             setattr(delivery.local, name, value)

@@ -6,6 +6,8 @@ import json
 import pytest
 from azure.servicebus import ServiceBusMessage
 
+from localcloud.servicebus import wire
+from tests.integration.amqp_peer import ACCEPTED, Peer, with_peer
 from tests.integration.host_harness import eventually, rig
 
 pytestmark = pytest.mark.integration
@@ -69,6 +71,37 @@ async def test_app_sees_metadata_properties_and_the_continued_trace() -> None:
         assert done["metadata"]["ContentType"] == "application/json"
         assert done["metadata"]["Subject"] == "from the body"
         assert done["metadata"]["Label"] == "from the message"
+
+
+async def test_receiving_goes_on_whatever_a_message_is_made_of() -> None:
+    """A null body, a char property, an ID of bytes and a value each fail or arrive, and at once."""
+    char = wire.mapping([(wire.string("letter"), b"\x73\x00\x00\x00\x41")])
+    order = wire.described(0x75, wire.binary(b"{}"))
+    text = wire.described(0x77, wire.string("{}"))
+    payloads = [
+        _identified(wire.string("null")) + b"\x00\x53\x77\x40",
+        _identified(wire.string("sequence")) + wire.described(0x76, wire.listing([])),
+        _identified(wire.string("char")) + wire.described(0x74, char) + order,
+        _identified(wire.binary(b"\x00\xff")) + order,
+        _identified(wire.string("value")) + text,
+    ]
+    async with rig(max_deliveries=2) as it:
+
+        def send(peer: Peer) -> list[int]:
+            return [peer.send("work", payload) for payload in payloads]
+
+        assert await with_peer(it.bus, send) == [ACCEPTED] * 5
+        (done,) = await it.reports.wait(event="done", id="char")
+        assert done["properties"] == {"letter": "A"}
+        await it.reports.wait(event="done", id="00FF")
+        await it.reports.wait(event="done", id="value")
+        await eventually(lambda: it.bus.counts()["work"].dead_letter == 2, "two dead letters")
+        counts = it.bus.counts()["work"]
+        assert (counts.active, counts.locked) == (0, 0)
+
+
+def _identified(message_id: bytes) -> bytes:
+    return wire.described(0x73, wire.listing([message_id]))
 
 
 async def test_concurrency_limit_is_reached_and_never_exceeded() -> None:

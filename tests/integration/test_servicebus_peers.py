@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from azure.servicebus import ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
-from proton import Terminus, symbol
+from proton import Described, Terminus, symbol
 from proton.reactor import Copy, Filter, Selector
 from proton.utils import LinkDetached
 
@@ -68,6 +68,7 @@ async def test_modified_without_failed_counts_until_the_dead_letter_queue(
         (letter,) = await receive(dead)
         assert letter.dead_letter_reason == "MaxDeliveryCountExceeded"
         assert letter.dead_letter_source == "q"
+        assert letter.application_properties is not None
         assert letter.application_properties[b"tries"] == 2**40
 
 
@@ -90,17 +91,21 @@ async def test_a_browser_sees_messages_and_takes_none(bus: ServiceBus) -> None:
     assert (counts.active, counts.locked) == (3, 0)
 
 
+def _filter(name: str) -> Filter:
+    return Filter({symbol(name): Described(symbol(name), "x")})
+
+
 async def test_filters_are_refused_or_left_out_of_the_reply(bus: ServiceBus) -> None:
     """A selector and a session would change what is received; another filter isn't in force."""
 
     def attach(peer: Peer) -> object:
         for refused in (
             Selector("color = 'red'"),
-            Filter({symbol("com.microsoft:session-filter"): "s1"}),
+            _filter("com.microsoft:session-filter"),
         ):
             with pytest.raises(LinkDetached):
                 peer.receiver("q", options=refused)
-        other = peer.receiver("q", options=Filter({symbol("example:other"): "x"}))
+        other = peer.receiver("q", options=_filter("example:other"))
         data = other.link.remote_source.filter
         data.rewind()
         return data.next() and data.get_dict()
