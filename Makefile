@@ -8,7 +8,13 @@ ARGS   ?=
 INFRA  := $(VENV)/infra
 AZ     := $(VENV)/az
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-emit-index-url
+# More processes than cores: most tests wait.
+PYTEST = $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
+JOBS   ?= 6
 PIP    := -m pip install --quiet --disable-pip-version-check
+
+# Each test starts several processes; each of them would compile the app again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run up send watch posture dead-letters test test-deep bench bench-az check check-infra snapshots format lock clean
 .DEFAULT_GOAL := run
@@ -46,8 +52,11 @@ posture: $(READY)  ## show the fleet as the app's table has it
 dead-letters: $(READY)  ## list, show or resubmit what could not be handled
 	@$(BIN)/python -m patch_assessor_cli dead-letters $(or $(ARGS),list)
 
-test: $(READY)   ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY)   ## whatever guards behaviour, in five minutes
+	$(PYTEST) -m "not deep" $(or $(ARGS),tests)
+
+test-deep: $(READY)  ## the rest: chaos, the demo's variants, the documents' commands, many examples
+	$(PYTEST) -m "deep or hypothesis" --hypothesis-profile=$(if $(CI),ci-deep,deep) $(or $(ARGS),tests)
 
 bench: $(READY) $(AZ)/.ready  ## measure: see docs/performance.md
 	$(BIN)/python -m benchmarks $(ARGS)

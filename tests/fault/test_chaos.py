@@ -29,7 +29,7 @@ from tests.support.cloud_harness import (
     vm_id,
 )
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.deep]
 
 HOSTS = 3
 WORKER_KILLS_A_HOST = 2

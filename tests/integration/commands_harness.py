@@ -3,13 +3,14 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.waiting import BOUND_SECONDS, eventually
+
 ROOT = Path(__file__).parents[2]
-BOUND_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,6 @@ class Running:
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 self.process.kill()
-
-
-async def eventually(condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
-    """Waits until a condition holds; fails with what `otherwise` says."""
-    try:
-        async with asyncio.timeout(BOUND_SECONDS):
-            while not condition():  # noqa: ASYNC110 - /proc tells nobody when it changes
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(otherwise()) from None
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,9 @@ from localcloud.host.options import HostOptions
 from localcloud.host.supervisor import RestartPolicy
 from localcloud.servicebus.entities import Entities, parse_entities
 from localcloud.servicebus.server import ServiceBus
+from tests.support.waiting import BOUND_SECONDS
 
 _SAMPLE = Path(__file__).parent / "host_app"
-_BOUND_SECONDS = 30.0
 
 
 def entities(*, lock: str = "PT1M", max_deliveries: int = 3) -> Entities:
@@ -76,7 +76,7 @@ class Reports:
     async def wait(self, count: int = 1, **fields: object) -> list[dict[str, Any]]:
         """Wait for so many reports that have these fields."""
         try:
-            async with asyncio.timeout(_BOUND_SECONDS):
+            async with asyncio.timeout(BOUND_SECONDS):
                 while len(found := self.matching(**fields)) < count:
                     self._news.clear()
                     await self._news.wait()
@@ -85,16 +85,6 @@ class Reports:
                 f"no {count} reports with {fields}; reports {self.seen[-20:]}, log {self.log[-20:]}"
             ) from None
         return found
-
-
-async def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Wait until a described condition holds."""
-    try:
-        async with asyncio.timeout(_BOUND_SECONDS):
-            while not condition():  # noqa: ASYNC110 - the bus and the host have no events to wait on
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"never: {what}") from None
 
 
 def write_app(directory: Path, changes: Mapping[str, object] | None = None) -> Path:
@@ -136,7 +126,7 @@ class Rig:
             queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER
         ) as receiver:
             (message,) = await receiver.receive_messages(
-                max_message_count=1, max_wait_time=_BOUND_SECONDS
+                max_message_count=1, max_wait_time=BOUND_SECONDS
             )
             await receiver.complete_message(message)
             return message

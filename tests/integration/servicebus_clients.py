@@ -1,4 +1,4 @@
-"""What the Service Bus tests share: entities, opened links, and waiting for conditions.
+"""What the Service Bus tests share: entities and opened links.
 
 The SDK takes half a second to open a link and half a second to close it, nearly all of it waiting.
 So a module's tests share a bus, each test has a queue of its own there, and the links to all of
@@ -6,8 +6,7 @@ these queues are opened at once and closed at once.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +15,7 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 from localcloud.servicebus import Entities, ServiceBus, parse_entities
-
-SOON = 20.0
-"""Seconds within which anything that is going to happen has happened, on a busy machine too."""
+from tests.support.waiting import BOUND_SECONDS
 
 _QUEUE = {"LockDuration": "PT1M", "MaxDeliveryCount": 3, "DeadLetteringOnMessageExpiration": True}
 _DETECTING = {"RequiresDuplicateDetection": True, "DuplicateDetectionHistoryTimeWindow": "PT5M"}
@@ -94,15 +91,7 @@ def client(bus: ServiceBus, **options: Any) -> ServiceBusClient:  # noqa: ANN401
 async def receive(receiver: ServiceBusReceiver, count: int = 1) -> list[ServiceBusReceivedMessage]:
     """Receive exactly so many messages, waiting for them as long as it takes."""
     received: list[ServiceBusReceivedMessage] = []
-    async with asyncio.timeout(SOON):
+    async with asyncio.timeout(BOUND_SECONDS):
         while len(received) < count:
             received += await receiver.receive_messages(count - len(received), max_wait_time=5)
     return received
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition; fail with its description if it doesn't come true."""
-    end = time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < end, f"it never happened that {what}"
-        await asyncio.sleep(0.02)

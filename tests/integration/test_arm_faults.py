@@ -20,6 +20,7 @@ from tests.integration.arm_client import (
     session_for,
 )
 from tests.integration.arm_client import vm as make_vm
+from tests.support.waiting import BOUND_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -222,7 +223,7 @@ async def test_the_command_serves_an_unchanged_client_until_its_parent_is_gone()
     try:
         assert server.stdout is not None
         assert server.stdin is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(BOUND_SECONDS):
             ready = json.loads(await server.stdout.readline())
             client = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", CLIENT, ready["armEndpoint"]),

@@ -11,7 +11,7 @@ import pytest
 from infra.package import write_package
 from tests.support.deployments import DEPLOYMENTS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.deep]
 
 _ROOT = Path(__file__).parents[2]
 _INSTALL_SECONDS = 300

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.commands_harness import BOUND_SECONDS, Place, eventually
+from tests.integration.commands_harness import Place
 from tests.support.schemas import assert_event
+from tests.support.waiting import BOUND_SECONDS, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -52,6 +53,7 @@ async def test_each_request_has_its_one_outcome_and_nothing_is_left_running(plac
     assert begun
 
 
+@pytest.mark.deep
 async def test_each_change_of_a_vm_has_its_one_alert(place: Place) -> None:
     """The patches of a clean VM appear, grow and go; an assessment with no change has no alert."""
     ended = await place.run(*FEW, "--out", "out.jsonl")
@@ -76,6 +78,7 @@ async def test_each_change_of_a_vm_has_its_one_alert(place: Place) -> None:
     )
 
 
+@pytest.mark.deep
 async def test_it_ends_with_the_trace_of_an_assessment_that_told_of_a_change(place: Place) -> None:
     """From the begin to the alert; what the hosts tell only as they end is in it."""
     ended = await place.run(*FEW)
@@ -90,6 +93,7 @@ async def test_it_ends_with_the_trace_of_an_assessment_that_told_of_a_change(pla
     assert any(line.endswith("send patch-alerts") for line in rest), tree
 
 
+@pytest.mark.deep
 async def test_nothing_outlives_a_killed_demo(place: Place) -> None:
     """Even SIGKILL takes every part along, Azurite's node too."""
     running = await place.start("run", "--vms", "0", "--time-scale", "1")
@@ -103,6 +107,7 @@ async def test_nothing_outlives_a_killed_demo(place: Place) -> None:
     await place.empty()
 
 
+@pytest.mark.deep
 async def test_ctrl_c_on_a_terminal_stops_everything(place: Place) -> None:
     """Exit code 130, while assessments are under way."""
     ours, theirs = pty.openpty()
@@ -137,6 +142,7 @@ async def test_ctrl_c_on_a_terminal_stops_everything(place: Place) -> None:
             process.kill()
 
 
+@pytest.mark.deep
 async def test_what_does_not_come_in_time_is_named(place: Place) -> None:
     """Exit code 1; assessments in real time take longer than a second."""
     ended = await place.run("run", "--vms", "0", "--time-scale", "1", "--give-up-after", "1")
@@ -145,6 +151,7 @@ async def test_what_does_not_come_in_time_is_named(place: Place) -> None:
     assert place.processes() == {}
 
 
+@pytest.mark.deep
 async def test_a_part_that_dies_ends_the_demo_with_its_last_words(place: Place) -> None:
     """Exit code 1, and the path of its log."""
     running = await place.start("run", "--vms", "0", "--time-scale", "1")

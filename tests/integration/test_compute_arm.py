@@ -78,7 +78,7 @@ async def test_the_recorded_assessment_comes_out_as_it_was_recorded() -> None:
     assert operation.activity_id == recorded["assessmentActivityId"]
     assert operation.remaining["Microsoft.Compute/UpdateVM3Min"] == 239
     assert over.value.delay == 30
-    assert end.result == recorded
+    assert end.result.raw == recorded
     assert end.started_at is not None
     assert end.ended_at is not None
     assert 600 < (end.ended_at - end.started_at).total_seconds() < 700

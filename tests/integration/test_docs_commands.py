@@ -11,10 +11,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.integration.commands_harness import BOUND_SECONDS, ROOT, Ended, Place, eventually
+from tests.integration.commands_harness import ROOT, Ended, Place
 from tests.support.docs_commands import START, WITH_CLOUD, python_blocks
+from tests.support.waiting import BOUND_SECONDS, eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.deep]
 
 _REAL_CLIENT = 'ServiceBusClient("example.servicebus.windows.net", DefaultAzureCredential())'
 _LOCAL_CLIENT = 'ServiceBusClient.from_connection_string(__import__("os").environ["SERVICE_BUS"])'

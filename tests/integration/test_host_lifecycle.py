@@ -28,15 +28,14 @@ from tests.integration.host_harness import (
     Reports,
     entities,
     environment,
-    eventually,
     rig,
     write_app,
 )
+from tests.support.waiting import BOUND_SECONDS, eventually
 
 pytestmark = pytest.mark.integration
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_BOUND_SECONDS = 30.0
 
 
 def alive(pid: int) -> bool:
@@ -83,7 +82,7 @@ async def listen(process: asyncio.subprocess.Process, reports: Reports) -> None:
 async def ready(process: asyncio.subprocess.Process) -> dict[str, object]:
     """Wait for the host's ready line."""
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), _BOUND_SECONDS)
+    line = await asyncio.wait_for(process.stdout.readline(), BOUND_SECONDS)
     found: dict[str, object] = json.loads(line)
     return found
 
@@ -129,7 +128,7 @@ async def test_host_gives_up_when_the_worker_fails_too_often() -> None:
         assert isinstance(pid, int)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(WorkerFailureLimitError):
-            await asyncio.wait_for(it.host.failed(), _BOUND_SECONDS)
+            await asyncio.wait_for(it.host.failed(), BOUND_SECONDS)
 
 
 async def test_bus_restart_is_survived(tmp_path: Path) -> None:
@@ -169,7 +168,7 @@ async def test_sigterm_drains(tmp_path: Path) -> None:
             process.terminate()
             await reports.wait(event="sigterm")
             await send(bus, "too late")
-            assert await asyncio.wait_for(process.wait(), _BOUND_SECONDS) == 0
+            assert await asyncio.wait_for(process.wait(), BOUND_SECONDS) == 0
             await listener
         assert reports.matching(event="done", id="in flight")
         assert not reports.matching(id="too late")
@@ -186,7 +185,7 @@ async def test_host_ends_with_its_parent_and_the_worker_with_the_host(tmp_path: 
             await ready(process)
             assert process.stdin is not None
             process.stdin.close()
-            assert await asyncio.wait_for(process.wait(), _BOUND_SECONDS) == 0
+            assert await asyncio.wait_for(process.wait(), BOUND_SECONDS) == 0
         async with host_process(app, settings) as process:
             line = await ready(process)
             async with (
@@ -218,7 +217,7 @@ async def test_unusable_app_ends_the_host_with_one_line(
     """Exit code 1, nothing on stdout, and the last line on stderr says what is wrong."""
     base = {**os.environ, "WORK_QUEUE": "work", "ServiceBus": ""}
     async with host_process(write_app(tmp_path), {**base, **settings}) as process:
-        out, error = await asyncio.wait_for(process.communicate(), _BOUND_SECONDS)
+        out, error = await asyncio.wait_for(process.communicate(), BOUND_SECONDS)
     assert process.returncode == 1
     assert out == b""
     assert error.decode().splitlines()[-1] == said

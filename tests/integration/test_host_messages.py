@@ -8,7 +8,8 @@ from azure.servicebus import ServiceBusMessage
 
 from localcloud.servicebus import wire
 from tests.integration.amqp_peer import ACCEPTED, Peer, with_peer
-from tests.integration.host_harness import eventually, rig
+from tests.integration.host_harness import rig
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

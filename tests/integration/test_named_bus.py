@@ -19,6 +19,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from tests.support.cloud_harness import REQUESTS, RESULTS, Plan, running, vm, vm_id
 from tests.support.schemas import assert_received
+from tests.support.waiting import BOUND_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +34,6 @@ KINDS: Final = {
 CALLS: Final = 1
 """Messages of a queue at a time: the local host takes a connection for each, the app one for each
 queue and topic that it sends to, and the emulator has ten."""
-BOUND_SECONDS: Final = 120.0
 
 Event = Mapping[str, Any]
 

@@ -19,11 +19,12 @@ from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.messages.outcome import Outcome
 from assessor.posture.tables import TablePosture
 from assessor.resource_id import VirtualMachineId
-from localcloud.azurite import AzuriteError, run_azurite
+from localcloud.azurite import Azurite, AzuriteError, run_azurite
 from patch_assessor_cli.fleet_posture import read_fleet
 from tests.support.assessments import completed, failed, skipped
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, VM_ID
 from tests.support.fakes import FakeBus, FakeClock
+from tests.support.waiting import BOUND_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -43,20 +44,23 @@ async def publish(table: TableClient, *outcomes: Outcome) -> None:
         await outbox.publish(outcome, None)
 
 
+def _new_table(azurite: Azurite) -> TableClient:
+    """Returns the client of a table that is not there yet."""
+    name = f"vmposture{uuid.uuid4().hex}"
+    return TableClient.from_connection_string(azurite.connection_string, name)
+
+
 def of(vm_id: VirtualMachineId, outcome: Outcome) -> Outcome:
     """Returns the same outcome of another VM."""
     return replace(outcome, id=str(uuid.uuid4()), vm_id=vm_id)
 
 
-async def test_the_fleet_is_read_without_those_that_are_gone() -> None:
+async def test_the_fleet_is_read_without_those_that_are_gone(azurite: Azurite) -> None:
     """Open alerts, one that was never assessed, one of another subscription, and a removed one."""
     off = VirtualMachineId(VM_ID.subscription_id, "group", "off")
     gone = VirtualMachineId(VM_ID.subscription_id, "group", "gone")
     elsewhere = VirtualMachineId(OTHER_SUBSCRIPTION, "group", "elsewhere")
-    async with (
-        run_azurite() as azurite,
-        TableClient.from_connection_string(azurite.connection_string, "vmposture") as table,
-    ):
+    async with _new_table(azurite) as table:
         await publish(
             table,
             completed(0, "abc", count=3, reboot=True),
@@ -98,16 +102,15 @@ async def test_the_fleet_is_read_without_those_that_are_gone() -> None:
         ("Retired eq true and RetiredAt lt datetime'2027-01-01T00:00:00Z'", ["gone"]),
     ],
 )
-async def test_the_documented_queries_find_what_they_say(query: str, names: list[str]) -> None:
+async def test_the_documented_queries_find_what_they_say(
+    azurite: Azurite, query: str, names: list[str]
+) -> None:
     """Those of docs/alerts.md; a group whose name begins like another one's is not among them."""
     named = {
         name: VirtualMachineId(VM_ID.subscription_id, group, name)
         for name, group in (("off", "group"), ("gone", "Group"), ("other", "group-2"))
     }
-    async with (
-        run_azurite() as azurite,
-        TableClient.from_connection_string(azurite.connection_string, "vmposture") as table,
-    ):
+    async with _new_table(azurite) as table:
         await publish(
             table,
             completed(0, "abc", count=3, reboot=True),
@@ -119,14 +122,11 @@ async def test_the_documented_queries_find_what_they_say(query: str, names: list
     assert found == names
 
 
-async def test_the_command_prints_what_is_in_the_table() -> None:
+async def test_the_command_prints_what_is_in_the_table(azurite: Azurite) -> None:
     """Named by the settings that the app has; one JSON object for each VM, or tables."""
-    async with (
-        run_azurite() as azurite,
-        TableClient.from_connection_string(azurite.connection_string, "elsewhere") as table,
-    ):
+    async with _new_table(azurite) as table:
         await publish(table, completed(0, "abc", count=3))
-        settings = {"PostureStorage": azurite.connection_string, "POSTURE_TABLE": "elsewhere"}
+        settings = {"PostureStorage": azurite.connection_string, "POSTURE_TABLE": table.table_name}
         code, lines = await command(settings, "--json")
         assert code == 0
         assert json.loads(lines)["vmId"] == str(VM_ID)
@@ -169,12 +169,12 @@ async def test_azurite_ends_with_the_process_that_has_it(tmp_path: Path) -> None
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(300):
+    async with asyncio.timeout(BOUND_SECONDS):
         ready = json.loads(await process.stdout.readline())
     host, port = ready["tableEndpoint"].split("/")[2].split(":")
     assert await _connection_ends(host, int(port), process.kill)
     await process.wait()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(BOUND_SECONDS):
         # The listener may go a moment after the connection.
         while await _connection_ends(host, int(port)):
             pass

@@ -23,7 +23,7 @@ from assessor.posture.store import (
 )
 from assessor.posture.tables import TablePosture
 from assessor.resource_id import VirtualMachineId
-from localcloud.azurite import Azurite, run_azurite
+from localcloud.azurite import Azurite
 from tests.support.assessments import completed, failed
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION, VM_ID
 from tests.support.fakes import FakeBus, FakeClock
@@ -32,13 +32,6 @@ from tests.support.subscriber import open_alerts
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 POSTURE = Posture(VM_ID, location="eastus")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def azurite() -> AsyncIterator[Azurite]:
-    """Azurite, for all tests of the module."""
-    async with run_azurite() as running:
-        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -20,7 +20,7 @@ from assessor.scans.store import (
     Tally,
 )
 from assessor.scans.tables import TableScans
-from localcloud.azurite import Azurite, run_azurite
+from localcloud.azurite import Azurite
 from tests.support.builders import NOW
 from tests.support.scan_world import vms
 
@@ -30,13 +30,6 @@ SCAN = "0b1c2d3e-0000-5000-8000-000000000000"
 OTHER = "0b1c2d3e-0000-5000-8000-000000000001"
 VMS = [vm.id for vm in vms(250)]
 ASSESSED = Concluded(Ending.ASSESSED, critical=True, reboot=False, at=NOW)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def azurite() -> AsyncIterator[Azurite]:
-    """Azurite, for all tests of the module."""
-    async with run_azurite() as running:
-        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")

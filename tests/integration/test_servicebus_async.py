@@ -22,8 +22,9 @@ from azure.servicebus.exceptions import (
 )
 
 from localcloud.servicebus import ServiceBus
-from tests.integration.servicebus_clients import SOON, Lane, entities, open_lanes, receive, until
+from tests.integration.servicebus_clients import Lane, entities, open_lanes, receive
 from tests.integration.servicebus_clients import client as client_of
+from tests.support.waiting import BOUND_SECONDS, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -231,7 +232,7 @@ async def test_expired_messages_are_dead_lettered(
 ) -> None:
     """By time alone, with nobody asking."""
     await lane.send("brief", time_to_live=timedelta(seconds=1))
-    await until(lambda: bus.counts()[lane.queue].dead_letter == 1, "it was dead-lettered")
+    await eventually(lambda: bus.counts()[lane.queue].dead_letter == 1, "it was dead-lettered")
     async with client.get_queue_receiver(lane.queue, sub_queue="deadletter") as receiver:
         (dead,) = await receive(receiver)
         assert dead.dead_letter_reason == "TTLExpiredException"
@@ -293,8 +294,8 @@ async def test_closing_a_receiver_gives_back_what_it_prefetched(
     async with client.get_queue_receiver(lane.queue, prefetch_count=10) as receiver:
         (got,) = await receive(receiver)
         await receiver.complete_message(got)
-        await until(lambda: bus.counts()[lane.queue].locked == 4, "the rest was prefetched")
-    await until(lambda: bus.counts()[lane.queue].active == 4, "the rest was released")
+        await eventually(lambda: bus.counts()[lane.queue].locked == 4, "the rest was prefetched")
+    await eventually(lambda: bus.counts()[lane.queue].active == 4, "the rest was released")
     assert [each.delivery_count for each in await lane.receive(4)] == [0, 0, 0, 0]
 
 
@@ -309,8 +310,8 @@ async def test_what_an_address_cannot_do_is_refused(client: ServiceBusClient) ->
     """Entities that aren't there are not found; a topic is only sent to."""
     outcomes = await asyncio.gather(
         client.get_queue_sender("nothing").send_messages(ServiceBusMessage("x")),
-        client.get_queue_receiver("nothing").receive_messages(max_wait_time=SOON),
-        client.get_queue_receiver("events").receive_messages(max_wait_time=SOON),
+        client.get_queue_receiver("nothing").receive_messages(max_wait_time=BOUND_SECONDS),
+        client.get_queue_receiver("events").receive_messages(max_wait_time=BOUND_SECONDS),
         return_exceptions=True,
     )
     assert [type(each) for each in outcomes] == [

@@ -21,14 +21,13 @@ from localcloud.servicebus import ServiceBus
 from localcloud.servicebus.control import serve_control
 from localcloud.servicebus.faults import Operation
 from tests.integration.servicebus_clients import (
-    SOON,
     Lane,
     client,
     entities,
     open_lanes,
     receive,
-    until,
 )
+from tests.support.waiting import BOUND_SECONDS, eventually
 from tests.unit.servicebus_messages import MINUTE, ManualClock
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -148,7 +147,7 @@ async def test_a_connection_that_is_gone_leaves_nothing_behind() -> None:
             async with open_lanes(peer, "work") as (work,):
                 await work.receive()
                 assert bus.drop_connections() == 2
-        await until(lambda: bus.drop_connections() == 0, "the bus saw all connections end")
+        await eventually(lambda: bus.drop_connections() == 0, "the bus saw all connections end")
         gc.collect()
         return int(retained_count())
 
@@ -220,7 +219,7 @@ async def test_connections_can_be_cut_over_http() -> None:
         writer.write(b"AMQP\x03\x01\x00\x00")
         assert await reader.readexactly(8) == b"AMQP\x03\x01\x00\x00"
         assert await _post(session, "/connections/drop", {}) == (200, {"dropped": 1})
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(BOUND_SECONDS):
             await reader.read()  # up to the end, which comes when the connection is cut
         writer.close()
 
@@ -229,7 +228,7 @@ async def test_a_peer_that_speaks_no_amqp_is_turned_away(bus: ServiceBus) -> Non
     """The bus ends that connection and goes on."""
     reader, writer = await asyncio.open_connection("127.0.0.1", bus.port)
     writer.write(b"GET / HTTP/1.1\r\n\r\n")
-    async with asyncio.timeout(SOON):
+    async with asyncio.timeout(BOUND_SECONDS):
         await reader.read()
     writer.close()
     assert bus.counts()

@@ -18,11 +18,12 @@ from azure.servicebus import (
     ServiceBusSender,
 )
 
+from tests.support.waiting import BOUND_SECONDS
+
 pytestmark = pytest.mark.integration
 
 _ROOT = Path(__file__).parents[2]
 _QUEUE = "assessment-requests"
-_SOON = 20.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class _Process:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
-        return self.process.wait(_SOON)
+        return self.process.wait(BOUND_SECONDS)
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def _bus(*arguments: str) -> Iterator[_Process]:
             yield _Process(process, ready["connectionString"], ready["amqpPort"])
         finally:
             process.stdin.close()
-            process.wait(_SOON)
+            process.wait(BOUND_SECONDS)
 
 
 def test_the_synchronous_sdk_and_a_restart(tmp_path: Path) -> None:
@@ -73,7 +74,9 @@ def test_the_synchronous_sdk_and_a_restart(tmp_path: Path) -> None:
         first = stack.enter_context(_bus("--state", state))
         client = stack.enter_context(first.client())
         sender = stack.enter_context(client.get_queue_sender(_QUEUE))
-        receiver = stack.enter_context(client.get_queue_receiver(_QUEUE, max_wait_time=_SOON))
+        receiver = stack.enter_context(
+            client.get_queue_receiver(_QUEUE, max_wait_time=BOUND_SECONDS)
+        )
         _settle_in_every_way(sender, receiver)
         due = _schedule_two_and_cancel_one(sender)
         for each in ("held", "waiting"):
@@ -89,7 +92,7 @@ def test_the_synchronous_sdk_and_a_restart(tmp_path: Path) -> None:
         assert datetime.now(UTC) >= due
         assert not receiver.peek_messages(10, sequence_number=1)
         dead_letters = stack.enter_context(
-            client.get_queue_receiver(_QUEUE, sub_queue="deadletter", max_wait_time=_SOON)
+            client.get_queue_receiver(_QUEUE, sub_queue="deadletter", max_wait_time=BOUND_SECONDS)
         )
         dead = next(dead_letters)
         assert (str(dead), dead.dead_letter_reason) == ("dead", "Bad")
@@ -134,7 +137,7 @@ def test_the_bus_ends_with_its_parent() -> None:
     with _bus() as running:
         assert running.process.stdin is not None
         running.process.stdin.close()
-        assert running.process.wait(_SOON) == 0
+        assert running.process.wait(BOUND_SECONDS) == 0
 
 
 def test_a_bad_config_is_one_line_on_stderr(tmp_path: Path) -> None:
@@ -148,7 +151,7 @@ def test_a_bad_config_is_one_line_on_stderr(tmp_path: Path) -> None:
         cwd=_ROOT,
         capture_output=True,
         text=True,
-        timeout=_SOON,
+        timeout=BOUND_SECONDS,
         check=False,
     )
     assert result.returncode == 2

@@ -5,12 +5,9 @@ was asked of ARM from ARM, what waits from the bus. Waiting is always for a cond
 description; the bound is there for a test that fails, and never decides one that passes.
 """
 
-import asyncio
 import json
 import os
-import shutil
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,9 +22,11 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from assessor.bus.message import OutgoingMessage
 from assessor.ids import name_based_id
 from assessor.resource_id import VirtualMachineId
+from infra.package import shipped_files
 from localcloud.cloud import CloudOptions, LocalCloud
 from localcloud.processes import Part
 from tests.support.schemas import assert_received
+from tests.support.waiting import BOUND_SECONDS, eventually
 
 REQUESTS: Final = "assessment-requests"
 IN_PROGRESS: Final = "assessments-in-progress"
@@ -44,8 +43,6 @@ OFTEN: Final = {"ASSESS_EXPECTED_MINUTES": "0.02"}
 """Has each operation looked at about every second, so that there is much that can be broken."""
 
 _ROOT: Final = Path(__file__).parents[2]
-_BOUND_SECONDS: Final = 180.0
-_LOOK_SECONDS: Final = 0.05
 _PEEKED: Final = 250
 _REGIONS: Final = ("eastus", "westeurope")
 _BEHAVIOURS: Final = (
@@ -286,17 +283,10 @@ class Harness:
     # What the test waits for.
 
     async def until(
-        self, condition: Callable[[], Awaitable[bool]], what: str, within: float = _BOUND_SECONDS
+        self, condition: Callable[[], Awaitable[bool]], what: str, within: float = BOUND_SECONDS
     ) -> None:
         """Waits until a condition holds; fails with its description where it never does."""
-
-        async def hold() -> None:
-            end = time.monotonic() + within
-            while not await condition():
-                assert time.monotonic() < end, f"not within {within:g} s: {what}"
-                await asyncio.sleep(_LOOK_SECONDS)
-
-        await self.cloud.guard(hold())
+        await self.cloud.guard(eventually(condition, what, within))
 
     async def until_outcomes(self, outcomes: int) -> None:
         """Waits until so many outcomes have arrived, whatever else is left to be done."""
@@ -306,7 +296,7 @@ class Harness:
 
         await self.until(arrived, f"{outcomes} outcomes")
 
-    async def until_told(self, outcomes: int, within: float = _BOUND_SECONDS) -> None:
+    async def until_told(self, outcomes: int, within: float = BOUND_SECONDS) -> None:
         """Waits until so many outcomes have arrived and nothing is left to be worked on."""
 
         async def told() -> bool:
@@ -410,12 +400,11 @@ def to_sdk(message: OutgoingMessage) -> ServiceBusMessage:
 
 
 def _app(directory: Path, plan: Plan) -> Path:
-    """Copies the app with another concurrency in its host.json, and returns the directory."""
+    """Lays out the app with another concurrency in its host.json, and returns the directory."""
     app = directory / "app"
     app.mkdir()
-    shutil.copy(_ROOT / "function_app.py", app)
-    for part in ("assessor", "handlers"):
-        shutil.copytree(_ROOT / part, app / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for part in {path.parts[0] for path in shipped_files(_ROOT)} - {"host.json"}:
+        (app / part).symlink_to(_ROOT / part)  # compiled once, not by each worker of each test
     config = json.loads((_ROOT / "host.json").read_text())
     config["extensions"]["serviceBus"]["maxConcurrentCalls"] = plan.calls
     (app / "host.json").write_text(json.dumps(config))

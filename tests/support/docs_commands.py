@@ -42,9 +42,10 @@ ELSEWHERE: Final = {
     'make bench ARGS="--figures calls,coldstart"': "tests/integration/test_benchmarks.py",
     "make check": ".ci/run",
     "make test": ".ci/run",
+    "make test-deep": ".ci/run",
     "make test ARGS=tests/fault": "tests/fault",
-    'make test ARGS="tests/fault/test_chaos.py --seeds 10"': "tests/fault/test_chaos.py",
-    'make test ARGS="tests/fault/test_chaos.py --seeds 1 --requests 300 -rP"': (
+    'make test-deep ARGS="tests/fault/test_chaos.py --seeds 10"': "tests/fault/test_chaos.py",
+    'make test-deep ARGS="tests/fault/test_chaos.py --seeds 1 --requests 300 -rP"': (
         "tests/fault/test_chaos.py"
     ),
 }
