@@ -16,6 +16,8 @@ _DATA = Path(__file__).resolve().parents[1] / "docs" / "costs.json"
 _SECONDS_A_DAY = 86_400
 _MILLION = 1_000_000
 _KB_A_GB = 1_000_000
+_ENDPOINTS = 3
+"""Blobs, tables and Service Bus have a private endpoint and a private DNS zone each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +28,31 @@ class Month:
         vms_a_day: how many VMs are assessed.
         trace_ratio: the share of assessments whose traces are kept.
         functions: executions and memory.
-        bus_premium: a Premium namespace with one messaging unit.
         bus_standard: a Standard namespace with its operations.
-        logs: what Log Analytics takes in.
-        network: private endpoints and zones for storage, and one more for Premium.
+        bus_premium: a Premium namespace with one messaging unit.
+        logs: what Log Analytics takes in: telemetry and diagnostics.
+        network: private endpoints and zones for storage and for Service Bus.
         rest: alert rules and storage.
     """
 
     vms_a_day: int
     trace_ratio: float
     functions: float
-    bus_premium: float
     bus_standard: float
+    bus_premium: float
     logs: float
     network: float
     rest: float
 
     @property
-    def with_premium(self) -> float:
-        """The sum of the secure default."""
-        return self.functions + self.bus_premium + self.logs + self.network + self.rest
+    def default(self) -> float:
+        """The sum of what is deployed where nothing is chosen: Standard, no private endpoints."""
+        return self.functions + self.bus_standard + self.logs + self.rest
 
     @property
-    def with_standard(self) -> float:
-        """The sum with a Standard namespace, which has no private endpoint."""
-        return self.functions + self.bus_standard + self.logs + self.network + self.rest
+    def private(self) -> float:
+        """The sum with PRIVATE_NETWORK=true: Premium, and everything behind private endpoints."""
+        return self.functions + self.bus_premium + self.network + self.logs + self.rest
 
 
 def invocations(assumptions: Mapping[str, Any]) -> float:
@@ -77,13 +79,29 @@ def gb_seconds(seconds: float, window: float, concurrency: float, instance_gb: f
 
 
 def gb_seconds_a_day(vms: int, assumptions: Mapping[str, Any]) -> float:
-    """Returns the memory that is paid for if the day's requests come evenly, the dearest case."""
-    return gb_seconds(
-        vms * invocations(assumptions) * float(assumptions["invocation_seconds"]),
-        _SECONDS_A_DAY,
-        assumptions["concurrency"],
-        assumptions["instance_gb"],
+    """Returns the memory that is paid for if the day's requests come evenly, the dearest case.
+
+    Flex Consumption scales each Service Bus function on instances of its own: those that begin and
+    those that look do not share one.
+    """
+    begins, looks = 1.0, invocations(assumptions) - 1
+    return sum(
+        gb_seconds(
+            vms * each * float(assumptions["invocation_seconds"]),
+            _SECONDS_A_DAY,
+            assumptions["concurrency"],
+            assumptions["instance_gb"],
+        )
+        for each in (begins, looks)
     )
+
+
+def metric_kb_a_day(paid_gb_seconds: float, assumptions: Mapping[str, Any]) -> float:
+    """Returns what metrics take in a day: instances that work send those that have changed."""
+    sent = (
+        paid_gb_seconds / float(assumptions["instance_gb"]) / float(assumptions["metric_seconds"])
+    )
+    return sent * float(assumptions["metric_series"]) * float(assumptions["metric_kb_a_point"])
 
 
 def bus_operations(assumptions: Mapping[str, Any]) -> float:
@@ -109,9 +127,11 @@ def month(fleet: Mapping[str, Any], data: Mapping[str, Any]) -> Month:
     vms, ratio = int(fleet["vms_a_day"]), float(fleet["trace_ratio"])
     assessments = vms * prices["days_a_month"]
     executions = assessments * invocations(assumptions)
-    memory = gb_seconds_a_day(vms, assumptions) * prices["days_a_month"]
+    memory_a_day = gb_seconds_a_day(vms, assumptions)
+    memory = memory_a_day * prices["days_a_month"]
     logged = assumptions["span_kb_an_invocation"] * ratio + assumptions["other_kb_an_invocation"]
-    logs_gb = executions * logged / _KB_A_GB
+    logs_a_day = metric_kb_a_day(memory_a_day, assumptions) + assumptions["diagnostics_kb_a_day"]
+    logs_gb = (executions * logged + logs_a_day * prices["days_a_month"]) / _KB_A_GB
     millions = assessments * bus_operations(assumptions) / _MILLION
     tables = assessments * assumptions["table_operations"] / 10_000
     return Month(
@@ -123,11 +143,11 @@ def month(fleet: Mapping[str, Any], data: Mapping[str, Any]) -> Month:
             / _MILLION
             * prices["functions_million_executions"]
         ),
-        bus_premium=prices["service_bus_premium_month"] + _endpoint(prices),
         bus_standard=prices["service_bus_standard_month"]
         + tiered(millions, prices["service_bus_standard_tiers"]),
+        bus_premium=prices["service_bus_premium_month"],
         logs=max(0.0, logs_gb - prices["logs_free_gb"]) * prices["logs_gb"],
-        network=2 * _endpoint(prices),
+        network=_ENDPOINTS * (prices["private_endpoint_month"] + prices["private_zone_month"]),
         rest=(
             assumptions["log_alert_rules"] * prices["log_alert_rule_month"]
             + assumptions["metric_alert_series"] * prices["metric_alert_series_month"]
@@ -142,21 +162,17 @@ def table(months: Sequence[Month]) -> str:
     rows: list[tuple[str, list[str]]] = [
         ("traces kept", [f"{each.trace_ratio:.0%}" for each in months]),
         ("functions", [_dollars(each.functions) for each in months]),
-        ("logs and traces", [_dollars(each.logs) for each in months]),
-        ("private endpoints of storage", [_dollars(each.network) for each in months]),
+        ("logs, traces, metrics, diagnostics", [_dollars(each.logs) for each in months]),
         ("alert rules, storage", [_dollars(each.rest) for each in months]),
-        ("Service Bus Premium, with its endpoint", [_dollars(each.bus_premium) for each in months]),
-        ("**sum, with Premium**", [f"**{_dollars(each.with_premium)}**" for each in months]),
-        ("Service Bus Standard instead", [_dollars(each.bus_standard) for each in months]),
-        ("**sum, with Standard**", [f"**{_dollars(each.with_standard)}**" for each in months]),
+        ("Service Bus Standard", [_dollars(each.bus_standard) for each in months]),
+        ("**sum, by default**", [f"**{_dollars(each.default)}**" for each in months]),
+        ("Service Bus Premium instead", [_dollars(each.bus_premium) for each in months]),
+        ("three private endpoints", [_dollars(each.network) for each in months]),
+        ("**sum, private**", [f"**{_dollars(each.private)}**" for each in months]),
     ]
     head = ["US dollars a month", *(f"{each.vms_a_day:,} VMs a day" for each in months)]
     lines = [_row(head), _row(["---", *("---:" for _ in months)])]
     return "\n".join([*lines, *(_row([name, *cells]) for name, cells in rows)])
-
-
-def _endpoint(prices: Mapping[str, Any]) -> float:
-    return float(prices["private_endpoint_month"] + prices["private_zone_month"])
 
 
 def _dollars(amount: float) -> str:

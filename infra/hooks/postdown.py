@@ -37,7 +37,7 @@ class Leftovers:
 
 
 def postdown(values: Mapping[str, str]) -> None:
-    """Deletes assignments and definitions, or prints the commands; sets what `azd up` will want.
+    """Deletes assignments and definitions, or prints the commands for who may.
 
     Raises:
         HookError: azd's values can't be read, or it doesn't take one.
@@ -61,9 +61,6 @@ def postdown(values: Mapping[str, str]) -> None:
         else:
             set_value(environment, "DOWN_PRINCIPAL_ID", "")
         _say_of_management_group(values, principal)
-    location = values.get("DOWN_LOCATION", "").strip()
-    if location:  # azd forgets it with the outputs, and `azd up --no-prompt` wants it
-        set_value(environment, "AZURE_LOCATION", location)
     say(
         "Unless you said `azd down --purge`, the Log Analytics workspace can be recovered for 14 "
         "days. What you set with `azd env set` is kept for the next `azd up`."
@@ -78,7 +75,7 @@ def subscriptions(values: Mapping[str, str]) -> list[str]:
     """
     text = values.get("ASSESS_SCOPES", "").strip()
     if not text:
-        return [value(values, "AZURE_SUBSCRIPTION_ID")]
+        return [value(values, "AZURE_SUBSCRIPTION_ID").lower()]
     try:
         scopes = json.loads(text)
         return sorted({str(each["subscriptionId"]).lower() for each in scopes})

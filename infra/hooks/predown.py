@@ -12,16 +12,13 @@ from hook_azd import run, set_value, value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KEPT = {"ASSESSOR_PRINCIPAL_ID": "DOWN_PRINCIPAL_ID", "AZURE_LOCATION": "DOWN_LOCATION"}
-"""Outputs, and the names under which they outlive the deployment."""
-
 
 def predown(values: Mapping[str, str]) -> None:
-    """Keeps what is known; raises HookError where azd doesn't take it."""
+    """Keeps whom the app was; raises HookError where azd doesn't take it."""
     environment = value(values, "AZURE_ENV_NAME")
-    for name, kept in KEPT.items():
-        if values.get(name, "").strip():
-            set_value(environment, kept, values[name])
+    principal = values.get("ASSESSOR_PRINCIPAL_ID", "").strip()
+    if principal:
+        set_value(environment, "DOWN_PRINCIPAL_ID", principal)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The hooks that azd runs, each as azd runs it, with commands and an ARM that answer for Azure."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from azure.core import AzureClouds
 from azure.mgmt.core.tools import get_arm_endpoints
 
 from tests.support.deployment_hooks import (
+    HOOKS,
     SIGNED_IN,
     SUBSCRIPTION,
     TOKEN,
@@ -246,7 +248,6 @@ def test_what_azd_forgets_is_kept_before_it_does(commands: Commands) -> None:
     assert done.returncode == 0, done.stderr
     assert of_azd(commands) == [
         ["env", "set", "DOWN_PRINCIPAL_ID", "principal-1", "--environment", "dev"],
-        ["env", "set", "DOWN_LOCATION", "westeurope", "--environment", "dev"],
     ]
 
 
@@ -254,7 +255,6 @@ KEPT = {
     "AZURE_ENV_NAME": "dev",
     "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
     "DOWN_PRINCIPAL_ID": "principal-1",
-    "DOWN_LOCATION": "westeurope",
 }
 
 
@@ -316,7 +316,6 @@ def test_assignments_and_definitions_that_nobody_needs_are_taken_away(
     ]
     assert of_azd(commands) == [
         ["env", "set", "DOWN_PRINCIPAL_ID", "", "--environment", "dev"],
-        ["env", "set", "AZURE_LOCATION", "westeurope", "--environment", "dev"],
     ]
 
 
@@ -403,3 +402,79 @@ def test_a_token_never_goes_over_plain_http(commands: Commands) -> None:
     done = commands.run("preprovision", **VALUES, ARM_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 1
     assert "ARM_ENDPOINT must be an https URL" in done.stderr
+
+
+# ---- GitHub Actions ----
+
+
+def test_the_workflow_hands_azd_what_azd_made_variables_of(
+    commands: Commands, tmp_path: Path
+) -> None:
+    """Unescaped, and nothing that is empty: azd would take that for a value."""
+    scopes = '[{"subscriptionId": "x", "resourceGroups": ["rg"]}]'
+    variables = {
+        "AZURE_ENV_NAME": "dev",
+        "ASSESS_SCOPES": json.dumps(scopes)[1:-1],  # as azd keeps it
+        "MAINTENANCE_CONFIGURATIONS": '[{"id": "by hand"}]',
+        "EVENT_GRID": "true",
+        "PRIVATE_NETWORK": "",
+        "PATH": "/somewhere/else",
+    }
+    target = tmp_path / "github-env"
+    done = commands.run(
+        "pipeline_variables", GITHUB_ENV=str(target), VARIABLES=json.dumps(variables)
+    )
+    assert done.returncode == 0, done.stderr
+    lines = target.read_text().splitlines()
+    told = {
+        start.partition("<<")[0]: text
+        for start, text, end in zip(*[iter(lines)] * 3, strict=True)
+        if start.partition("<<")[2] == end
+    }
+    assert told == {
+        "AZURE_ENV_NAME": "dev",
+        "ASSESS_SCOPES": scopes,
+        "MAINTENANCE_CONFIGURATIONS": '[{"id": "by hand"}]',
+        "EVENT_GRID": "true",
+    }
+
+
+def test_azd_makes_variables_of_what_the_hooks_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`azd pipeline config` takes the template's parameters along by itself, and these by name."""
+    monkeypatch.syspath_prepend("infra/hooks")
+    from pipeline_variables import _HOOKS  # noqa: PLC0415 - a script's module, see above
+
+    project = Path("azure.yaml").read_text()
+    named = project.partition("variables:")[2].partition("\nhooks:")[0]
+    assert {
+        line.strip(" -") for line in named.splitlines() if line.lstrip().startswith("-")
+    } == set(_HOOKS)
+
+
+# ---- azure.yaml ----
+
+
+def test_azd_is_told_of_every_hook_and_of_the_version_that_can_run_it() -> None:
+    """Python hooks came with 1.23.15, their own environment's name with 1.24.0."""
+    project = Path("azure.yaml").read_text()
+    hooks = dict(re.findall(r"^  (\w+):\n    run: (\S+)$", project, re.MULTILINE))
+    assert hooks == {
+        Path(each).stem: f"infra/hooks/{each}"
+        for each in (
+            "preprovision.py",
+            "postprovision.py",
+            "postdeploy.py",
+            "predown.py",
+            "postdown.py",
+        )
+    }
+    assert all(Path(each).is_file() for each in hooks.values())
+    assert project.count("virtualEnvName: .venv") == len(hooks)
+    assert 'azd: ">= 1.24.0"' in project
+
+
+def test_the_hooks_install_nothing() -> None:
+    """Without a requirements.txt beside them azd installs the project; this one has no line."""
+    lines = (HOOKS / "requirements.txt").read_text().splitlines()
+    assert lines
+    assert all(line.startswith("#") for line in lines)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.telemetry.setup import METRICS_EVERY_MS
 from infra.costs import bus_operations, gb_seconds_a_day, invocations, month, table, tiered
 
 _ROOT = Path(__file__).parents[2]
@@ -26,6 +27,7 @@ def test_the_assumptions_are_the_apps_and_the_deployments_own() -> None:
     assumptions = _DATA["assumptions"]
     host = json.loads((_ROOT / "host.json").read_text())
     main = (_ROOT / "infra" / "main.bicep").read_text()
+    assert assumptions["metric_seconds"] * 1_000 == METRICS_EVERY_MS
     assert assumptions["concurrency"] == host["extensions"]["serviceBus"]["maxConcurrentCalls"]
     assert f"param instanceMemoryMB int = {assumptions['instance_gb'] * 1024:.0f}\n" in main
 
@@ -60,5 +62,5 @@ def test_more_vms_never_cost_less(one: int, two: int) -> None:
     """Nor do they where a further instance is needed."""
     few, many = sorted((one, two))
     costs = [month({"vms_a_day": vms, "trace_ratio": 1.0}, _DATA) for vms in (few, many)]
-    assert costs[0].with_standard <= costs[1].with_standard * (1 + 1e-9)
-    assert costs[0].with_premium <= costs[1].with_premium * (1 + 1e-9)
+    assert costs[0].default <= costs[1].default * (1 + 1e-9)
+    assert costs[0].private <= costs[1].private * (1 + 1e-9)
