@@ -122,6 +122,15 @@ def missing_api_version() -> ArmError:
     )
 
 
+def invalid_api_version(api_version: str) -> ArmError:
+    """Returns the 400 of an api-version that no provider can have."""
+    return ArmError(
+        400,
+        "InvalidApiVersionParameter",
+        f"The api-version '{api_version}' is invalid.",
+    )
+
+
 def method_not_allowed(method: str) -> ArmError:
     """Returns the 405 of a method that the resource does not serve."""
     return ArmError(

@@ -6,11 +6,15 @@ other method on a VM still resolves to its RBAC action, because ARM authorises b
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Final
 
 from dotnet_text import ignoring_case
 from localcloud.arm import errors
+
+_API_VERSION: Final = re.compile(r"(?P<day>\d{4}-\d{2}-\d{2})(?:-[A-Za-z]+)?")
+_FIRST_API_VERSION: Final = date(2014, 4, 1)
 
 
 class Kind(StrEnum):
@@ -77,6 +81,18 @@ _PROVIDER: Final = re.compile(
 )
 _VM_TYPE: Final = "Microsoft.Compute/virtualMachines"
 _VERBS: Final = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write"}
+
+
+def is_api_version(text: str) -> bool:
+    """Whether a provider may have such an api-version: a day since Compute's first, or a preview.
+
+    Which ones a provider has is not known here: newer SDKs bring newer ones.
+    """
+    match = _API_VERSION.fullmatch(text)
+    try:
+        return match is not None and date.fromisoformat(match["day"]) >= _FIRST_API_VERSION
+    except ValueError:
+        return False
 
 
 def resolve(method: str, path: str, *, monitor: bool, api_version: str) -> Route:

@@ -25,7 +25,7 @@ from localcloud.arm.faults import Answer, FaultPlan, Reset, Slow
 from localcloud.arm.model import Vm
 from localcloud.arm.operations import Operation, State
 from localcloud.arm.replies import Exchange, Reply, finish
-from localcloud.arm.routing import Kind, Route, resolve
+from localcloud.arm.routing import Kind, Route, is_api_version, resolve
 
 _POLL_SECONDS = 30
 _PAGE_SIZE = 50
@@ -84,6 +84,8 @@ class ArmServer:
         api_version = request.query.get("api-version", "")
         if not api_version:
             raise errors.missing_api_version()
+        if not is_api_version(api_version):
+            raise errors.invalid_api_version(api_version)
         monitor = request.query.get("monitor", "").lower() == "true"
         route = resolve(request.method, request.path, monitor=monitor, api_version=api_version)
         exchange.kind, exchange.vm_key, exchange.vm_id = route.kind, route.vm_key, route.vm_key

@@ -5,8 +5,8 @@ filters, peek-lock with expiry and renewal, dead letters, deferral, scheduling, 
 duplicate detection, the size limit, and `$management`. Started from the official emulator's config
 format, and reached like the emulator, with `UseDevelopmentEmulator=true` in the connection string.
 
-Left out: sessions, transactions, auto-forwarding, the administration API, TLS and
-AMQP over WebSockets, quotas and throttling, and checking the tokens that `$cbs` is given.
+Left out: sessions, transactions, auto-forwarding, the administration API, JMS
+selectors, AMQP over WebSockets, quotas and throttling, and checking the tokens that `$cbs` gets.
 """
 
 from localcloud.servicebus.entities import Entities, load_entities, parse_entities

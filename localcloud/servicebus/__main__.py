@@ -1,6 +1,7 @@
 """`python -m localcloud.servicebus`: a bus of its own, until it is told to stop.
 
-Prints one line of JSON on stdout when it is ready: `connectionString`, `amqpPort`, `controlUrl`.
+Prints one line of JSON on stdout when it is ready: `connectionString`, `amqpPort`, `controlUrl`,
+and with `--tls` the `tlsPort`.
 SIGTERM or SIGINT stops it gracefully, and with `--exit-with-parent` the end of its stdin does.
 """
 
@@ -15,7 +16,8 @@ from pydantic import ValidationError
 
 from localcloud.servicebus.control import serve_control
 from localcloud.servicebus.entities import EntityConfigError, load_entities
-from localcloud.servicebus.server import ServiceBus
+from localcloud.servicebus.server import ServiceBus, TlsOptions
+from localcloud.tls import LocalAuthority
 
 _READ_SIZE = 4096
 
@@ -32,8 +34,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--state", type=Path, help="loaded at the start if it exists, saved on a graceful stop"
     )
+    parser.add_argument(
+        "--tls", type=Path, metavar="CA.pem", help="speak TLS as well; the CA is written there"
+    )
+    parser.add_argument("--tls-port", type=int, default=0, help="TLS port, 5671 for some clients")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when stdin is closed")
     return parser.parse_args()
+
+
+def _tls(certificate: Path, port: int) -> TlsOptions:
+    authority = LocalAuthority()
+    authority.write_certificate(certificate)
+    return TlsOptions(authority.server_context(), port)
 
 
 async def _end_of_stdin(stop: asyncio.Event) -> None:
@@ -52,16 +64,19 @@ async def _run(arguments: argparse.Namespace) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     watcher = asyncio.create_task(_end_of_stdin(stop)) if arguments.exit_with_parent else None
+    tls = None if arguments.tls is None else _tls(arguments.tls, arguments.tls_port)
     try:
         async with (
-            ServiceBus.start(entities, port=arguments.port, state=arguments.state) as bus,
+            ServiceBus.start(entities, port=arguments.port, state=arguments.state, tls=tls) as bus,
             serve_control(bus, arguments.control_port) as control_url,
         ):
-            ready = {
+            ready: dict[str, object] = {
                 "connectionString": bus.connection_string,
                 "amqpPort": bus.port,
                 "controlUrl": control_url,
             }
+            if tls is not None:
+                ready["tlsPort"] = bus.tls_port
             sys.stdout.write(json.dumps(ready) + "\n")
             sys.stdout.flush()
             await stop.wait()

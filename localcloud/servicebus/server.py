@@ -1,8 +1,10 @@
 """A running bus: its port, its connections, and what a test may do to it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud.servicebus.amqp.connection import AmqpConnection
@@ -19,16 +21,31 @@ _CLOSE_TIMEOUT_SECONDS = 2.0
 _STOPPING = ErrorCondition("amqp:connection:forced", "The service is stopping.")
 
 
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """How to listen for TLS.
+
+    Attributes:
+        context: the server's side, with its certificate.
+        port: where; 0 for a free one. The service's is 5671, and some clients know no other.
+    """
+
+    context: ssl.SSLContext
+    port: int = 0
+
+
 class ServiceBus:
     """A Service Bus namespace on a local port; made by `start`.
 
     Attributes:
         port: where it listens.
+        tls_port: where it listens for TLS; 0 when it doesn't.
         faults: makes operations fail.
     """
 
     def __init__(self, broker: Broker, clock: Clock) -> None:
         self.port = 0
+        self.tls_port = 0
         self.faults = Faults(clock)
         self._broker = broker
         self._hub = Hub(broker, self.faults, clock)
@@ -43,6 +60,7 @@ class ServiceBus:
         port: int = 0,
         clock: Clock = system_clock,
         state: Path | None = None,
+        tls: TlsOptions | None = None,
     ) -> AsyncIterator["ServiceBus"]:
         """Run a bus for as long as the context lasts.
 
@@ -51,6 +69,7 @@ class ServiceBus:
             port: where to listen; 0 for a free one.
             clock: tells the time; after moving another clock than the system's, call `tick`.
             state: loaded at the start if it exists, saved at the end; None to keep nothing.
+            tls: for a second port, which speaks AMQP over TLS; None for none.
 
         Yields:
             The bus, ready for clients.
@@ -63,15 +82,21 @@ class ServiceBus:
         if state is not None:
             broker.restore(load_state(state))
         bus = cls(broker, clock)
-        server = await asyncio.get_running_loop().create_server(bus._connect, _HOST, port)
-        bus.port = server.sockets[0].getsockname()[1]
+        loop = asyncio.get_running_loop()
+        servers = [await loop.create_server(bus._connect, _HOST, port)]
+        bus.port = servers[0].sockets[0].getsockname()[1]
+        if tls is not None:
+            secure = await loop.create_server(bus._connect, _HOST, tls.port, ssl=tls.context)
+            servers.append(secure)
+            bus.tls_port = secure.sockets[0].getsockname()[1]
         bus.tick()
         try:
             yield bus
         finally:
-            server.close()
+            for server in servers:
+                server.close()
             await bus._stop()
-            await server.wait_closed()
+            await asyncio.gather(*(server.wait_closed() for server in servers))
             if state is not None:
                 save_state(broker.snapshot(), state)
 

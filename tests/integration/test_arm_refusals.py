@@ -234,3 +234,13 @@ async def test_what_is_not_served_is_refused_as_arm_does(path: str, status: int,
         body = await response.json()
     assert (response.status, body["error"]["code"]) == (status, code)
     assert response.headers["x-ms-request-id"]
+
+
+@pytest.mark.parametrize("api_version", ["1", "2024-13-01", "1999-01-01", "2024-03-01x", "latest"])
+async def test_an_api_version_that_no_provider_has_is_refused(api_version: str) -> None:
+    """It answers 400, before anything is looked up."""
+    async with run_arm(Fleet((make_vm(),))) as arm, session_for(arm) as session:
+        url = f"{arm.endpoint}{VM_ID}?api-version={api_version}"
+        async with session.get(url, headers=bearer(arm)) as response:
+            error = (await response.json())["error"]
+    assert (response.status, error["code"]) == (400, "InvalidApiVersionParameter")

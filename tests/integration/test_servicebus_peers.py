@@ -1,5 +1,6 @@
 """What clients of other languages put on the wire, and what they must get for it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,6 +11,9 @@ from proton.reactor import Copy, Filter, Selector
 from proton.utils import LinkDetached
 
 from localcloud.servicebus import ServiceBus, wire
+from localcloud.servicebus.amqp.sasl import SASL_HEADER
+from localcloud.servicebus.server import TlsOptions
+from localcloud.tls import LocalAuthority
 from tests.integration.amqp_peer import ACCEPTED, MODIFIED, REJECTED, Peer, with_peer
 from tests.integration.servicebus_clients import client, entities, receive
 
@@ -153,3 +157,16 @@ async def test_what_the_service_adds_and_refuses(bus: ServiceBus, sdk: ServiceBu
         assert len(first.message_id or "") == 32
         assert first.time_to_live is not None
         assert first.time_to_live.total_seconds() == 3600
+
+
+async def test_tls_is_spoken_on_a_port_of_its_own() -> None:
+    """A client without the emulator's flag connects by TLS and trusts the local authority."""
+    authority = LocalAuthority()
+    tls = TlsOptions(authority.server_context())
+    async with ServiceBus.start(entities("q"), tls=tls) as running:
+        reader, writer = await asyncio.open_connection(
+            "localhost", running.tls_port, ssl=authority.client_context()
+        )
+        writer.write(SASL_HEADER)
+        assert await reader.readexactly(len(SASL_HEADER)) == SASL_HEADER
+        writer.close()

@@ -1,0 +1,186 @@
+"""`make interop`: clients that nobody here wrote the libraries of, against the local Service Bus.
+
+.NET's SDK, Java's, Qpid JMS, Go's and bare go-amqp, as programs that try one scenario after another
+and print a line of JSON for each: `{"scenario": …, "ok": …}`. They lie beside the project in
+`../shared/tools` where they are at hand; what is not, or whose language is not installed, is left
+out with a word. Built in `.localcloud/interop`, from the languages' own registries. Each gets a bus
+of its own. Python's clients, the service's and Proton's, are tried by the integration tests.
+
+Prints how many scenarios passed for each client, and every one that did not; the exit code is 1
+when one failed that isn't known to.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT.parent / "shared" / "tools"
+WORK = ROOT / ".localcloud" / "interop"
+_LIMIT_SECONDS = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A program, and how it comes to be.
+
+    Attributes:
+        title: what it stands for.
+        folder: where its source lies among the tools.
+        needs: what must be on the path.
+        build: the command that makes it, in a copy of its folder; empty when it is made.
+        run: the command that runs it there; `{connection}` and `{control}` are the bus's.
+        left_out: beginnings of the scenarios that may fail, and why.
+    """
+
+    title: str
+    folder: str
+    needs: tuple[str, ...]
+    build: tuple[str, ...]
+    run: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+
+_MAVEN = ("mvn", "-q", "-B", "package")
+_JAVA = ("java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-jar", "target/busjava.jar")
+_GO = ("go", "build", "-o", "busgo", ".")
+_GO_LEFT_OUT = {
+    "36 transfer": "no forwarding, so no transfer dead-letter queue",
+    "47 admin client": "no administration API",
+    "r01 SASL EXTERNAL": "the client wants TLS for it",
+}
+CLIENTS = (
+    Client(
+        "Azure.Messaging.ServiceBus (.NET)",
+        "netbus",
+        (),
+        (),
+        ("./netbus", "bus", "{connection}"),
+        {"transaction": "no transactions: amqp:not-implemented"},
+    ),
+    Client(
+        "azure-messaging-servicebus (Java)",
+        "busjava",
+        ("mvn", "java"),
+        _MAVEN,
+        (*_JAVA, "bus", "{connection}"),
+        {},
+    ),
+    Client(
+        "Qpid JMS, azure-servicebus-jms",
+        "busjava",
+        ("mvn", "java"),
+        _MAVEN,
+        (*_JAVA, "jms", "{connection}"),
+        {},
+    ),
+    Client(
+        "azservicebus (Go)",
+        "busgo",
+        ("go",),
+        _GO,
+        ("./busgo", "bus", "{connection}", "{control}"),
+        _GO_LEFT_OUT,
+    ),
+    Client(
+        "go-amqp",
+        "busgo",
+        ("go",),
+        _GO,
+        ("./busgo", "raw", "{connection}", "{control}"),
+        _GO_LEFT_OUT,
+    ),
+)
+
+
+@contextmanager
+def _bus(entities: Path) -> Iterator[Mapping[str, str]]:
+    command = [sys.executable, "-m", "localcloud.servicebus", "--config", str(entities)]
+    with subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+        [*command, "--exit-with-parent"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        if process.stdout is None or process.stdin is None:
+            raise RuntimeError("the bus has no pipes")
+        ready = json.loads(process.stdout.readline())
+        yield {"connection": ready["connectionString"], "control": ready["controlUrl"]}
+        process.stdin.close()
+
+
+def _missing(client: Client) -> str | None:
+    if not (TOOLS / client.folder).is_dir():
+        return f"its files are not at hand ({TOOLS.name}/{client.folder})"
+    absent = [name for name in client.needs if shutil.which(name) is None]
+    return f"{', '.join(absent)} not installed" if absent else None
+
+
+def _built(client: Client) -> Path:
+    folder = WORK / client.folder
+    shutil.copytree(TOOLS / client.folder, folder, dirs_exist_ok=True, copy_function=_copy)
+    if client.build:
+        subprocess.run(client.build, cwd=folder, check=True)  # noqa: S603 - the table above
+    return folder
+
+
+def _copy(source: str, target: str) -> str:
+    copied = shutil.copyfile(source, target)
+    Path(target).chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+    return str(copied)
+
+
+def _scenarios(client: Client) -> Sequence[Mapping[str, object]]:
+    folder = _built(client)
+    with _bus(TOOLS / "netbus" / "entities.json") as bus:
+        command = [part.format(**bus) for part in client.run]
+        done = subprocess.run(  # noqa: S603 - the table above
+            command,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=_LIMIT_SECONDS,
+            check=False,
+        )
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main(words: Sequence[str]) -> int:
+    """Try the clients whose titles contain one of these words; all of them without a word.
+
+    Returns:
+        The exit code: 1 when a scenario failed that isn't known to, or none was tried.
+    """
+    WORK.mkdir(parents=True, exist_ok=True)
+    wrong = 0
+    for client in CLIENTS:
+        if words and not any(word.lower() in client.title.lower() for word in words):
+            continue
+        if (missing := _missing(client)) is not None:
+            _say(f"{client.title}: left out, {missing}")
+            continue
+        tried = _scenarios(client)
+        failed = [str(each["scenario"]) for each in tried if not each["ok"]]
+        _say(f"{client.title}: {len(tried) - len(failed)} of {len(tried)}")
+        wrong += not tried
+        for name in failed:
+            known = [why for start, why in client.left_out.items() if name.startswith(start)]
+            wrong += not known
+            _say(f"  {name}: {known[0] if known else 'FAILED'}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
