@@ -1,24 +1,28 @@
 """The lists of VMs through azure-mgmt-compute."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
 
-from azure.core.async_paging import AsyncItemPaged
+from azure.core.exceptions import HttpResponseError
+from azure.core.rest import HttpRequest
 from azure.mgmt.compute.aio import ComputeManagementClient
-from azure.mgmt.compute.models import VirtualMachine
 
 from assessor.arm.client import API_VERSION
 from assessor.arm.continuation import Origin
-from assessor.arm.errors import Phase
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.poller import CALL_SECONDS
+from assessor.arm.reading import read_object
+from assessor.arm.result import ApiError
 from assessor.arm.sdk_errors import arm_errors
-from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId
-from assessor.scans.listing import ListedVm, Page, PageLinkRefusedError
+from assessor.resource_id import Scope
+from assessor.scans.listing import Page, PageLinkRefusedError
+from assessor.scans.page_reading import read_page
 
-_LOG: Final = logging.getLogger(__name__)
-_POWER_STATE: Final = "powerstate/"
+_VMS: Final = "/providers/Microsoft.Compute/virtualMachines"
 
 
 class ComputeFleet:
@@ -40,35 +44,37 @@ class ComputeFleet:
 
     async def page(self, scope: Scope, link: str | None) -> Page:
         """Returns a page of the scope's VMs; raises ArmError or PageLinkRefusedError."""
-        vms = self._clients(scope.subscription_id).virtual_machines
-        if scope.resource_group is None:
-            listing = vms.list_all(api_version=API_VERSION)
-        else:
-            listing = vms.list(scope.resource_group, api_version=API_VERSION)
-        return await self._page(scope, listing, link)
+        return await self._page(scope, f"{scope}{_VMS}", {}, link)
 
     async def power_page(self, scope: Scope, link: str | None) -> Page:
         """Returns a page with power states; raises ArmError or PageLinkRefusedError.
 
         ARM has this list for whole subscriptions only.
         """
-        vms = self._clients(scope.subscription_id).virtual_machines
-        listing = vms.list_all(status_only="true", api_version=API_VERSION)
-        return await self._page(scope, listing, link)
+        whole = f"/subscriptions/{scope.subscription_id}{_VMS}"
+        page = await self._page(scope, whole, {"statusOnly": "true"}, link)
+        return replace(page, unreadable={})  # the other list has them too
 
     async def _page(
-        self, scope: Scope, listing: AsyncItemPaged[VirtualMachine], link: str | None
+        self, scope: Scope, path: str, parameters: Mapping[str, str], link: str | None
     ) -> Page:
-        pages = listing.by_page(self._checked(scope, link) if link is not None else None)
+        """Asks by the SDK's pipeline, not by its models, which raise for what they don't know."""
+        if link is not None:
+            request = HttpRequest("GET", self._checked(scope, link))
+        else:
+            first = f"{self._endpoint}{quote(path)}"
+            request = HttpRequest("GET", first, params={**parameters, "api-version": API_VERSION})
+        client = self._clients(scope.subscription_id)
         with arm_errors(Phase.LIST):
             async with asyncio.timeout(CALL_SECONDS):
-                # The SDK's page iterator has the link of the next page, and its type does not say.
-                vms = [vm async for vm in await anext(pages)]
-        following: str | None = getattr(pages, "continuation_token", None)
-        return Page(
-            tuple(_listed(vms, scope)),
-            self._checked(scope, following) if following is not None else None,
-        )
+                answer = await client.send_request(request, stream=True)
+                await answer.read()
+            if answer.status_code != HTTPStatus.OK:
+                raise HttpResponseError(response=answer)
+        page = _read(answer.content, answer.headers, scope)
+        if page.next_link is not None:
+            self._checked(scope, page.next_link)
+        return page
 
     def _checked(self, scope: Scope, link: str) -> str:
         problem = Origin(self._endpoint, scope.subscription_id).problem_with(link)
@@ -77,30 +83,12 @@ class ComputeFleet:
         return link
 
 
-def _listed(vms: list[VirtualMachine], scope: Scope) -> Iterator[ListedVm]:
-    for vm in vms:
-        vm_id = _id(vm.get("id"))
-        if vm_id is not None and scope.contains(vm_id):
-            properties = vm.get("properties") or {}
-            yield ListedVm(
-                vm_id,
-                location=vm.get("location"),
-                tags=dict(vm.get("tags") or {}),
-                power_state=_power_state(properties.get("instanceView") or {}),
-            )
-
-
-def _id(text: object) -> VirtualMachineId | None:
+def _read(body: bytes, headers: Mapping[str, str], scope: Scope) -> Page:
+    """Returns the page; raises ArmError where there is none, which is waited out."""
+    plain = {"content-type": headers.get("content-type", "")}  # the transport has decompressed it
+    document = read_object(body, plain)
     try:
-        return VirtualMachineId.parse(str(text))
-    except ResourceIdError:
-        _LOG.warning("ARM listed %r, which is no VM's resource ID by ARM's own rules", text)
-        return None
-
-
-def _power_state(view: Mapping[str, Any]) -> str | None:
-    for status in view.get("statuses") or ():
-        code = str(status.get("code", ""))
-        if code.lower().startswith(_POWER_STATE):
-            return code[len(_POWER_STATE) :]
-    return None
+        return read_page(document, scope)
+    except ValueError as error:
+        problem = ApiError("UnreadableAnswer", f"ARM's list can't be read: {error}")
+        raise ArmError(Phase.LIST, None, problem) from error

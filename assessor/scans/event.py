@@ -20,7 +20,8 @@ class ScanStatus(StrEnum):
     SUCCEEDED = "Succeeded"
     """All VMs were listed, and each request has its outcome, whatever that is."""
     INCOMPLETE = "Incomplete"
-    """All VMs were listed, and some requests had no outcome when the scan's time was over."""
+    """All VMs were listed, and some could not be asked for, or their requests had no outcome when
+    the scan's time was over."""
     FAILED = "Failed"
     """The list of VMs is not complete; `error` says why."""
 
@@ -29,7 +30,8 @@ def status_of(watch: Watch, tally: Tally) -> ScanStatus:
     """Returns how a scan ended whose records are `tally`."""
     if watch.error is not None:
         return ScanStatus.FAILED
-    return ScanStatus.INCOMPLETE if tally.missing else ScanStatus.SUCCEEDED
+    whole = not tally.missing and not watch.unreadable
+    return ScanStatus.SUCCEEDED if whole else ScanStatus.INCOMPLETE
 
 
 def scan_completed(watch: Watch, tally: Tally, now: datetime) -> OutgoingMessage:
@@ -75,6 +77,7 @@ def scan_completed(watch: Watch, tally: Tally, now: datetime) -> OutgoingMessage
             "durationSeconds": round((ended_at - scan.started_at).total_seconds(), 3),
             "vms": {
                 "found": watch.found,
+                "unreadable": sum(watch.unreadable.values()),
                 "requested": tally.requested,
                 "assessed": tally.assessed,
                 "failed": tally.failed,
@@ -83,6 +86,7 @@ def scan_completed(watch: Watch, tally: Tally, now: datetime) -> OutgoingMessage
                 "withCriticalPatches": tally.with_critical_patches,
                 "rebootPending": tally.reboot_pending,
             },
+            "unreadable": dict(watch.unreadable),
             "error": watch.error.to_json() if watch.error is not None else None,
         },
         properties=properties,

@@ -5,7 +5,9 @@ page's records are made before its requests are sent, and both under names that 
 crash in between repeats the page, and the repeat changes nothing.
 """
 
+import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -81,6 +83,7 @@ class Expander:
         self._queue = requests_queue
         self._pace_per_minute = pace_per_minute
         self._deadline = deadline
+        self._last_running: tuple[str, frozenset[str]] | None = None
 
     async def expand(self, expansion: Expansion) -> Later | None:
         """Sends requests for as many pages as fit into a hold; returns what comes next.
@@ -97,6 +100,7 @@ class Expander:
             while True:
                 page = await self._fleet.page(step.scan.request.scope, step.link)
                 step = await self._request(step, page, running)
+                step = _not_back(step)
                 if step.link is None:
                     return self._finished(step, None)
                 if hold.is_over:
@@ -128,8 +132,17 @@ class Expander:
         return state.expanded
 
     async def _running(self, scan: Scan) -> frozenset[str] | None:
+        """Returns the keys of the VMs that run, if only those are asked for.
+
+        They are listed once for a scan, and kept until another scan's are: its next invocation in
+        this worker has them still.
+        """
         request = scan.request
-        return await running_vms(self._fleet, request.scope) if request.running_only else None
+        if not request.running_only:
+            return None
+        if self._last_running is None or self._last_running[0] != scan.id:
+            self._last_running = scan.id, await running_vms(self._fleet, request.scope)
+        return self._last_running[1]
 
     async def _request(
         self, step: Expansion, page: Page, running: frozenset[str] | None
@@ -151,7 +164,8 @@ class Expander:
         return replace(
             step,
             link=page.next_link,
-            found=step.found + len(page.vms),
+            found=step.found + len(page.vms) + sum(page.unreadable.values()),
+            unreadable=dict(Counter(step.unreadable) + Counter(page.unreadable)),
             requested=step.requested + len(chosen),
             next_turns=pace.next_turns,
             attempt=0,
@@ -170,7 +184,15 @@ class Expander:
         )
         released_at = Pace(self._pace_per_minute, step.next_turns, now).last_turn
         return Later(
-            Watch(step.scan, step.found, step.requested, released_at, error), max(released_at, now)
+            Watch(
+                step.scan,
+                step.found,
+                step.requested,
+                released_at,
+                error,
+                unreadable=step.unreadable,
+            ),
+            max(released_at, now),
         )
 
     def _hand_over(self, step: Expansion) -> Later:
@@ -184,6 +206,16 @@ class Expander:
 
     def _is_overdue(self, scan: Scan) -> bool:
         return self._clock.now() >= scan.started_at + self._deadline
+
+
+def _not_back(step: Expansion) -> Expansion:
+    """Returns the step with its link among those seen; raises PageLinkRefusedError."""
+    if step.link is None:
+        return step
+    digest = hashlib.sha256(step.link.encode(errors="replace")).hexdigest()[:12]
+    if digest in step.seen:
+        raise PageLinkRefusedError("it leads back to a page before it")
+    return replace(step, seen=(*step.seen, digest))
 
 
 def _message(scan: Scan, vm: ListedVm, enqueue_at: datetime) -> OutgoingMessage:

@@ -41,10 +41,12 @@ class Page:
     Attributes:
         vms: the VMs on it.
         next_link: what leads to the next page; None on the last one.
+        unreadable: how many more VMs are on it that can't be asked for, by the reason.
     """
 
     vms: tuple[ListedVm, ...]
     next_link: str | None = None
+    unreadable: Mapping[str, int] = field(default_factory=dict)
 
 
 class PageLinkRefusedError(Exception):
@@ -96,9 +98,13 @@ async def running_vms(fleet: Fleet, scope: Scope) -> frozenset[str]:
         PageLinkRefusedError: ARM sent a link that leads elsewhere.
     """
     running: set[str] = set()
+    seen: set[str] = set()
     link: str | None = None
     while True:
         page = await fleet.power_page(scope, link)
+        if page.next_link is not None and page.next_link in seen:
+            raise PageLinkRefusedError("it leads back to a page before it")
+        seen.add(page.next_link or "")
         running.update(vm.id.key for vm in page.vms if vm.is_running)
         link = page.next_link
         if link is None:

@@ -48,11 +48,13 @@ class Expansion:
     Attributes:
         scan: which one.
         link: where the next page is; None for the first one.
-        found: the VMs that were listed so far.
+        found: the VMs that were listed so far, the unreadable ones among them.
         requested: those of them that a request was sent for.
         next_turns: when each region's next request may be released, by the region's name.
         hop: how many times the expansion was handed over. With the scan it makes the message's ID.
         attempt: how many tries in a row brought nothing.
+        seen: digests of the links so far, so that none leads back.
+        unreadable: how many of the VMs found can't be asked for, by the reason.
     """
 
     scan: Scan
@@ -62,6 +64,8 @@ class Expansion:
     next_turns: Mapping[str, AwareDatetime] = field(default_factory=dict)
     hop: int = 0
     attempt: int = 0
+    seen: tuple[str, ...] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Watch:
         error: why the list is not complete; None if it is.
         hop: how many times somebody has looked.
         attempt: how many tries in a row brought nothing.
+        unreadable: how many of the VMs can't be asked for, by the reason.
     """
 
     scan: Scan
@@ -85,3 +90,4 @@ class Watch:
     error: ApiError | None = None
     hop: int = 0
     attempt: int = 0
+    unreadable: Mapping[str, int] = field(default_factory=dict)

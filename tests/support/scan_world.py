@@ -77,6 +77,10 @@ class FakeFleet:
     mortality: Mortality = field(default_factory=Mortality)
     errors: dict[int, list[ArmError]] = field(default_factory=dict)
     calls: int = 0
+    power_calls: int = 0
+    unreadable: dict[int, dict[str, int]] = field(default_factory=dict)
+    leads_back: dict[int, int] = field(default_factory=dict)
+    """Pages whose link leads to an earlier page than the next one."""
 
     async def page(self, scope: Scope, link: str | None) -> Page:
         """Shows a page without power states."""
@@ -85,6 +89,7 @@ class FakeFleet:
 
     async def power_page(self, scope: Scope, link: str | None) -> Page:
         """Shows a page without tags and regions."""
+        self.power_calls += 1
         page = self._page(scope, link)
         return replace(page, vms=tuple(replace(vm, tags={}, location=None) for vm in page.vms))
 
@@ -96,7 +101,12 @@ class FakeFleet:
             raise self.errors[number].pop(0)
         mine = self._in(scope)
         start, end = number * self.page_size, (number + 1) * self.page_size
-        return Page(tuple(mine[start:end]), str(number + 1) if end < len(mine) else None)
+        following = self.leads_back.get(number, number + 1)
+        return Page(
+            tuple(mine[start:end]),
+            str(following) if end < len(mine) else None,
+            self.unreadable.get(number, {}),
+        )
 
     def _in(self, scope: Scope) -> list[ListedVm]:
         if scope.resource_group is None:

@@ -48,6 +48,7 @@ async def test_each_vm_of_a_scope_is_asked_for_once_and_the_scan_is_summed_up() 
     (total,) = world.sums()
     assert total["vms"] == {
         "found": 7,
+        "unreadable": 0,
         "requested": 7,
         "assessed": 6,
         "failed": 1,
@@ -178,6 +179,44 @@ async def test_a_scope_that_cannot_be_listed_is_reported() -> None:
     (total,) = world.sums()
     assert (total["status"], total["error"]["code"]) == ("Failed", "AuthorizationFailed")
     assert (total["vms"]["found"], total["vms"]["assessed"]) == (2, 2)
+
+
+async def test_vms_that_cant_be_asked_for_are_in_the_sum() -> None:
+    """Each page's, with their reasons; a scan that lacks them has not succeeded."""
+    world = ScanWorld(vms(4), page_size=2)
+    world.fleet.unreadable = {0: {"UnknownResourceId": 2}, 1: {"UnknownResourceId": 1}}
+    world.ask()
+    await world.run()
+
+    (total,) = world.sums()
+    assert total["status"] == "Incomplete"
+    assert total["unreadable"] == {"UnknownResourceId": 3}
+    counts = total["vms"]
+    assert (counts["found"], counts["unreadable"], counts["assessed"]) == (7, 3, 4)
+
+
+@pytest.mark.parametrize(("page", "back_to"), [(1, 1), (2, 1)])
+async def test_a_link_that_leads_back_ends_the_scan_with_a_reason(page: int, back_to: int) -> None:
+    """To itself or to a page before it; what was listed until then is assessed."""
+    world = ScanWorld(vms(8), page_size=2)
+    world.fleet.leads_back = {page: back_to}
+    world.ask()
+    await world.run()
+
+    (total,) = world.sums()
+    assert (total["status"], total["error"]["code"]) == ("Failed", "PageLinkRefused")
+    assert total["vms"]["assessed"] == 2 * (page + 1)
+
+
+async def test_power_states_are_listed_once_for_a_scan() -> None:
+    """Not once for each invocation that the scan takes."""
+    world = ScanWorld(vms(12), page_size=2)
+    world.ask(runningOnly=True)
+    await world.run()
+
+    assert world.fleet.power_calls == 6
+    (total,) = world.sums()
+    assert total["vms"]["requested"] == 8
 
 
 async def test_a_list_that_never_comes_ends_at_the_deadline() -> None:
