@@ -1,7 +1,6 @@
 """What azure-core raises, as the domain's own errors."""
 
 import json
-import math
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 
 from assessor.arm.errors import ArmError, Phase
+from assessor.arm.reading import object_in
 from assessor.arm.result import ApiError, parse_error
 from assessor.arm.retry_after import retry_after
 
@@ -84,30 +84,17 @@ def _error_fields(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def document(text: str) -> Mapping[str, Any]:
-    """Returns the JSON object in `text`, {} for no text and for any other JSON.
-
-    Numbers that JSON has no place for (NaN, Infinity, 1e999), and that Python reads and writes all
-    the same, become null: nothing that leaves the app may hold one.
+    """Returns the JSON object in `text`, {} for no text.
 
     Raises:
-        JSONDecodeError: it is no JSON.
+        JSONDecodeError: it holds none that can be read, which counts as no answer.
     """
-    fields = json.loads(text, parse_constant=_no_number, parse_float=_finite) if text else {}
-    return fields if isinstance(fields, Mapping) else {}
+    fields = object_in(text) if text else {}
+    if fields is None:
+        raise json.JSONDecodeError("no JSON object", "", 0)  # without the body, which may be secret
+    return fields
 
 
 def json_object(text: str) -> Mapping[str, Any]:
     """Returns the JSON object in `text`; {} where there is none."""
-    try:
-        return document(text)
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _no_number(_: str) -> None:
-    """Returns null for NaN, Infinity and -Infinity."""
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
+    return object_in(text) or {}
