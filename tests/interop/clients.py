@@ -1,10 +1,11 @@
 """`make interop`: clients that nobody here wrote the libraries of, against the local Service Bus.
 
-.NET's SDK, Java's, Qpid JMS, Go's and bare go-amqp, as programs that try one scenario after another
-and print a line of JSON for each: `{"scenario": …, "ok": …}`. They lie beside the project in
-`../shared/tools` where they are at hand; what is not, or whose language is not installed, is left
-out with a word. Built in `.localcloud/interop`, from the languages' own registries. Each gets a bus
-of its own. Python's clients, the service's and Proton's, are tried by the integration tests.
+.NET's SDK, Java's, Qpid JMS, Go's, bare go-amqp, JavaScript's SDK and rhea, as programs that try
+one scenario after another and print a line of JSON for each: `{"scenario": …, "ok": …}`.
+JavaScript's is here, the others lie beside the project in `../shared/tools`, where they are at
+hand; what is not, or whose language is not installed, is left out with a word. Built in
+`.localcloud/interop`, from the languages' own registries. Each gets a bus of its own. Python's
+clients, the service's and Proton's, are tried by the integration tests.
 
 Prints how many scenarios passed for each client, and every one that did not; the exit code is 1
 when one failed that isn't known to.
@@ -22,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT.parent / "shared" / "tools"
+ENTITIES = TOOLS / "netbus" / "entities.json"
 WORK = ROOT / ".localcloud" / "interop"
 _LIMIT_SECONDS = 900
 
@@ -32,7 +34,7 @@ class Client:
 
     Attributes:
         title: what it stands for.
-        folder: where its source lies among the tools.
+        source: where its source lies.
         needs: what must be on the path.
         build: the command that makes it, in a copy of its folder; empty when it is made.
         run: the command that runs it there; `{connection}` and `{control}` are the bus's.
@@ -40,7 +42,7 @@ class Client:
     """
 
     title: str
-    folder: str
+    source: Path
     needs: tuple[str, ...]
     build: tuple[str, ...]
     run: tuple[str, ...]
@@ -58,7 +60,7 @@ _GO_LEFT_OUT = {
 CLIENTS = (
     Client(
         "Azure.Messaging.ServiceBus (.NET)",
-        "netbus",
+        TOOLS / "netbus",
         (),
         (),
         ("./netbus", "bus", "{connection}"),
@@ -66,7 +68,7 @@ CLIENTS = (
     ),
     Client(
         "azure-messaging-servicebus (Java)",
-        "busjava",
+        TOOLS / "busjava",
         ("mvn", "java"),
         _MAVEN,
         (*_JAVA, "bus", "{connection}"),
@@ -74,7 +76,7 @@ CLIENTS = (
     ),
     Client(
         "Qpid JMS, azure-servicebus-jms",
-        "busjava",
+        TOOLS / "busjava",
         ("mvn", "java"),
         _MAVEN,
         (*_JAVA, "jms", "{connection}"),
@@ -82,7 +84,7 @@ CLIENTS = (
     ),
     Client(
         "azservicebus (Go)",
-        "busgo",
+        TOOLS / "busgo",
         ("go",),
         _GO,
         ("./busgo", "bus", "{connection}", "{control}"),
@@ -90,11 +92,19 @@ CLIENTS = (
     ),
     Client(
         "go-amqp",
-        "busgo",
+        TOOLS / "busgo",
         ("go",),
         _GO,
         ("./busgo", "raw", "{connection}", "{control}"),
         _GO_LEFT_OUT,
+    ),
+    Client(
+        "@azure/service-bus, rhea (JavaScript)",
+        Path(__file__).parent / "javascript",
+        ("npm", "node"),
+        ("npm", "install", "--silent", "--no-audit", "--no-fund"),
+        ("node", "bus.mjs", "{connection}"),
+        {},
     ),
 )
 
@@ -117,15 +127,17 @@ def _bus(entities: Path) -> Iterator[Mapping[str, str]]:
 
 
 def _missing(client: Client) -> str | None:
-    if not (TOOLS / client.folder).is_dir():
-        return f"its files are not at hand ({TOOLS.name}/{client.folder})"
+    if not client.source.is_dir():
+        return f"its files are not at hand ({client.source})"
+    if not ENTITIES.is_file():
+        return f"the scenarios' entities are not at hand ({ENTITIES})"
     absent = [name for name in client.needs if shutil.which(name) is None]
     return f"{', '.join(absent)} not installed" if absent else None
 
 
 def _built(client: Client) -> Path:
-    folder = WORK / client.folder
-    shutil.copytree(TOOLS / client.folder, folder, dirs_exist_ok=True, copy_function=_copy)
+    folder = WORK / client.source.name
+    shutil.copytree(client.source, folder, dirs_exist_ok=True, copy_function=_copy)
     if client.build:
         subprocess.run(client.build, cwd=folder, check=True)  # noqa: S603 - the table above
     return folder
@@ -139,7 +151,7 @@ def _copy(source: str, target: str) -> str:
 
 def _scenarios(client: Client) -> Sequence[Mapping[str, object]]:
     folder = _built(client)
-    with _bus(TOOLS / "netbus" / "entities.json") as bus:
+    with _bus(ENTITIES) as bus:
         command = [part.format(**bus) for part in client.run]
         done = subprocess.run(  # noqa: S603 - the table above
             command,
