@@ -118,7 +118,6 @@ await attempt("rules are listed, added and removed", async () => {
   const names = [];
   for await (const rule of rules.listRules()) names.push(rule.name);
   await rules.deleteRule("extra");
-  await rules.close();
   expect(names.join() === "r,extra", names.join());
 });
 await attempt("a session on a plain queue is refused", async () => {
