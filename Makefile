@@ -53,10 +53,10 @@ dead-letters: $(READY)  ## list, show or resubmit what could not be handled
 	@$(BIN)/python -m patch_assessor_cli dead-letters $(or $(ARGS),list)
 
 test: $(READY)   ## whatever guards behaviour, in five minutes
-	$(PYTEST) -m "not deep" $(or $(ARGS),tests)
+	$(PYTEST) -m "not deep" $(or $(ARGS),tests localcloud/tests)
 
 test-deep: $(READY)  ## the rest: chaos, the demo's variants, the documents' commands, many examples
-	$(PYTEST) -m "deep or hypothesis" --hypothesis-profile=$(if $(CI),ci-deep,deep) $(or $(ARGS),tests)
+	$(PYTEST) -m "deep or hypothesis" --hypothesis-profile=$(if $(CI),ci-deep,deep) $(or $(ARGS),tests localcloud/tests)
 
 interop: $(READY)  ## .NET's, Java's, JMS's and Go's clients against the local Service Bus, where they are at hand
 	$(BIN)/python -m tests.interop.clients $(ARGS)

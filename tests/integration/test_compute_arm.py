@@ -20,7 +20,13 @@ from localcloud.arm.faults import parse_rules
 from localcloud.arm.fleet import Fleet, make_fleet
 from localcloud.arm.recorded import RECORDED_SUBSCRIPTION
 from localcloud.arm.running import ArmOptions, LocalArm, run_arm
-from tests.integration.arm_client import VM_ID, ManualClock, managed_identity, session_for, vm
+from localcloud.tests.integration.arm_client import (
+    VM_ID,
+    ManualClock,
+    managed_identity,
+    session_for,
+    vm,
+)
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,7 @@ from localcloud.arm.faults import parse_rules
 from localcloud.arm.fleet import Fleet
 from localcloud.arm.running import ArmOptions, LocalArm, run_arm
 from localcloud.arm.scenario import parse_vm
-from tests.integration.arm_client import SUBSCRIPTION, managed_identity, session_for
+from localcloud.tests.integration.arm_client import SUBSCRIPTION, managed_identity, session_for
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from localcloud.arm.access import ASSESSOR_ACTIONS, RoleAssignment
 from localcloud.arm.fleet import Fleet
 from localcloud.arm.running import ArmOptions, run_arm
 from localcloud.identity import SYSTEM_ASSIGNED
-from tests.integration.arm_client import (
+from localcloud.tests.integration.arm_client import (
     SOON,
     SUBSCRIPTION,
     VM_ID,
@@ -20,7 +20,7 @@ from tests.integration.arm_client import (
     compute_client,
     session_for,
 )
-from tests.integration.arm_client import vm as make_vm
+from localcloud.tests.integration.arm_client import vm as make_vm
 
 pytestmark = pytest.mark.integration
 

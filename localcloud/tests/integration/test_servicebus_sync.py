@@ -22,7 +22,7 @@ from tests.support.waiting import BOUND_SECONDS
 
 pytestmark = pytest.mark.integration
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _QUEUE = "assessment-requests"
 
 

@@ -11,7 +11,7 @@ from localcloud.arm.fleet import Fleet, make_fleet
 from localcloud.arm.model import Vm
 from localcloud.arm.recorded import RECORDED_SUBSCRIPTION, REFERENCE_SUBSCRIPTION
 from localcloud.arm.running import ArmOptions, run_arm
-from tests.integration.arm_client import (
+from localcloud.tests.integration.arm_client import (
     SOON,
     VM_ID,
     ManualClock,
@@ -23,7 +23,7 @@ from tests.integration.arm_client import (
 
 pytestmark = pytest.mark.integration
 
-RECORDING = Path(__file__, "../../recorded/arm-recording-assess-patches.json").resolve()
+RECORDING = Path(__file__).parents[3] / "tests" / "recorded" / "arm-recording-assess-patches.json"
 VARYING = {
     "x-ms-correlation-request-id",
     "x-ms-routing-request-id",

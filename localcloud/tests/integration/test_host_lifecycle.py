@@ -24,7 +24,7 @@ from localcloud.host.ports import Listener
 from localcloud.host.settings import AppSettings
 from localcloud.host.supervisor import RestartPolicy
 from localcloud.servicebus.server import ServiceBus
-from tests.integration.host_harness import (
+from localcloud.tests.integration.host_harness import (
     Reports,
     entities,
     environment,
@@ -35,7 +35,7 @@ from tests.support.waiting import BOUND_SECONDS, eventually
 
 pytestmark = pytest.mark.integration
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
+_REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def alive(pid: int) -> bool:

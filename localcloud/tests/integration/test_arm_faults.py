@@ -11,7 +11,7 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError, Servic
 
 from localcloud.arm.fleet import Fleet, MissingVm
 from localcloud.arm.running import ArmOptions, LocalArm, run_arm
-from tests.integration.arm_client import (
+from localcloud.tests.integration.arm_client import (
     SOON,
     VM_ID,
     ManualClock,
@@ -19,7 +19,7 @@ from tests.integration.arm_client import (
     compute_client,
     session_for,
 )
-from tests.integration.arm_client import vm as make_vm
+from localcloud.tests.integration.arm_client import vm as make_vm
 from tests.support.waiting import BOUND_SECONDS
 
 pytestmark = pytest.mark.integration

@@ -13,9 +13,9 @@ from proton.utils import LinkDetached
 from localcloud.servicebus import ServiceBus, wire
 from localcloud.servicebus.amqp.sasl import SASL_HEADER
 from localcloud.servicebus.server import TlsOptions
+from localcloud.tests.integration.amqp_peer import ACCEPTED, MODIFIED, REJECTED, Peer, with_peer
+from localcloud.tests.integration.servicebus_clients import client, entities, receive
 from localcloud.tls import LocalAuthority
-from tests.integration.amqp_peer import ACCEPTED, MODIFIED, REJECTED, Peer, with_peer
-from tests.integration.servicebus_clients import client, entities, receive
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="function")]
 

@@ -22,7 +22,7 @@ from localcloud.servicebus.errors import (
 from localcloud.servicebus.faults import Faults, Operation
 from localcloud.servicebus.message import Message
 from localcloud.servicebus.state import BusState, load_state, save_state
-from tests.unit.servicebus_messages import MINUTE, ManualClock, message
+from localcloud.tests.unit.servicebus_messages import MINUTE, ManualClock, message
 
 _DETECTING = {"RequiresDuplicateDetection": True, "DuplicateDetectionHistoryTimeWindow": "PT1M"}
 _ENTITIES = parse_entities(

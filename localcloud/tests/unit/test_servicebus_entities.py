@@ -18,7 +18,7 @@ from localcloud.servicebus.entities import (
 )
 from localcloud.servicebus.filters import CorrelationFilter, Rule, TrueFilter
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _RULE = "UserConfig.Namespaces[0].Topics[0].Subscriptions[0].Rules[0].Properties"
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.servicebus.filters import CorrelationFilter, Filter, Rule, RuleSet, TrueFilter
-from tests.unit.servicebus_messages import message
+from localcloud.tests.unit.servicebus_messages import message
 
 # The SDK sends a plain int as 32 bits.
 _INTEGERS = st.integers(-(2**31), 2**31 - 1)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.servicebus.sql import SqlFilter, SqlFilterError
-from tests.unit.servicebus_messages import message
+from localcloud.tests.unit.servicebus_messages import message
 
 _NUMBERS = ("count", "other")
 _TEXTS = ("status", "location")

@@ -20,15 +20,15 @@ from cproton import retained_count
 from localcloud.servicebus import ServiceBus
 from localcloud.servicebus.control import serve_control
 from localcloud.servicebus.faults import Operation
-from tests.integration.servicebus_clients import (
+from localcloud.tests.integration.servicebus_clients import (
     Lane,
     client,
     entities,
     open_lanes,
     receive,
 )
+from localcloud.tests.unit.servicebus_messages import MINUTE, ManualClock
 from tests.support.waiting import BOUND_SECONDS, eventually
-from tests.unit.servicebus_messages import MINUTE, ManualClock
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 

@@ -9,7 +9,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from localcloud.arm.fleet import Fleet
 from localcloud.arm.running import ArmOptions, run_arm
 from localcloud.identity import SYSTEM_ASSIGNED, ManagedIdentity
-from tests.integration.arm_client import managed_identity
+from localcloud.tests.integration.arm_client import managed_identity
 
 pytestmark = pytest.mark.integration
 

@@ -22,8 +22,8 @@ from azure.servicebus.exceptions import (
 )
 
 from localcloud.servicebus import ServiceBus
-from tests.integration.servicebus_clients import Lane, entities, open_lanes, receive
-from tests.integration.servicebus_clients import client as client_of
+from localcloud.tests.integration.servicebus_clients import Lane, entities, open_lanes, receive
+from localcloud.tests.integration.servicebus_clients import client as client_of
 from tests.support.waiting import BOUND_SECONDS, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]

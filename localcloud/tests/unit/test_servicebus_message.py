@@ -11,7 +11,7 @@ from localcloud.servicebus import wire
 from localcloud.servicebus.entry import Delivery, MessageState
 from localcloud.servicebus.errors import InvalidRequestError
 from localcloud.servicebus.message import parse, split_batch, text_properties
-from tests.unit.servicebus_messages import encoded, message
+from localcloud.tests.unit.servicebus_messages import encoded, message
 
 
 def test_what_the_bus_must_know_is_read_from_the_sdks_bytes() -> None:

@@ -13,7 +13,7 @@ from localcloud.servicebus.errors import (
 )
 from localcloud.servicebus.sequence import SequenceNumbers
 from localcloud.servicebus.store import MessageStore, StorePolicy
-from tests.unit.servicebus_messages import MINUTE, ManualClock, message
+from localcloud.tests.unit.servicebus_messages import MINUTE, ManualClock, message
 
 _POLICY = StorePolicy(MINUTE, 3, 60 * MINUTE, dead_letter_on_expiration=True)
 

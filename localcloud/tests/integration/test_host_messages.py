@@ -7,8 +7,8 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 
 from localcloud.servicebus import wire
-from tests.integration.amqp_peer import ACCEPTED, Peer, with_peer
-from tests.integration.host_harness import rig
+from localcloud.tests.integration.amqp_peer import ACCEPTED, Peer, with_peer
+from localcloud.tests.integration.host_harness import rig
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration

@@ -18,7 +18,7 @@ from localcloud.servicebus.entry import Delivery
 from localcloud.servicebus.errors import MessageLockLostError, MessageNotFoundError
 from localcloud.servicebus.sequence import SequenceNumbers
 from localcloud.servicebus.store import MessageStore, StorePolicy
-from tests.unit.servicebus_messages import MINUTE, ManualClock, message
+from localcloud.tests.unit.servicebus_messages import MINUTE, ManualClock, message
 
 _MAX_DELIVERIES = 3
 
