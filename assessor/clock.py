@@ -1,15 +1,6 @@
 """Time, as the domain asks for it."""
 
 from datetime import UTC, datetime
-from typing import Protocol
-
-
-class Clock(Protocol):
-    """Tells the time; passed in, so that a test can say what time it is."""
-
-    def now(self) -> datetime:
-        """Returns the time now, in UTC."""
-        ...
 
 
 class SystemClock:

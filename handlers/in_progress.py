@@ -1,14 +1,14 @@
-"""The trigger of the queue on which the app hands assessments over to itself."""
+"""The trigger of the in-progress queue: resumes what another invocation has rescheduled."""
 
 import azure.functions as func
 
-from assessor.scans.progress import read_in_progress
+from assessor.messages.in_progress import parse_in_progress
 from assessor.settings import Settings
 from assessor.worker import Worker
 
 
 def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
-    """Returns the function that goes on with what another invocation handed over.
+    """Returns the function that resumes assessments and scans.
 
     Args:
         worker: what the function works with.
@@ -24,13 +24,13 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
         data_type=func.DataType.BINARY,
     )
     async def resume_assessment(message: func.ServiceBusMessage) -> None:
-        """Takes one assessment, or one scan, a step further.
+        """Resumes one assessment, or one scan.
 
-        A message that this app did not write raises ProgressError, and so ends in the dead-letter
+        A message that this app did not write raises InProgressError, and so ends in the dead-letter
         queue: only the app may send here.
         """
-        progress = read_in_progress(message.get_body())
+        progress = parse_in_progress(message.get_body())
         async with worker.invocation() as app:
-            await app.assessor.take_over(progress)
+            await app.resume(progress)
 
     return functions

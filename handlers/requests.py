@@ -26,9 +26,9 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
         data_type=func.DataType.BINARY,  # as text, bytes that are not UTF-8 would be lost
     )
     async def start_assessment(message: func.ServiceBusMessage) -> None:
-        """Takes one message from the requests queue."""
+        """Receives one message of the requests queue."""
         async with worker.invocation() as app:
-            await app.assessor.take_request(incoming(message))
+            await app.requests.receive(incoming(message))
 
     return functions
 

@@ -17,12 +17,11 @@ from assessor.alerts.message import alert_message
 from assessor.alerts.removal import attempt_of, attempted, retired
 from assessor.alerts.rule import AlertPolicy, AlertRule
 from assessor.alerts.rules import RULES
-from assessor.bus.port import Bus
-from assessor.clock import Clock
 from assessor.messages.outcome import Outcome
+from assessor.ports import Bus, Clock, PostureStore
 from assessor.posture.finding import finding_of
 from assessor.posture.model import Alert, Posture
-from assessor.posture.store import PostureConflictError, PostureError, PostureStore, Remembered
+from assessor.posture.store import PostureConflictError, PostureError, Remembered
 from assessor.resource_id import VirtualMachineId
 
 _MAX_STEPS: Final = 16

@@ -6,7 +6,7 @@ One connection pool serves all subscriptions.
 
 import asyncio
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Final
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -26,7 +26,8 @@ from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
 from assessor.arm import continuation
 from assessor.arm.errors import Phase
-from assessor.arm.poller import CALL_SECONDS, Begun, ComputeOperation, Poll, Seen, SingleLook
+from assessor.arm.operation import Begun, Ended, Running
+from assessor.arm.poller import CALL_SECONDS, Answers, OperationPoller, SinglePoll
 from assessor.arm.sdk_errors import arm_errors, document
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
@@ -121,47 +122,40 @@ class ArmClient:
             resource = document(answer.text())
         return read_virtual_machine(vm_id, resource)
 
-    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> ComputeOperation:
+    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> Begun:
         """Begins an assessment; raises ArmError."""
         with arm_errors(Phase.BEGIN):
             async with asyncio.timeout(CALL_SECONDS):
-                poll = await self._poll(vm_id, request_id=client_request_id)
-        return ComputeOperation(
-            poll.seen.begin_request_id or "",
-            poll.poller.continuation_token(),
-            partial(self._poll, vm_id),
-            begun=Begun(
-                remaining=poll.seen.remaining,
-                retry_after=poll.polling.retry_after(),
-                at_its_end=poll if poll.polling.finished() else None,
-            ),
-        )
+                poller = await self._poller(vm_id, request_id=client_request_id)
+        return await poller.begun()
 
-    async def resume(
-        self, vm_id: VirtualMachineId, activity_id: str, token: str
-    ) -> ComputeOperation:
-        """Returns the operation that `token` continues; raises TokenRefusedError."""
-        origin = continuation.Origin(self._cloud.endpoint, vm_id.subscription_id)
-        checked = continuation.check(token, origin)
-        return ComputeOperation(activity_id, checked, partial(self._poll, vm_id))
-
-    async def adopt(self, vm: VirtualMachine, activity_id: str) -> ComputeOperation:
-        """Returns the operation of that activity ID, begun by whomever."""
-        token = continuation.for_operation(
+    def continuation_token(self, vm: VirtualMachine, activity_id: str) -> str:
+        """Returns a continuation token of the operation of that name, begun by whomever."""
+        return continuation.for_operation(
             self._cloud.endpoint, vm.id, vm.location or "", activity_id, API_VERSION
         )
-        return await self.resume(vm.id, activity_id, token)
 
-    async def _poll(self, vm_id: VirtualMachineId, **options: str) -> Poll:
+    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+        """Polls the operation once; raises TokenRefusedError or ArmError.
+
+        The token is checked each time, whoever made it: ARM's own 202 could name any URL too.
+        """
+        origin = continuation.Origin(self._cloud.endpoint, vm_id.subscription_id)
+        checked = continuation.check(token, origin)
+        with arm_errors(Phase.POLL):
+            poller = await self._poller(vm_id, continuation_token=checked)
+        return await poller.poll()
+
+    async def _poller(self, vm_id: VirtualMachineId, **options: str) -> OperationPoller:
         """Returns the SDK's poller: of a new operation, or with a token of one that runs."""
-        seen = Seen()
-        polling = SingleLook(raw_response_hook=seen.hook)
-        poller = await self.client(vm_id.subscription_id).virtual_machines.begin_assess_patches(
+        answers = Answers()
+        method = SinglePoll(raw_response_hook=answers.hook)
+        sdk = await self.client(vm_id.subscription_id).virtual_machines.begin_assess_patches(
             vm_id.resource_group,
             vm_id.name,
-            polling=polling,
+            polling=method,
             api_version=API_VERSION,
-            raw_response_hook=seen.hook,
+            raw_response_hook=answers.hook,
             **options,
         )
-        return Poll(poller, polling, seen)
+        return OperationPoller(sdk, method, answers)

@@ -1,7 +1,11 @@
-"""An assessment as azure-mgmt-compute's own poller follows it, one look at a time."""
+"""The poller: azure-mgmt-compute's own long-running-operation poller, asked for one poll at a time.
+
+Left out of it is what the SDK does by itself: waiting between polls, which is the assessment's to
+decide, and one call in eight, for a result that ARM's last status holds already.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,8 +19,7 @@ from azure.mgmt.core.polling.arm_polling import AzureAsyncOperationPolling, Body
 from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
 
 from assessor.arm.errors import ArmError, Phase
-from assessor.arm.hold import Hold
-from assessor.arm.port import OperationEnd
+from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.retry_after import retry_after
@@ -29,95 +32,47 @@ _REMAINING: Final = "x-ms-ratelimit-remaining-resource"
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """What the answer to a begin said.
+class OperationPoller:
+    """The SDK's poller of one operation, with what it was made of.
 
-    Attributes:
-        remaining: how many calls ARM's policies have left.
-        retry_after: the least seconds until the first look; 0.0 where ARM did not say.
-        at_its_end: the poll of an operation that had ended by then.
+    It keeps ARM's last answer, which is most of what a waiting assessment takes: so it lives for
+    one poll, and between polls there is the continuation token alone.
     """
 
-    remaining: Mapping[str, int]
-    retry_after: float
-    at_its_end: "Poll | None" = None
+    sdk: AsyncLROPoller[VirtualMachineAssessPatchesResult]
+    method: "SinglePoll"
+    answers: "Answers"
 
-
-class ComputeOperation:
-    """An assessment that the SDK's poller follows.
-
-    Between two looks nothing is kept but the continuation token: the poller would keep ARM's last
-    answer, which is most of what an assessment in a hold takes.
-    """
-
-    def __init__(
-        self,
-        activity_id: str,
-        token: str,
-        poll: Callable[..., Awaitable["Poll"]],
-        begun: Begun | None = None,
-    ) -> None:
-        """Keeps how to look; see ArmClient for how one is made.
-
-        Args:
-            activity_id: the assessment's.
-            token: the SDK's continuation token.
-            poll: makes the SDK's poller of a `continuation_token`.
-            begun: what the begin's answer said, if it was this one that began it.
-        """
-        self.activity_id = activity_id
-        self.token = token
-        self._poll = poll
-        self._begun = begun
-
-    @property
-    def remaining(self) -> Mapping[str, int]:
-        """How many calls ARM's policies have left, as the begin's answer said; else empty."""
-        return self._begun.remaining if self._begun else {}
-
-    async def follow(self, hold: Hold, next_poll: Callable[[], float]) -> OperationEnd:
-        """Looks at the operation until it ends; raises HoldOver or ArmError."""
-        begun = self._begun
-        if begun is not None and begun.at_its_end is not None:
-            return await self._look(begun.at_its_end)
-        if begun is not None:
-            # The SDK would look at once, and no assessment ends in no time.
-            await hold.wait(max(begun.retry_after, next_poll()))
-        while True:
-            with arm_errors(Phase.POLL):
-                poll = await self._poll(continuation_token=self.token)
-            try:
-                return await self._look(poll)
-            except _NotYet as not_yet:
-                del poll
-                retry_after = not_yet.retry_after
-            await hold.wait(max(retry_after, next_poll()))
-
-    async def _look(self, poll: "Poll") -> OperationEnd:
-        with arm_errors(Phase.POLL):
-            await poll.poller.wait()
-            result = parse_result(_result(poll.polling.last_document()))
-        return OperationEnd(
-            result,
-            from_text(poll.seen.status.get("startTime")),
-            from_text(poll.seen.status.get("endTime")),
+    async def begun(self) -> Begun:
+        """Returns the operation that making this poller has begun; raises ArmError."""
+        return Begun(
+            activity_id=self.answers.begin_request_id or "",
+            token=self.sdk.continuation_token(),
+            retry_after=self.method.retry_after(),
+            remaining=self.answers.remaining,
+            ended=await self._end() if self.method.finished() else None,
         )
 
+    async def poll(self) -> Running | Ended:
+        """Polls once; raises ArmError."""
+        try:
+            return await self._end()
+        except _StillRunning as running:
+            return Running(running.retry_after)
 
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """The SDK's poller with what it was made of."""
+    async def _end(self) -> Ended:
+        with arm_errors(Phase.POLL):
+            await self.sdk.wait()
+            result = parse_result(_result(self.method.last_document()))
+        status = self.answers.status
+        return Ended(result, from_text(status.get("startTime")), from_text(status.get("endTime")))
 
-    poller: AsyncLROPoller[VirtualMachineAssessPatchesResult]
-    polling: "SingleLook"
-    seen: "Seen"
 
-
-class _NotYet(Exception):  # noqa: N818 - a signal to look again, not an error
+class _StillRunning(Exception):  # noqa: N818 - the way out of the SDK's loop, not an error
     """The operation runs.
 
     Attributes:
-        retry_after: the least seconds until the next look; 0.0 where ARM did not say.
+        retry_after: the least seconds until the next poll; 0.0 where ARM did not say.
     """
 
     def __init__(self, retry_after: float) -> None:
@@ -141,8 +96,8 @@ class _InlineResult(AzureAsyncOperationPolling[Any, Any]):
         return url
 
 
-class SingleLook(AsyncARMPolling):
-    """The SDK's polling, which raises _NotYet where it would wait."""
+class SinglePoll(AsyncARMPolling):
+    """The SDK's polling method, which raises _StillRunning where it would wait."""
 
     def __init__(self, **operation_config: Any) -> None:  # noqa: ANN401 - the SDK's own options
         super().__init__(
@@ -174,7 +129,7 @@ class SingleLook(AsyncARMPolling):
         return retry_after(headers.get("Retry-After"), datetime.now(UTC)) or 0.0
 
     async def _sleep(self, delay: float) -> None:
-        raise _NotYet(delay)
+        raise _StillRunning(delay)
 
     async def request_status(self, status_link: str) -> Any:  # noqa: ANN401 - the SDK's own type
         """Returns ARM's answer; raises TimeoutError."""
@@ -182,8 +137,8 @@ class SingleLook(AsyncARMPolling):
             return await super().request_status(status_link)
 
 
-class Seen:
-    """What the poller's answers said beside what the poller keeps."""
+class Answers:
+    """What ARM's answers said beside what the SDK's poller keeps."""
 
     def __init__(self) -> None:
         self.begin_request_id: str | None = None

@@ -12,8 +12,8 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError
 
+from assessor.bus.errors import PublishError
 from assessor.bus.message import OutgoingMessage
-from assessor.bus.port import PublishError
 
 _SEND_SECONDS: Final = 30.0
 

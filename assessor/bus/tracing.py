@@ -1,6 +1,6 @@
 """Transfers to Service Bus as spans; alerts counted as they go out."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -8,7 +8,6 @@ from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from assessor.bus.message import OutgoingMessage
-from assessor.bus.port import Bus
 from assessor.telemetry.attributes import (
     MESSAGING_BATCH_COUNT,
     MESSAGING_CONVERSATION_ID,
@@ -20,27 +19,26 @@ from assessor.telemetry.telemetry import Telemetry
 _TRACEPARENT: Final = "traceparent"
 
 
+Send = Callable[[str, Sequence[OutgoingMessage]], Awaitable[None]]
+"""Sends messages to a queue or topic; raises PublishError."""
+
+
 class TracingBus:
-    """A bus that makes a span of each transfer.
+    """A bus whose transfers are spans, and which counts alerts as they go out.
 
     A message without a trace context of its own gets the transfer's, so that whoever receives it
     goes on in the same trace.
     """
 
-    def __init__(self, bus: Bus, telemetry: Telemetry) -> None:
-        """Wraps a bus.
-
-        Args:
-            bus: what sends.
-            telemetry: where spans and counts go.
-        """
-        self._bus = bus
+    def __init__(self, send: Send, telemetry: Telemetry) -> None:
+        """Wraps `send` of another bus."""
+        self._send = send
         self._telemetry = telemetry
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         """Sends the messages; raises PublishError."""
         with self._telemetry.sending(entity, _attributes(messages)) as span:
-            await self._bus.send(entity, [_traced(message, span) for message in messages])
+            await self._send(entity, [_traced(message, span) for message in messages])
         for message in messages:
             self._count(message)
 

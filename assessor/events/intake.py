@@ -2,19 +2,18 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 from assessor.bus.message import OutgoingMessage
-from assessor.bus.port import Bus
-from assessor.clock import Clock
 from assessor.events.decisions import Assess, Decision, Ignore, Malformed, Request, Retire, decide
 from assessor.events.event import Event
 from assessor.messages.outcome import reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection
 from assessor.messages.request_message import request_message
+from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.telemetry.telemetry import current_traceparent
 
@@ -22,22 +21,9 @@ _LOG: Final = logging.getLogger(__name__)
 _REQUESTED_BY: Final = "event-grid"
 
 
-class Retirement(Protocol):
-    """Closes what is open about VMs that are gone."""
-
-    async def retire(
-        self, vm_id: VirtualMachineId, at: datetime, request_id: str, traceparent: str | None = None
-    ) -> object:
-        """Resolves the VM's alerts; raises PublishError, PostureError."""
-        ...
-
-
-class EventMetrics(Protocol):
-    """Counts events."""
-
-    def event(self, name: str, became: str) -> None:
-        """Counts an event by its name and by what became of it."""
-        ...
+RetireVm = Callable[[VirtualMachineId, datetime, str, str | None], Awaitable[object]]
+"""Resolves the alerts of a VM that is gone since a time, as a request told of it, in a trace;
+may raise UnavailableError."""
 
 
 class FleetEvents:
@@ -47,8 +33,8 @@ class FleetEvents:
         self,
         *,
         bus: Bus,
-        alerts: Retirement,
-        metrics: EventMetrics,
+        retire: RetireVm,
+        count: Callable[[str, str], None],
         clock: Clock,
         requests_queue: str,
         results_topic: str,
@@ -59,8 +45,8 @@ class FleetEvents:
 
         Args:
             bus: where requests and rejections go.
-            alerts: told of VMs that are gone.
-            metrics: counts events.
+            retire: resolves the alerts of VMs that are gone.
+            count: counts an event by its name and by what became of it.
             clock: tells the time.
             requests_queue: the queue that takes requests.
             results_topic: the topic of rejections.
@@ -68,8 +54,8 @@ class FleetEvents:
             allowed_scopes: the scopes that the app may assess; none of them: any.
         """
         self._bus = bus
-        self._alerts = alerts
-        self._metrics = metrics
+        self._retire = retire
+        self._count = count
         self._clock = clock
         self._queue = requests_queue
         self._topic = results_topic
@@ -88,7 +74,7 @@ class FleetEvents:
         )
         for decision in decisions:
             await self._do(event, decision)
-            self._metrics.event(event.name, type(decision).__name__.lower())
+            self._count(event.name, type(decision).__name__.lower())
 
     async def _do(self, event: Event, decision: Decision) -> None:
         match decision:
@@ -96,7 +82,7 @@ class FleetEvents:
                 await self._bus.send(self._queue, [self._assessment(decision)])
                 _LOG.info("%s: %s is assessed at %s", event.name, decision.vm, decision.due)
             case Retire(vm=vm, at=at):
-                await self._alerts.retire(vm, at, event.key, current_traceparent())
+                await self._retire(vm, at, event.key, current_traceparent())
                 _LOG.info("%s: %s is gone", event.name, vm)
             case Request():
                 await self._bus.send(self._queue, [_request(decision)])

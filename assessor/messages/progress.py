@@ -1,48 +1,32 @@
-"""How far a request has come: what one invocation leaves for the next, on the in-progress queue.
+"""Progress: how far an assessment or a scan has come, as it travels from invocation to invocation.
 
-The message is the app's own, and yet it is checked like a stranger's: whoever can send to the
-queue can write it.
+    request for a VM ─────► AssessmentProgress, again and again ──────► outcome
+    request for a scope ──► ScanExpansion ──► a request for each VM
+                                 └──► ScanCompletion, again and again ─► PatchAssessor.ScanCompleted
+
+The names in JSON, where they differ, are a contract with the messages that are on the in-progress
+queue while a new version of the app takes over.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import (
-    AwareDatetime,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-)
-from pydantic.dataclasses import dataclass as checked
+from pydantic import AwareDatetime, Field, StringConstraints
 
+from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import VirtualMachine
-from assessor.bus.message import OutgoingMessage
 from assessor.expectation import Expectation
 from assessor.ids import name_based_id
-from assessor.messages.request import AssessmentRequest
+from assessor.messages.request import AssessmentRequest, ScanRequest
 
-CONTENT_TYPE: Final = "application/json"
-VERSION: Final = 1
-
-
-class ProgressError(ValueError):
-    """A message on the in-progress queue that this app did not write.
-
-    Attributes:
-        fields: the names of the fields that are wrong.
-    """
-
-    def __init__(self, fields: tuple[str, ...]) -> None:
-        super().__init__(f"not a message of this app: {', '.join(fields)}")
-        self.fields = fields
+_Reschedules = Annotated[int, Field(alias="hop")]
 
 
 @dataclass(frozen=True, slots=True)
 class OperationRef:
-    """An operation that ARM has begun, as it travels from worker to worker.
+    """A long-running operation that ARM has begun, as it travels from worker to worker.
 
     Attributes:
         activity_id: the assessmentActivityId, and the trace's ID.
@@ -60,84 +44,142 @@ class OperationRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one request has come.
+class AssessmentProgress:
+    """How far one request for a VM has come.
 
     Attributes:
         request: what was asked.
         accepted_at: when the app first took it up; the deadline counts from here.
-        hop: how many times it was handed over. With the request it makes the message's ID.
+        reschedules: how many times it was rescheduled. With the request it makes the message's ID.
         attempt: how many waits in a row brought nothing.
         not_before: ARM asked not to be called before then.
-        handed_over_at: when the invocation before this one let go of it.
+        rescheduled_at: when the invocation before this one let go of it.
         vm: the VM as it was read before the begin.
         operation: what runs in ARM, once something does.
-        expected: how long that is expected to take; what was so at its begin decides each look.
+        expected: how long that is expected to take; what was so at its begin decides each poll.
     """
 
     request: AssessmentRequest
     accepted_at: AwareDatetime
-    hop: int = 0
+    reschedules: _Reschedules = 0
     attempt: int = 0
     not_before: AwareDatetime | None = None
-    handed_over_at: AwareDatetime | None = None
+    rescheduled_at: Annotated[AwareDatetime | None, Field(alias="handed_over_at")] = None
     vm: VirtualMachine | None = None
     operation: OperationRef | None = None
     expected: Expectation | None = None
 
-    def waiting(
-        self, *, attempt: int, not_before: datetime | None, handed_over_at: datetime
-    ) -> "Progress":
-        """Returns what the next invocation gets after a wait."""
+    def rescheduled(
+        self, now: datetime, *, attempt: int = 0, not_before: datetime | None = None
+    ) -> "AssessmentProgress":
+        """Returns what the next invocation gets.
+
+        Args:
+            now: when this invocation lets go of it.
+            attempt: how many waits in a row have brought nothing by then.
+            not_before: ARM asked not to be called before then.
+        """
         return replace(
             self,
-            hop=self.hop + 1,
+            reschedules=self.reschedules + 1,
             attempt=attempt,
             not_before=not_before,
-            handed_over_at=handed_over_at,
+            rescheduled_at=now,
         )
 
 
-@checked(frozen=True, config=ConfigDict(extra="forbid"))
-class _Envelope:
-    progress: Progress
-    version: int = Field(default=VERSION, ge=VERSION, le=VERSION)
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A scan that was accepted: one request for a whole scope, from its acceptance to its sum.
 
-
-_ENVELOPE: Final = TypeAdapter(_Envelope)
-
-
-def to_message(progress: Progress, enqueue_at: datetime) -> OutgoingMessage:
-    """Returns the message that hands `progress` over, to appear at `enqueue_at`.
-
-    Its ID is made of the request and the hop: a repeat after a crash is a duplicate.
+    Attributes:
+        id: the scan's; each of its requests carries it.
+        request: what was asked.
+        started_at: when the scan was accepted.
     """
-    request = progress.request
-    operation = progress.operation
-    properties = {"vmId": str(request.vm), "requestId": request.request_id}
-    if operation is not None:
-        properties["assessmentActivityId"] = operation.activity_id
-    return OutgoingMessage(
-        body=_ENVELOPE.dump_json(_Envelope(progress)),
-        message_id=name_based_id(
-            "in-progress", request.request_id, request.vm.key, str(progress.hop)
-        ),
-        correlation_id=request.request_id,
-        content_type=CONTENT_TYPE,
-        application_properties=properties,
-        subject=str(request.vm),
-        enqueue_at=enqueue_at,
-    )
+
+    id: str
+    request: ScanRequest
+    started_at: AwareDatetime
 
 
-def from_body(body: bytes) -> Progress:
-    """Returns the progress that a message's body holds.
+@dataclass(frozen=True, slots=True)
+class ScanExpansion:
+    """How far a scan's list of VMs has been turned into requests.
 
-    Raises:
-        ProgressError: it holds none.
+    Attributes:
+        scan: which one.
+        link: where the next page is; None for the first one.
+        found: the VMs that were listed so far, the unreadable ones among them.
+        requested: those of them that a request was sent for.
+        next_turns: when each region's next request may be released, by the region's name.
+        reschedules: how many times the expansion was rescheduled. With the scan it makes the
+            message's ID.
+        attempt: how many tries in a row brought nothing.
+        seen: digests of the links so far, so that none leads back.
+        unreadable: how many of the VMs found can't be asked for, by the reason.
     """
-    try:
-        return _ENVELOPE.validate_json(body).progress
-    except ValidationError as error:
-        fields = {".".join(map(str, each["loc"])) or "body" for each in error.errors()}
-        raise ProgressError(tuple(sorted(fields))) from error
+
+    scan: Scan
+    link: str | None = None
+    found: int = 0
+    requested: int = 0
+    next_turns: Mapping[str, AwareDatetime] = field(default_factory=dict)
+    reschedules: _Reschedules = 0
+    attempt: int = 0
+    seen: tuple[str, ...] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCompletion:
+    """A scan whose requests are all sent, and whose outcomes are awaited.
+
+    Attributes:
+        scan: which one.
+        found: the VMs that were listed.
+        requested: those of them that a request was sent for.
+        released_at: when the last request is, or was, released.
+        error: why the list is not complete; None if it is.
+        reschedules: how many times its records have been checked.
+        attempt: how many tries in a row brought nothing.
+        unreadable: how many of the VMs can't be asked for, by the reason.
+    """
+
+    scan: Scan
+    found: int
+    requested: int
+    released_at: AwareDatetime
+    error: ApiError | None = None
+    reschedules: _Reschedules = 0
+    attempt: int = 0
+    unreadable: Mapping[str, int] = field(default_factory=dict)
+
+
+ScanProgress = ScanExpansion | ScanCompletion
+InProgress = AssessmentProgress | ScanExpansion | ScanCompletion
+"""Everything that the in-progress queue can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What is rescheduled: it goes on in another invocation.
+
+    Attributes:
+        progress: what that one starts from.
+        at: when.
+        why: for the log.
+    """
+
+    progress: InProgress
+    at: datetime
+    why: str
+
+
+def scan_id_of(request: ScanRequest) -> str:
+    """Returns the ID that always belongs to this request.
+
+    It is made of the message's ID too: a message that comes again is the same scan, and a request
+    ID that somebody uses every night names a new scan every night.
+    """
+    return name_based_id("scan", request.message_id, request.request_id, request.scope.key)

@@ -7,7 +7,8 @@ minutes, and after it each VM has its own.
 
 import logging
 import math
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.expectation import Expectation
@@ -25,29 +26,16 @@ _MEMORY: Final = 500
 """How many durations of an operating system are remembered."""
 
 
-class DurationStore(Protocol):
-    """Remembers how long each VM's assessments took."""
-
-    async def durations(self, vm_id: VirtualMachineId) -> Learned | None:
-        """Returns what was learned of one VM; None if nothing was.
-
-        Raises:
-            PostureError: the store did not answer.
-        """
-        ...
+Recall = Callable[[VirtualMachineId], Awaitable[Learned | None]]
+"""Returns what was learned of one VM, None if nothing was; raises PostureError."""
 
 
 class Durations:
     """Knows how long assessments take."""
 
-    def __init__(self, store: DurationStore, expected_seconds: float) -> None:
-        """Keeps what it works with.
-
-        Args:
-            store: remembers each VM's own.
-            expected_seconds: what to expect where nothing is known.
-        """
-        self._store = store
+    def __init__(self, recall: Recall, expected_seconds: float) -> None:
+        """Starts with what is expected where nothing is known: `expected_seconds`."""
+        self._recall = recall
         self._unknown = Learned(_FIRST_WEIGHT, math.log(expected_seconds), _FIRST_SPREAD**2)
         self._by_os: dict[str, Learned] = {}
 
@@ -62,7 +50,7 @@ class Durations:
         A store that does not answer is told of and done without: it would only say when to look.
         """
         try:
-            own = await self._store.durations(vm.id)
+            own = await self._recall(vm.id)
         except PostureError as error:
             _LOG.warning("durations are expected by operating system: %s", error)
             own = None

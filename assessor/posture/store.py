@@ -1,18 +1,18 @@
-"""Where the posture of each VM is kept, and its twin in memory.
+"""Postures in memory, the twin of the table, and what goes wrong with either.
 
 Whoever saves says which version it has read; if another one was saved since, the save is refused,
 and both cannot have decided on the same ground.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
+from assessor.errors import UnavailableError
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
 from assessor.resource_id import VirtualMachineId
 
 
-class PostureError(Exception):
+class PostureError(UnavailableError):
     """The store did not do what it was asked.
 
     Attributes:
@@ -41,31 +41,6 @@ class Remembered:
 
     posture: Posture
     etag: str
-
-
-class PostureStore(Protocol):
-    """Remembers one posture for each VM."""
-
-    async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
-        """Returns what is remembered of a VM; None if nothing is.
-
-        Raises:
-            PostureError: the store did not answer.
-        """
-        ...
-
-    async def save(self, posture: Posture, etag: str | None) -> str:
-        """Remembers `posture`, and returns the etag of what is remembered now.
-
-        Args:
-            posture: what to remember of its VM.
-            etag: the version that it replaces; None if nothing was remembered.
-
-        Raises:
-            PostureConflictError: another version is remembered, or none.
-            PostureError: the store did not take it, or did not say whether it did.
-        """
-        ...
 
 
 class MemoryPosture:

@@ -8,7 +8,7 @@ from assessor.bus.message import OutgoingMessage, Property
 from assessor.clock import to_text
 from assessor.ids import name_based_id
 from assessor.messages.outgoing import event_message
-from assessor.scans.scan import Watch
+from assessor.messages.progress import ScanCompletion
 from assessor.scans.store import Tally
 
 SCAN_COMPLETED: Final = "PatchAssessor.ScanCompleted"
@@ -26,7 +26,7 @@ class ScanStatus(StrEnum):
     """The list of VMs is not complete; `error` says why."""
 
 
-def status_of(watch: Watch, tally: Tally) -> ScanStatus:
+def status_of(watch: ScanCompletion, tally: Tally) -> ScanStatus:
     """Returns how a scan ended whose records are `tally`."""
     if watch.error is not None:
         return ScanStatus.FAILED
@@ -34,7 +34,7 @@ def status_of(watch: Watch, tally: Tally) -> ScanStatus:
     return ScanStatus.SUCCEEDED if whole else ScanStatus.INCOMPLETE
 
 
-def scan_completed(watch: Watch, tally: Tally, now: datetime) -> OutgoingMessage:
+def scan_completed(watch: ScanCompletion, tally: Tally, now: datetime) -> OutgoingMessage:
     """Returns the message that sums a scan up; the same scan has the same ID each time.
 
     Args:

@@ -1,6 +1,6 @@
-"""Expansion: a scope's VMs, page by page, become requests that appear one after another.
+"""ScanExpansion: a scope's VMs, page by page, become requests that appear one after another.
 
-An invocation turns pages into requests for as long as its hold lasts, and hands the rest over. A
+An invocation turns pages into requests for as long as its window lasts, and reschedules the rest. A
 page's records are made before its requests are sent, and both under names that do not change: a
 crash in between repeats the page, and the repeat changes nothing.
 """
@@ -9,40 +9,27 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
 from assessor import backoff
 from assessor.arm.errors import ArmError, Verdict, judge
-from assessor.arm.hold import Hold
 from assessor.arm.result import ApiError
+from assessor.assessment.polling_window import PollingWindow
+from assessor.bus.errors import PublishError
 from assessor.bus.message import OutgoingMessage
-from assessor.bus.port import Bus, PublishError
-from assessor.clock import Clock
 from assessor.ids import name_based_id
+from assessor.messages.progress import Later, Scan, ScanCompletion, ScanExpansion
 from assessor.messages.request import AssessmentRequest
 from assessor.messages.request_message import request_message
+from assessor.ports import Bus, Clock
 from assessor.scans.listing import Fleet, ListedVm, Page, PageLinkRefusedError, running_vms
 from assessor.scans.pace import Pace
-from assessor.scans.scan import Expansion, Scan, Watch
 from assessor.scans.store import ScanStore, ScanStoreError
 
 _LOG: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """A scan goes on in another invocation.
-
-    Attributes:
-        progress: what that one starts from.
-        at: when.
-    """
-
-    progress: Expansion | Watch
-    at: datetime
 
 
 class Expander:
@@ -56,7 +43,7 @@ class Expander:
         store: ScanStore,
         clock: Clock,
         random: Random,
-        new_hold: Callable[[], Hold],
+        new_window: Callable[[], PollingWindow],
         requests_queue: str,
         pace_per_minute: int,
         deadline: timedelta,
@@ -69,7 +56,7 @@ class Expander:
             store: accounts for the scans.
             clock: tells the time.
             random: where jitter comes from.
-            new_hold: starts the hold of one invocation.
+            new_window: opens the window of one invocation.
             requests_queue: the queue that takes requests.
             pace_per_minute: how many requests a minute are released in a region.
             deadline: after that time since its start a scan that can't be listed has failed.
@@ -79,20 +66,20 @@ class Expander:
         self._store = store
         self._clock = clock
         self._random = random
-        self._new_hold = new_hold
+        self._new_window = new_window
         self._queue = requests_queue
         self._pace_per_minute = pace_per_minute
         self._deadline = deadline
         self._last_running: tuple[str, frozenset[str]] | None = None
 
-    async def expand(self, expansion: Expansion) -> Later | None:
-        """Sends requests for as many pages as fit into a hold; returns what comes next.
+    async def expand(self, expansion: ScanExpansion) -> Later | None:
+        """Sends requests for as many pages as fit into a window; returns what comes next.
 
         Nothing comes after a scan that was expanded before. What passes is not raised: a store, a
         bus or an ARM that is unwell is asked again later.
         """
         step = expansion
-        hold = self._new_hold()
+        window = self._new_window()
         try:
             if step.link is None and await self._is_done(step.scan):
                 return None
@@ -103,14 +90,14 @@ class Expander:
                 step = _not_back(step)
                 if step.link is None:
                     return self._finished(step, None)
-                if hold.is_over:
-                    return self._hand_over(step)
+                if window.is_over:
+                    return self._next_pages(step)
         except (ArmError, PageLinkRefusedError, ScanStoreError, PublishError) as error:
             return self._after(step, error)
 
     def _after(
         self,
-        step: Expansion,
+        step: ScanExpansion,
         error: ArmError | PageLinkRefusedError | ScanStoreError | PublishError,
     ) -> Later:
         """Returns what comes after an error: another try, or the watch over what was sent."""
@@ -145,8 +132,8 @@ class Expander:
         return self._last_running[1]
 
     async def _request(
-        self, step: Expansion, page: Page, running: frozenset[str] | None
-    ) -> Expansion:
+        self, step: ScanExpansion, page: Page, running: frozenset[str] | None
+    ) -> ScanExpansion:
         """Sends the requests of one page; returns how far the scan is then."""
         scan = step.scan
         chosen = [
@@ -171,7 +158,7 @@ class Expander:
             attempt=0,
         )
 
-    def _finished(self, step: Expansion, error: ApiError | None) -> Later:
+    def _finished(self, step: ScanExpansion, error: ApiError | None) -> Later:
         """Returns the watch over what was sent."""
         now = self._clock.now()
         _LOG.info(
@@ -183,32 +170,31 @@ class Expander:
             f"; its list ended early: {error.code}" if error is not None else "",
         )
         released_at = Pace(self._pace_per_minute, step.next_turns, now).last_turn
-        return Later(
-            Watch(
-                step.scan,
-                step.found,
-                step.requested,
-                released_at,
-                error,
-                unreadable=step.unreadable,
-            ),
-            max(released_at, now),
+        completion = ScanCompletion(
+            step.scan,
+            step.found,
+            step.requested,
+            released_at,
+            error,
+            unreadable=step.unreadable,
         )
+        return Later(completion, max(released_at, now), "outcomes are awaited")
 
-    def _hand_over(self, step: Expansion) -> Later:
-        return Later(replace(step, hop=step.hop + 1), self._clock.now())
+    def _next_pages(self, step: ScanExpansion) -> Later:
+        later = replace(step, reschedules=step.reschedules + 1)
+        return Later(later, self._clock.now(), "there are more pages")
 
-    def _again(self, step: Expansion, error: Exception, retry_after: float | None) -> Later:
+    def _again(self, step: ScanExpansion, error: Exception, retry_after: float | None) -> Later:
         delay = backoff.delay(step.attempt, retry_after, self._random)
         _LOG.warning("scan %s goes on in %.0f s: %s", step.scan.id, delay, error)
-        later = replace(step, hop=step.hop + 1, attempt=step.attempt + 1)
-        return Later(later, self._clock.now() + timedelta(seconds=delay))
+        later = replace(step, reschedules=step.reschedules + 1, attempt=step.attempt + 1)
+        return Later(later, self._clock.now() + timedelta(seconds=delay), str(error))
 
     def _is_overdue(self, scan: Scan) -> bool:
         return self._clock.now() >= scan.started_at + self._deadline
 
 
-def _not_back(step: Expansion) -> Expansion:
+def _not_back(step: ScanExpansion) -> ScanExpansion:
     """Returns the step with its link among those seen; raises PageLinkRefusedError."""
     if step.link is None:
         return step

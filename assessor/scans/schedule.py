@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from assessor.bus.message import OutgoingMessage
-from assessor.bus.port import Bus
-from assessor.clock import Clock, to_text
+from assessor.clock import to_text
 from assessor.ids import name_based_id
+from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope
 from ncrontab import Ncrontab
 

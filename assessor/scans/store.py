@@ -10,12 +10,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from assessor.errors import UnavailableError
 from assessor.messages.outcome import Outcome, OutcomeType
 from assessor.posture.finding import finding_of
 from assessor.resource_id import VirtualMachineId
 
 
-class ScanStoreError(Exception):
+class ScanStoreError(UnavailableError):
     """The store did not do what it was asked.
 
     Attributes:

@@ -11,11 +11,10 @@ from random import Random
 from typing import Final
 
 from assessor import backoff
-from assessor.bus.port import Bus, PublishError
-from assessor.clock import Clock
+from assessor.bus.errors import PublishError
+from assessor.messages.progress import Later, ScanCompletion
+from assessor.ports import Bus, Clock
 from assessor.scans.event import scan_completed, status_of
-from assessor.scans.expansion import Later
-from assessor.scans.scan import Watch
 from assessor.scans.store import ScanStore, ScanStoreError
 
 _LOG: Final = logging.getLogger(__name__)
@@ -28,14 +27,16 @@ _GRACE: Final = timedelta(minutes=30)
 """How long after the last request's own deadline its outcome may still come."""
 
 
-def interval(hop: int, requested: int) -> timedelta:
+def interval(reschedules: int, requested: int) -> timedelta:
     """Returns the time until the next look.
 
     Args:
-        hop: how many looks there were before.
+        reschedules: how many looks there were before.
         requested: how many VMs the scan asks for.
     """
-    patience: float = min(_MOST_SECONDS, _FIRST_SECONDS * _GROWTH ** min(hop, _MOST_GROWTHS))
+    patience: float = min(
+        _MOST_SECONDS, _FIRST_SECONDS * _GROWTH ** min(reschedules, _MOST_GROWTHS)
+    )
     return timedelta(seconds=max(patience, requested / _VMS_A_SECOND))
 
 
@@ -69,19 +70,19 @@ class Watcher:
         self._topic = results_topic
         self._deadline = deadline
 
-    async def look(self, watch: Watch) -> Later | None:
+    async def look(self, watch: ScanCompletion) -> Later | None:
         """Sums the scan up if it is over; returns when to look again, None if never."""
         try:
             return await self._look(watch)
         except (ScanStoreError, PublishError) as error:
             delay = backoff.delay(watch.attempt, None, self._random)
             _LOG.warning("scan %s is looked at again in %.0f s: %s", watch.scan.id, delay, error)
-            later = replace(watch, hop=watch.hop + 1, attempt=watch.attempt + 1)
-            return Later(later, self._clock.now() + timedelta(seconds=delay))
+            later = replace(watch, reschedules=watch.reschedules + 1, attempt=watch.attempt + 1)
+            return Later(later, self._clock.now() + timedelta(seconds=delay), str(error))
 
-    async def _look(self, watch: Watch) -> Later | None:
+    async def _look(self, watch: ScanCompletion) -> Later | None:
         scan_id = watch.scan.id
-        if watch.hop == 0:
+        if watch.reschedules == 0:
             await self._store.mark_expanded(scan_id)
         state = await self._store.state(scan_id)
         if state is not None and state.summed_up:
@@ -108,6 +109,7 @@ class Watcher:
         )
         return None
 
-    def _later(self, watch: Watch) -> Later:
-        at = self._clock.now() + interval(watch.hop, watch.requested)
-        return Later(replace(watch, hop=watch.hop + 1, attempt=0), at)
+    def _later(self, watch: ScanCompletion) -> Later:
+        at = self._clock.now() + interval(watch.reschedules, watch.requested)
+        later = replace(watch, reschedules=watch.reschedules + 1, attempt=0)
+        return Later(later, at, "outcomes are awaited")

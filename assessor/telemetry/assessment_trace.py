@@ -35,7 +35,7 @@ _NANOSECONDS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class AssessmentEnd:
     """How an assessment ended, for its root span.
 
     Attributes:
@@ -93,7 +93,7 @@ class AssessmentTrace:
         """The W3C trace context of the root span: what goes with messages about the assessment."""
         return traceparent_of(self.root)
 
-    def finish(self, begun_at: datetime, ending: Ending) -> None:
+    def finish(self, begun_at: datetime, ending: AssessmentEnd) -> None:
         """Emits the root span: the assessment from its begin to its end."""
         links = [*_remote_links(ending.request_traceparent)]
         known = {name: value for name, value in ending.attributes.items() if value is not None}

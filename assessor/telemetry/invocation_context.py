@@ -41,7 +41,7 @@ class InvocationContext:
 
     Attributes:
         request_id: the request that it works on, where that was known from the start.
-        hop: how often that request was handed over before.
+        reschedules: how often that request was rescheduled before.
         span: the invocation's own.
         frames: what is closed when the invocation ends.
         activity_id: the assessment's, once it is known.
@@ -49,7 +49,7 @@ class InvocationContext:
     """
 
     request_id: str | None
-    hop: int
+    reschedules: int
     span: Span
     frames: ExitStack
     activity_id: str | None = None

@@ -5,7 +5,7 @@ exemplars, which name the trace, on the points of sampled traces.
 """
 
 import re
-from typing import Final, Protocol
+from typing import Final
 
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
@@ -29,7 +29,7 @@ from assessor.telemetry.attributes import (
 ASSESSMENTS: Final = "assessor.assessments"
 DURATION: Final = "assessor.operation.duration"
 HELD: Final = "assessor.assessments.held"
-HANDED_OVER: Final = "assessor.handovers"
+RESCHEDULED: Final = "assessor.handovers"
 RESUMED: Final = "assessor.resumptions"
 ARM_CALLS: Final = "http.client.request.duration"
 ARM_POLICY_CALLS: Final = "assessor.arm.calls"
@@ -46,50 +46,8 @@ _POLICY: Final = re.compile(r"[\w./-]{1,80}")
 _OTHER: Final = "_OTHER"
 
 
-class Metrics(Protocol):
-    """What the app tells of itself in numbers."""
-
-    def concluded(self, outcome: str, status: str, seconds: float | None) -> None:
-        """Counts an outcome; `seconds` is how long the operation took, if there was one."""
-        ...
-
-    def handed_over(self) -> None:
-        """Counts an assessment that goes to wait in the queue."""
-        ...
-
-    def resumed(self) -> None:
-        """Counts an assessment that comes back from there."""
-        ...
-
-    def held(self, change: int) -> None:
-        """Adds to the assessments that wait within this worker."""
-        ...
-
-    def called(
-        self, method: str, address: str, template: str, status: int | None, seconds: float
-    ) -> None:
-        """Measures a call to ARM; the status is None where no answer came."""
-        ...
-
-    def drew(self, policy: str, subscription_id: str, remaining: int) -> None:
-        """Counts a call on one of ARM's policies, and shows what that has left."""
-        ...
-
-    def throttled(self, policy: str) -> None:
-        """Counts a call that ARM refused, by the policy that refused it."""
-        ...
-
-    def alerted(self, rule: str, condition: str, change: str) -> None:
-        """Counts an alert that went out."""
-        ...
-
-    def event(self, name: str, became: str) -> None:
-        """Counts an event of Event Grid by its name and by what became of it."""
-        ...
-
-
-class OtelMetrics:
-    """The metrics as OpenTelemetry's instruments."""
+class Metrics:
+    """What the app counts and measures, as OpenTelemetry's instruments."""
 
     def __init__(self, meter: Meter) -> None:
         """Makes the instruments."""
@@ -99,7 +57,7 @@ class OtelMetrics:
             HELD, "{assessment}", "Assessments that wait within a worker"
         )
         self._handovers = meter.create_counter(
-            HANDED_OVER, "{assessment}", "Assessments that went to wait in the queue"
+            RESCHEDULED, "{assessment}", "Assessments that went to wait in the queue"
         )
         self._resumptions = meter.create_counter(
             RESUMED, "{assessment}", "Assessments that came back from the queue"
@@ -124,7 +82,7 @@ class OtelMetrics:
         if seconds is not None:
             self._duration.record(seconds, labels)
 
-    def handed_over(self) -> None:
+    def rescheduled(self) -> None:
         """Counts one assessment into the queue."""
         self._handovers.add(1)
 
@@ -187,7 +145,7 @@ VIEWS: Final = (
     _view(ASSESSMENTS, OUTCOME, STATUS),
     _view(DURATION, OUTCOME, STATUS, buckets=_OPERATION_SECONDS),
     _view(HELD),
-    _view(HANDED_OVER),
+    _view(RESCHEDULED),
     _view(RESUMED),
     _view(ARM_CALLS, HTTP_METHOD, HTTP_STATUS, SERVER_ADDRESS, URL_TEMPLATE, buckets=_CALL_SECONDS),
     _view(ARM_POLICY_CALLS, ARM_POLICY),

@@ -34,7 +34,7 @@ from assessor.telemetry.attributes import ACTIVITY_ID, SCHEMA_URL, SCOPE
 from assessor.telemetry.ids import AssessmentIdGenerator
 from assessor.telemetry.invocation_context import current_activity_id
 from assessor.telemetry.logs import OtlpHandler, quieten, stamp_records
-from assessor.telemetry.metrics import VIEWS, OtelMetrics
+from assessor.telemetry.metrics import VIEWS, Metrics
 from assessor.telemetry.sampler import sampler_of
 from assessor.telemetry.telemetry import Telemetry
 
@@ -101,7 +101,7 @@ class TelemetryPipeline:
             self.tracers.get_tracer(SCOPE, schema_url=SCHEMA_URL),
             ids,
             sampler,
-            OtelMetrics(self.meters.get_meter(SCOPE, schema_url=SCHEMA_URL)),
+            Metrics(self.meters.get_meter(SCOPE, schema_url=SCHEMA_URL)),
         )
         self._closing = threading.Lock()
         self._closed = False

@@ -36,12 +36,11 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
-from assessor.telemetry.assessment_trace import ROOT, AssessmentTrace, Ending, nanoseconds
+from assessor.telemetry.assessment_trace import ROOT, AssessmentEnd, AssessmentTrace, nanoseconds
 from assessor.telemetry.attributes import (
     ACTIVITY_ID,
     ADOPTED,
     ERROR_TYPE,
-    HOP,
     MESSAGING_CONVERSATION_ID,
     MESSAGING_DESTINATION,
     MESSAGING_MESSAGE_ID,
@@ -49,6 +48,7 @@ from assessor.telemetry.attributes import (
     MESSAGING_OPERATION_TYPE,
     MESSAGING_SYSTEM,
     REQUEST_ID,
+    RESCHEDULES,
     SERVICE_BUS,
     WAIT_PLACE,
 )
@@ -64,15 +64,15 @@ from assessor.telemetry.invocation_context import (
     current_invocation,
     entered,
 )
-from assessor.telemetry.metrics import Metrics, OtelMetrics
+from assessor.telemetry.metrics import Metrics
 
 __all__ = [
     "ACTIVITY_ID",
     "ROOT",
+    "AssessmentEnd",
     "AssessmentIdGenerator",
     "AssessmentTrace",
     "Delivery",
-    "Ending",
     "Telemetry",
     "current_traceparent",
     "root_span_id",
@@ -91,7 +91,7 @@ class Delivery:
         queue: where it came from.
         message_id: its ID.
         request_id: the request that it is about, where that is known already.
-        hop: how often the request was handed over.
+        reschedules: how often the request was rescheduled.
         waited_since: when the last invocation let go of the request.
         assessment: the trace that the work belongs to, if the assessment has begun.
     """
@@ -99,7 +99,7 @@ class Delivery:
     queue: str
     message_id: str | None = None
     request_id: str | None = None
-    hop: int = 0
+    reschedules: int = 0
     waited_since: datetime | None = None
     assessment: AssessmentTrace | None = None
 
@@ -125,7 +125,7 @@ class Telemetry:
         self._tracer = tracer
         self._ids = ids
         self._sampler = sampler
-        self.metrics: Metrics = metrics_port or OtelMetrics(
+        self.metrics: Metrics = metrics_port or Metrics(
             metrics.NoOpMeterProvider().get_meter("none")
         )
 
@@ -155,7 +155,7 @@ class Telemetry:
                 links=_current_links() if assessment else (),
             )
             frames.enter_context(_ended_honestly(span))
-            work = InvocationContext(delivery.request_id, delivery.hop, span, frames)
+            work = InvocationContext(delivery.request_id, delivery.reschedules, span, frames)
             work.activity_id = assessment.activity_id if assessment else None
             frames.enter_context(entered(work))
             if assessment is not None:
@@ -177,7 +177,7 @@ class Telemetry:
         span = self._tracer.start_span(
             FOLLOW,
             assessment.context,
-            attributes={HOP: work.hop, ADOPTED: adopted},
+            attributes={RESCHEDULES: work.reschedules, ADOPTED: adopted},
             links=[Link(work.span.get_span_context())],
             start_time=work.begin.started if work.begin else None,
         )
@@ -231,7 +231,7 @@ class Telemetry:
         since = delivery.waited_since or now
         attributes: dict[str, AttributeValue] = {
             WAIT_PLACE: "queue",
-            HOP: delivery.hop,
+            RESCHEDULES: delivery.reschedules,
             MESSAGING_DESTINATION: delivery.queue,
         }
         if delivery.assessment is not None:
@@ -292,7 +292,7 @@ def _delivery_attributes(delivery: Delivery) -> dict[str, AttributeValue]:
         MESSAGING_MESSAGE_ID: delivery.message_id,
         MESSAGING_CONVERSATION_ID: delivery.request_id,
         REQUEST_ID: delivery.request_id,
-        HOP: delivery.hop,
+        RESCHEDULES: delivery.reschedules,
     }
     return {name: value for name, value in values.items() if value is not None}
 

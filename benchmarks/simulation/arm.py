@@ -4,13 +4,12 @@ Where the port that ships asks once or twice, so does this: a call is counted wh
 would make one. ARM sends no Retry-After with an operation's status, as it did not when recorded.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from assessor.arm.errors import ArmError, Phase
-from assessor.arm.hold import Hold
-from assessor.arm.port import OperationEnd
+from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.result import Json, parse_error, parse_result
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
@@ -37,7 +36,7 @@ class Durations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Status:
-    """What one look at an operation shows."""
+    """What one poll of an operation shows."""
 
     operation: Operation
     state: State
@@ -73,35 +72,39 @@ class SimulatedArm:
 
         return await self._call(Phase.READ, Kind.GET_VM, vm_id, answer)
 
-    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> "SimulatedOperation":
+    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> Begun:
         """Begins an assessment; raises ArmError."""
         del client_request_id
 
-        def answer() -> SimulatedOperation:
+        def answer() -> Begun:
             vm = self._vm(vm_id)
             seconds = self._durations.of(vm, len(self._cloud.issued(vm)))
             begun = self._cloud.begin_assessment(replace(vm, duration_seconds=seconds))
             left = self._endpoint.remaining(Kind.ASSESS, self._subject(vm_id))
-            return SimulatedOperation(
-                self, vm_id, begun.name, remaining_calls([left]), just_begun=True
-            )
+            return Begun(begun.name, token=begun.name, remaining=remaining_calls([left]))
 
         return await self._call(Phase.BEGIN, Kind.ASSESS, vm_id, answer)
 
-    async def resume(
-        self, vm_id: VirtualMachineId, activity_id: str, token: str
-    ) -> "SimulatedOperation":
-        """Returns the operation that `token` continues: the one of that activity ID."""
-        del token
-        return SimulatedOperation(self, vm_id, activity_id)
+    def continuation_token(self, vm: VirtualMachine, activity_id: str) -> str:
+        """Returns what an operation is found by: here the name is enough."""
+        del vm
+        return activity_id
 
-    async def adopt(self, vm: VirtualMachine, activity_id: str) -> "SimulatedOperation":
-        """Returns the operation of that activity ID, begun by whomever."""
-        return SimulatedOperation(self, vm.id, activity_id)
+    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+        """Polls the operation once; raises ArmError."""
+        status = await self._status(vm_id, token)
+        if status.state is State.IN_PROGRESS:
+            return Running()
+        operation = status.operation
+        if status.state is not State.SUCCEEDED:
+            raise _failed(operation)
+        return Ended(
+            parse_result(await self._result(vm_id, operation)),
+            moment_of(operation.started),
+            moment_of(operation.ends),
+        )
 
-    async def look(self, vm_id: VirtualMachineId, activity_id: str) -> _Status:
-        """Returns the operation and its state; raises ArmError."""
-
+    async def _status(self, vm_id: VirtualMachineId, activity_id: str) -> _Status:
         def answer() -> _Status:
             region = self._subject(vm_id).region
             operation = self._cloud.operation(vm_id.subscription_id, region, activity_id)
@@ -109,7 +112,7 @@ class SimulatedArm:
 
         return await self._call(Phase.POLL, Kind.OPERATION, vm_id, answer)
 
-    async def result(self, vm_id: VirtualMachineId, operation: Operation) -> Json:
+    async def _result(self, vm_id: VirtualMachineId, operation: Operation) -> Json:
         """Returns the result of an operation that succeeded.
 
         It stood in the status already; only one without a list of patches is asked for again.
@@ -130,50 +133,6 @@ class SimulatedArm:
     def _subject(self, vm_id: VirtualMachineId) -> Subject:
         vm = self._cloud.vms.get(vm_id.key)
         return Subject(vm_id.subscription_id, vm.region.name if vm else "", vm_id.key)
-
-
-class SimulatedOperation:
-    """An assessment that the app follows.
-
-    Attributes:
-        activity_id: the assessment's, and the operation's name.
-        token: what another worker needs to go on; here the name is enough.
-        remaining: how many calls ARM's policies have left, as the begin's answer said; else empty.
-    """
-
-    def __init__(
-        self,
-        arm: SimulatedArm,
-        vm_id: VirtualMachineId,
-        activity_id: str,
-        remaining: Mapping[str, int] | None = None,
-        *,
-        just_begun: bool = False,
-    ) -> None:
-        """Wraps what ARM knows by that name; see SimulatedArm for how one is made."""
-        self.activity_id = activity_id
-        self.token = activity_id
-        self.remaining = remaining or {}
-        self._arm = arm
-        self._vm_id = vm_id
-        self._just_begun = just_begun
-
-    async def follow(self, hold: Hold, next_poll: Callable[[], float]) -> OperationEnd:
-        """Looks at the operation until it ends; raises HoldOver or ArmError."""
-        if self._just_begun:
-            await hold.wait(next_poll())
-        status = await self._arm.look(self._vm_id, self.activity_id)
-        while status.state is State.IN_PROGRESS:
-            await hold.wait(next_poll())
-            status = await self._arm.look(self._vm_id, self.activity_id)
-        operation = status.operation
-        if status.state is not State.SUCCEEDED:
-            raise _failed(operation)
-        return OperationEnd(
-            parse_result(await self._arm.result(self._vm_id, operation)),
-            moment_of(operation.started),
-            moment_of(operation.ends),
-        )
 
 
 def _failed(operation: Operation) -> ArmError:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assessor.messages.progress import from_body
+from assessor.messages.in_progress import parse_in_progress
+from assessor.messages.progress import AssessmentProgress
 from tests.support.cloud_harness import (
     IN_PROGRESS,
     OUTCOMES,
@@ -108,8 +109,8 @@ async def test_outcomes_wait_for_a_results_topic_that_is_down(tmp_path: Path) ->
 
         async def all_postponed() -> bool:
             for message in await harness.waiting():
-                progress = from_body(body_of(message))
-                if progress.attempt > 0:
+                progress = parse_in_progress(body_of(message))
+                if isinstance(progress, AssessmentProgress) and progress.attempt > 0:
                     postponed.add(progress.request.request_id)
             return len(postponed) == VMS
 

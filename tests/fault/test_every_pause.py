@@ -6,43 +6,37 @@ bus or the posture store sees. The test runs the way of a request once to count 
 then once more for each of them, dying right before it and right after it.
 """
 
-import asyncio
 import heapq
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
-from random import Random
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.arm.hold import Hold
-from assessor.arm.port import OperationEnd
-from assessor.arm.rate_limiter import RateLimiter
+from assessor.app import App, build_app
+from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.result import parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.assessor import Assessor, Entities
-from assessor.assessment.state_machine import Steps
 from assessor.bus.message import OutgoingMessage
-from assessor.messages.outcome import Outcome
-from assessor.messages.progress import from_body
+from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.request import IncomingMessage
-from assessor.posture.durations import Durations
+from assessor.posture.model import Posture
 from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
-from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
-from tests.support.fakes import FakeClock, FakeScans
+from tests.support.app import ports, settings
+from tests.support.fakes import FakeClock
 from tests.support.schemas import assert_published
 
 pytestmark = pytest.mark.fault
 
 VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")
 OPERATION_SECONDS = 660.0
-ENTITIES = Entities("requests", "in-progress", "results")
+POLL_SECONDS = 30.0
+SETTINGS = settings(ASSESS_EXPECTED_MINUTES="0.5")
 
 
 class Died(BaseException):
@@ -73,7 +67,8 @@ class World:
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     ends_at: dict[str, datetime] = field(default_factory=dict)
     outcomes: dict[str, OutgoingMessage] = field(default_factory=dict)
-    alerted: dict[str, Outcome] = field(default_factory=dict)
+    alerts: dict[str, OutgoingMessage] = field(default_factory=dict)
+    postures: MemoryPosture = field(default_factory=MemoryPosture)
     queue: list["Queued"] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     order: Any = field(default_factory=count)
@@ -87,7 +82,7 @@ class World:
         self.mortality.pause()
         return vm
 
-    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> "WorldOperation":
+    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> Begun:
         """Begins the operation; the instance view knows of it from then on."""
         del client_request_id
         self.mortality.pause()
@@ -100,19 +95,23 @@ class World:
             "startTime": self.clock.now().isoformat(),
         }
         self.mortality.pause()
-        return WorldOperation(self, activity_id)
+        return Begun(activity_id, token=activity_id, retry_after=POLL_SECONDS)
 
-    async def resume(
-        self, vm_id: VirtualMachineId, activity_id: str, token: str
-    ) -> "WorldOperation":
-        """Continues an operation."""
-        del vm_id, token
-        return WorldOperation(self, activity_id)
-
-    async def adopt(self, vm: VirtualMachine, activity_id: str) -> "WorldOperation":
-        """Follows an operation that was found."""
+    def continuation_token(self, vm: VirtualMachine, activity_id: str) -> str:
+        """Returns what an operation is found by: its name."""
         del vm
-        return WorldOperation(self, activity_id)
+        return activity_id
+
+    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+        """Shows how far the operation is."""
+        del vm_id
+        self.mortality.pause()
+        ends_at = self.ends_at[token]
+        if ends_at > self.clock.now():
+            return Running(POLL_SECONDS)
+        self.mortality.pause()
+        result = {"status": "Succeeded", "assessmentActivityId": token, "rebootPending": True}
+        return Ended(parse_result(result), None, ends_at)
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         """Takes messages, without duplicates."""
@@ -124,16 +123,11 @@ class World:
                 self._keep(entity, message)
         self.mortality.pause()
 
-    async def publish(self, outcome: Outcome, traceparent: str | None) -> None:
-        """Publishes alerts and remembers the posture: two effects."""
-        del traceparent
-        self.mortality.pause()
-        self.alerted[outcome.id] = outcome
-        self.mortality.pause()
-
     def _keep(self, entity: str, message: OutgoingMessage) -> None:
-        if entity == ENTITIES.results_topic:
+        if entity == SETTINGS.results_topic:
             self.outcomes[message.message_id] = message
+        elif entity == SETTINGS.alerts_topic:
+            self.alerts[message.message_id] = message
         else:
             due = message.enqueue_at or self.clock.now()
             heapq.heappush(self.queue, Queued(due, next(self.order), entity, message, due))
@@ -156,52 +150,25 @@ class Queued:
     enqueued_at: datetime = field(compare=False)
 
 
-@dataclass
-class WorldOperation:
-    """The operation in the world's ARM."""
+class MortalPosture(MemoryPosture):
+    """The table of postures, which outlives workers; to save is a place to die before and after."""
 
-    world: World
-    activity_id: str
-    token: str = "token"
-    remaining: Mapping[str, int] = field(default_factory=dict)
+    def __init__(self, mortality: Mortality) -> None:
+        super().__init__()
+        self._mortality = mortality
 
-    async def follow(self, hold: Hold, next_poll: Callable[[], float]) -> OperationEnd:
-        """Looks once; the next look is in 30 seconds, whatever is expected."""
-        del next_poll
-        self.world.mortality.pause()
-        ends_at = self.world.ends_at[self.activity_id]
-        if ends_at > self.world.clock.now():
-            await hold.wait(30)
-        self.world.mortality.pause()
-        result = {"status": "Succeeded", "assessmentActivityId": self.activity_id}
-        return OperationEnd(parse_result(result), None, ends_at)
+    async def save(self, posture: Posture, etag: str | None) -> str:
+        """Saves a posture."""
+        self._mortality.pause()
+        saved = await super().save(posture, etag)
+        self._mortality.pause()
+        return saved
 
 
-def new_worker(world: World) -> Assessor:
+def new_worker(world: World) -> App:
     """Returns the app in a fresh process: nothing is left of the one that died."""
-    ids = AssessmentIdGenerator()
-    telemetry = Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids)
-    return Assessor(
-        steps=Steps(
-            arm=world,
-            gate=RateLimiter(60),
-            poll_limiter=RateLimiter(4500),
-            durations=Durations(MemoryPosture(), 660),
-            telemetry=telemetry,
-            clock=world.clock,
-            random=Random(1),
-            new_hold=lambda: Hold(20, lambda: 0.0, asyncio.Event()),
-            deadline=timedelta(minutes=120),
-        ),
-        bus=world,
-        alerts=world,
-        durations=Durations(MemoryPosture(), 660),
-        scans=FakeScans(),
-        telemetry=telemetry,
-        clock=world.clock,
-        random=Random(1),
-        entities=ENTITIES,
-        allowed_scopes=(),
+    return build_app(
+        SETTINGS, ports(clock=world.clock, bus=world, arm=world, postures=world.postures)
     )
 
 
@@ -212,10 +179,10 @@ async def run(world: World) -> int:
         queued = heapq.heappop(world.queue)
         world.clock.advance(max(0.0, (queued.due - world.clock.now()).total_seconds()))
         try:
-            if queued.entity == ENTITIES.requests_queue:
-                await worker.take_request(incoming(queued))
+            if queued.entity == SETTINGS.requests_queue:
+                await worker.requests.receive(incoming(queued))
             else:
-                await worker.take_on(from_body(queued.message.body))
+                await worker.resume(parse_in_progress(queued.message.body))
         except Died:
             deaths += 1
             worker = new_worker(world)
@@ -236,13 +203,14 @@ def request(now: datetime, *vms: VirtualMachineId) -> Queued:
     """Returns a request as it stands in the queue."""
     body = json.dumps({"vmIds": [str(vm) for vm in vms], "requestId": "r-1"}).encode()
     message = OutgoingMessage(body, "m-1", "r-1", "application/json")
-    return Queued(now, -1, ENTITIES.requests_queue, message, now)
+    return Queued(now, -1, SETTINGS.requests_queue, message, now)
 
 
 async def way(at: int | None, *vms: VirtualMachineId) -> tuple[World, int]:
     """Runs the way of a request in a new world, and lets the worker die at that pause."""
     clock = FakeClock()
-    world = World(clock, Mortality(at))
+    mortality = Mortality(at)
+    world = World(clock, mortality, postures=MortalPosture(mortality))
     world.queue.append(request(clock.now(), *vms))
     return world, await run(world)
 
@@ -251,14 +219,14 @@ async def test_a_request_has_one_outcome_wherever_its_worker_dies() -> None:
     """At every pause: one outcome, its alerts told, one begin."""
     untouched, _ = await way(None, VM)
     pauses = untouched.mortality.passed
-    assert pauses > 50  # read, begin, about twenty looks and hand-overs, publish, alert
+    assert pauses > 50  # read, begin, about twenty polls, publish, alert
 
     for at in range(1, pauses + 1):
         world, deaths = await way(at, VM)
 
         assert deaths == 1, f"nobody died at pause {at}"
         assert len(world.outcomes) == 1, f"died at pause {at}"
-        assert set(world.alerted) == set(world.outcomes), f"died at pause {at}"
+        assert len(world.alerts) == 1, f"died at pause {at}"
         assert len(world.posts) == 1, f"begun twice after a death at pause {at}"
 
 

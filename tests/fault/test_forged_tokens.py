@@ -15,7 +15,8 @@ import pytest
 
 from assessor.arm import continuation
 from assessor.arm.client import API_VERSION
-from assessor.messages.progress import OperationRef, Progress, to_message
+from assessor.messages.in_progress import in_progress_message
+from assessor.messages.progress import AssessmentProgress, Later, OperationRef
 from assessor.messages.request import AssessmentRequest
 from assessor.resource_id import VirtualMachineId
 from tests.support.cloud_harness import (
@@ -129,7 +130,7 @@ async def test_a_forged_token_never_makes_a_call(tmp_path: Path) -> None:
         await harness.send(
             IN_PROGRESS,
             [
-                to_sdk(to_message(progress(name, token), datetime.now(UTC)))
+                to_sdk(in_progress_message(Later(progress(name, token), datetime.now(UTC), "")))
                 for name, token in tokens.items()
             ],
         )
@@ -148,7 +149,7 @@ async def test_the_genuine_token_does_make_calls(tmp_path: Path) -> None:
     """The same message with the app's own token asks ARM: the test above would see a call."""
     async with running(tmp_path, Plan([vm(0)])) as harness:
         token = genuine(str(harness.cloud.arm.ready["armEndpoint"]))
-        message = to_message(progress("genuine", token), datetime.now(UTC))
+        message = in_progress_message(Later(progress("genuine", token), datetime.now(UTC), ""))
         await harness.send(IN_PROGRESS, [to_sdk(message)])
         await harness.until_told(1)
 
@@ -157,12 +158,12 @@ async def test_the_genuine_token_does_make_calls(tmp_path: Path) -> None:
         assert (await harness.calls())["byOperation"]["operation"] == 1
 
 
-def progress(request_id: str, token: str) -> Progress:
+def progress(request_id: str, token: str) -> AssessmentProgress:
     """Returns what an attacker who can send to the in-progress queue would write."""
     now = datetime.now(UTC)
-    return Progress(
+    return AssessmentProgress(
         request=AssessmentRequest(VM, request_id, enqueued_at=now),
         accepted_at=now,
-        hop=1,
+        reschedules=1,
         operation=OperationRef(ACTIVITY_ID, token, begun_at=now, root_span_id="0123456789abcdef"),
     )

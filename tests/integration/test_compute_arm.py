@@ -1,6 +1,5 @@
 """The app's ARM adapter, through the real SDK, against the local ARM."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from assessor.arm.client import ArmClient
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
-from assessor.arm.hold import Hold, HoldOver
+from assessor.arm.operation import Ended, Running
 from assessor.resource_id import VirtualMachineId
 from assessor.settings import ArmCloud
 from localcloud.arm.access import RoleAssignment
@@ -44,16 +43,6 @@ async def compute_arm(arm: LocalArm) -> AsyncIterator[ArmClient]:
         yield ArmClient(credential, cloud, transport)
 
 
-def no_hold() -> Hold:
-    """Returns a hold that waits for nothing."""
-    return Hold(0, asyncio.get_running_loop().time, asyncio.Event())
-
-
-def soon() -> float:
-    """Returns when the next look is due, for tests that wait for none."""
-    return 30.0
-
-
 async def test_a_vm_is_read_with_its_instance_view() -> None:
     """Power, agent, system and tags come from one GET."""
     async with (
@@ -75,15 +64,14 @@ async def test_the_recorded_assessment_comes_out_as_it_was_recorded() -> None:
     target = VirtualMachineId(RECORDED_SUBSCRIPTION, "crptestps418", "vmcrptestps418")
     async with run_arm(make_fleet(seed=1, vms=0), clock=clock) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(target, "client-request")
-        with pytest.raises(HoldOver) as over:
-            await operation.follow(no_hold(), soon)
+        first = await adapter.poll(target, operation.token)
         clock.advance(FINISHED_SECONDS)
-        resumed = await adapter.resume(target, operation.activity_id, operation.token)
-        end = await resumed.follow(no_hold(), soon)
+        end = await adapter.poll(target, operation.token)
 
     assert operation.activity_id == recorded["assessmentActivityId"]
     assert operation.remaining["Microsoft.Compute/UpdateVM3Min"] == 239
-    assert over.value.delay == 30
+    assert first == Running(0.0)
+    assert isinstance(end, Ended)
     assert end.result.raw == recorded
     assert end.started_at is not None
     assert end.ended_at is not None
@@ -93,10 +81,9 @@ async def test_the_recorded_assessment_comes_out_as_it_was_recorded() -> None:
 async def test_no_poll_is_spent_right_after_the_begin() -> None:
     """The SDK would look at once; an assessment takes minutes."""
     async with run_arm(Fleet((vm(),))) as arm, compute_arm(arm) as adapter:
-        operation = await adapter.begin(TARGET, "client-request")
-        with pytest.raises(HoldOver):
-            await operation.follow(no_hold(), soon)
+        begun = await adapter.begin(TARGET, "client-request")
 
+        assert begun.ended is None
         assert arm.calls.as_json()["byOperation"] == {"assess": 1}
 
 
@@ -106,8 +93,7 @@ async def test_the_result_is_taken_from_the_last_status_where_arm_puts_it() -> N
     async with run_arm(Fleet((vm(),)), clock=clock) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(TARGET, "client-request")
         clock.advance(FINISHED_SECONDS)
-        resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
-        await resumed.follow(no_hold(), soon)
+        await adapter.poll(TARGET, operation.token)
 
         assert arm.calls.as_json()["byOperation"] == {"assess": 1, "operation": 1}
 
@@ -119,28 +105,21 @@ async def test_a_result_without_its_list_is_asked_for_at_location() -> None:
     async with run_arm(fleet, clock=clock) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(TARGET, "client-request")
         clock.advance(FINISHED_SECONDS)
-        resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
-        end = await resumed.follow(no_hold(), soon)
+        end = await adapter.poll(TARGET, operation.token)
 
         assert arm.calls.as_json()["byOperation"] == {"assess": 1, "operation": 1, "location": 1}
+    assert isinstance(end, Ended)
     assert end.result.critical_and_security_count == 3
 
 
 @pytest.mark.parametrize(("time_scale", "least"), [(1, 0), (10, 3)])
-async def test_arms_retry_after_is_the_least_time_between_looks(
-    time_scale: float, least: float
-) -> None:
-    """What was learned may say later, and never sooner."""
+async def test_arms_retry_after_is_told_of_the_begin(time_scale: float, least: float) -> None:
+    """The least time until the first poll; none where ARM does not say."""
     options = ArmOptions(time_scale=time_scale)
     async with run_arm(Fleet((vm(),)), options) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(TARGET, "client-request")
-        with pytest.raises(HoldOver) as early:
-            await operation.follow(no_hold(), lambda: 0.5)
-        with pytest.raises(HoldOver) as late:
-            await operation.follow(no_hold(), lambda: 400.0)
 
-    assert early.value.delay == max(0.5, least)
-    assert late.value.delay == 400
+    assert operation.retry_after == least
 
 
 async def test_an_adopted_operation_gives_what_the_begun_one_gives() -> None:
@@ -153,11 +132,10 @@ async def test_an_adopted_operation_gives_what_the_begun_one_gives() -> None:
         assert found.last_assessment.is_in_progress
         assert found.last_assessment.activity_id == begun.activity_id
         clock.advance(FINISHED_SECONDS)
-        adopted = await adapter.adopt(found, begun.activity_id)
-        theirs = await adopted.follow(no_hold(), soon)
-        resumed = await adapter.resume(TARGET, begun.activity_id, begun.token)
-        ours = await resumed.follow(no_hold(), soon)
+        theirs = await adapter.poll(TARGET, adapter.continuation_token(found, begun.activity_id))
+        ours = await adapter.poll(TARGET, begun.token)
 
+    assert isinstance(theirs, Ended)
     assert theirs == ours
     assert theirs.result.activity_id == begun.activity_id
 
@@ -204,9 +182,8 @@ async def test_a_failed_operation_keeps_arms_error() -> None:
     async with run_arm(fleet, clock=clock) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(TARGET, "client-request")
         clock.advance(FINISHED_SECONDS)
-        resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
         with pytest.raises(ArmError) as caught:
-            await resumed.follow(no_hold(), soon)
+            await adapter.poll(TARGET, operation.token)
 
     assert caught.value.status == 200
     assert caught.value.error.code == "VMExtensionFailure"
@@ -227,9 +204,8 @@ async def test_polling_without_the_right_to_read_operations_is_a_lost_operation(
     options = ArmOptions(assignments=(rights,))
     async with run_arm(Fleet((vm(),)), options) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(TARGET, "client-request")
-        resumed = await adapter.resume(TARGET, operation.activity_id, operation.token)
         with pytest.raises(ArmError) as caught:
-            await resumed.follow(no_hold(), soon)
+            await adapter.poll(TARGET, operation.token)
 
     assert (caught.value.status, caught.value.error.code) == (403, "AuthorizationFailed")
     assert judge(caught.value).verdict is Verdict.LOST

@@ -13,14 +13,10 @@ from azure.data.tables.aio import TableClient
 
 from assessor.alerts.outbox import AlertOutbox
 from assessor.alerts.rules import ALERT_COLUMNS
+from assessor.ports import PostureStore
 from assessor.posture.learned import Learned
 from assessor.posture.model import Attempt, Posture
-from assessor.posture.store import (
-    MemoryPosture,
-    PostureConflictError,
-    PostureError,
-    PostureStore,
-)
+from assessor.posture.store import MemoryPosture, PostureConflictError, PostureError
 from assessor.posture.tables import TablePosture
 from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import Azurite

@@ -11,10 +11,10 @@ from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude, reject
 from assessor.messages.outgoing import outcome_message
+from assessor.messages.progress import Scan, ScanCompletion, scan_id_of
 from assessor.messages.request import Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope
 from assessor.scans.event import scan_completed
-from assessor.scans.scan import Scan, Watch, scan_id_of
 from assessor.scans.store import Tally
 from tests.support.builders import NOW, REFERENCE_RESULT, SUBSCRIPTION, incoming, machine, request
 from tests.support.schemas import SCHEMAS
@@ -81,7 +81,7 @@ def _scan() -> Any:  # noqa: ANN401 - any JSON
         reboot_pending=3,
         last_at=NOW + timedelta(minutes=21),
     )
-    watch = Watch(scan, found=52, requested=40, released_at=NOW)
+    watch = ScanCompletion(scan, found=52, requested=40, released_at=NOW)
     return json.loads(scan_completed(watch, tally, NOW).body)
 
 

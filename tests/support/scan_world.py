@@ -4,32 +4,29 @@ The scans' own code is the app's; what is simulated is what ARM, Service Bus and
 effect is anything that one of them sees, and a worker can die right before and right after each.
 """
 
-import asyncio
 import heapq
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
-from random import Random
 from typing import Any
 
+from assessor.app import build_app
 from assessor.arm.errors import ArmError
-from assessor.arm.hold import Hold
 from assessor.arm.result import parse_result
 from assessor.bus.message import OutgoingMessage
+from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.outcome import Finished, conclude
-from assessor.messages.progress import Progress
+from assessor.messages.progress import AssessmentProgress, ScanProgress
 from assessor.messages.request import IncomingMessage, Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.scans.event import SCAN_COMPLETED
-from assessor.scans.expansion import Expander
 from assessor.scans.listing import ListedVm, Page
-from assessor.scans.progress import ScanProgress, read_in_progress
 from assessor.scans.scans import Scans
 from assessor.scans.store import Concluded, MemoryScans, ScanState, Tally
-from assessor.scans.watch import Watcher
-from tests.support.fakes import FakeClock
+from tests.support.app import ports, settings
+from tests.support.fakes import FakeArm, FakeClock
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 REQUESTS, IN_PROGRESS, RESULTS = "requests", "in-progress", "results"
@@ -255,44 +252,27 @@ class ScanWorld:
         return [json.loads(each.body) for each in self.results.values()]
 
     def _new_worker(self) -> Scans:
-        deadline = timedelta(minutes=120)
-        return Scans(
-            expander=Expander(
-                fleet=self.fleet,
-                bus=self,
-                store=self.store,
-                clock=self.clock,
-                random=Random(1),
-                new_hold=lambda: Hold(self._hold_seconds, lambda: 0.0, asyncio.Event()),
-                requests_queue=REQUESTS,
-                pace_per_minute=self._pace,
-                deadline=deadline,
-            ),
-            watcher=Watcher(
-                store=self.store,
-                bus=self,
-                clock=self.clock,
-                random=Random(1),
-                results_topic=RESULTS,
-                deadline=deadline,
-            ),
-            store=self.store,
-            bus=self,
-            clock=self.clock,
-            in_progress_queue=IN_PROGRESS,
-        )
+        named = {
+            "ASSESS_HOLD_SECONDS": str(self._hold_seconds),
+            "SCAN_PACE_PER_MINUTE": str(self._pace),
+            "REQUESTS_QUEUE": REQUESTS,
+            "IN_PROGRESS_QUEUE": IN_PROGRESS,
+            "RESULTS_TOPIC": RESULTS,
+        }
+        world = ports(clock=self.clock, bus=self, arm=FakeArm(), fleet=self.fleet, scans=self.store)
+        return build_app(settings(**named), world).scans
 
     async def _deliver(self, queued: Queued) -> None:
         message = queued.message
         if queued.entity == IN_PROGRESS:
-            await self._worker.go_on(_scan(read_in_progress(message.body)))
+            await self._worker.resume(_scan(parse_in_progress(message.body)))
             return
         incoming = IncomingMessage(
             message.body, message.message_id, message.content_type, {}, queued.enqueued_at
         )
         match parse_request(incoming, ()):
             case ScanRequest() as scan:
-                await self._worker.begin(scan)
+                await self._worker.start(scan)
             case Rejection() as rejection:
                 raise AssertionError(rejection.errors)
             case (request,):
@@ -322,6 +302,6 @@ class ScanWorld:
         heapq.heappush(self._queue, Queued(due, next(self._order), entity, message, due))
 
 
-def _scan(progress: Progress | ScanProgress) -> ScanProgress:
-    assert not isinstance(progress, Progress)
+def _scan(progress: AssessmentProgress | ScanProgress) -> ScanProgress:
+    assert not isinstance(progress, AssessmentProgress)
     return progress

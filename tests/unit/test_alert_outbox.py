@@ -10,16 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.alerts.outbox import AlertOutbox
+from assessor.bus.errors import PublishError
 from assessor.bus.message import OutgoingMessage
-from assessor.bus.port import Bus, PublishError
 from assessor.messages.outcome import Outcome, reject
 from assessor.messages.request import Rejection
+from assessor.ports import Bus, PostureStore
+from assessor.posture.learned import Learned
 from assessor.posture.model import Alert, Posture
 from assessor.posture.store import (
     MemoryPosture,
     PostureConflictError,
     PostureError,
-    PostureStore,
     Remembered,
 )
 from assessor.resource_id import VirtualMachineId
@@ -99,6 +100,11 @@ class World:
         """Returns what is remembered of the VM."""
         remembered = run(self.store.load(VM_ID))
         return remembered.posture if remembered else None
+
+    async def durations(self, vm_id: VirtualMachineId) -> Learned | None:
+        """Remembers none: alerts don't ask."""
+        del vm_id
+        return None
 
 
 def run(work: Coroutine[None, None, T]) -> T:

@@ -1,72 +1,57 @@
 """What becomes of a message: taken on, split, rejected, handed over, concluded, concluded again."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from random import Random
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.arm.hold import Hold, HoldOver
-from assessor.arm.port import OperationEnd
-from assessor.arm.rate_limiter import RateLimiter
+from assessor.app import build_app
+from assessor.arm.operation import Ended
 from assessor.arm.result import parse_result
 from assessor.arm.virtual_machine import VirtualMachine
-from assessor.assessment.assessor import Assessor, Entities
-from assessor.assessment.state_machine import Steps
-from assessor.bus.port import PublishError
-from assessor.messages.progress import Progress, from_body
+from assessor.bus.errors import PublishError
+from assessor.messages.in_progress import parse_in_progress
+from assessor.messages.progress import AssessmentProgress
 from assessor.messages.request import AssessmentRequest, IncomingMessage
-from assessor.posture.durations import Durations
+from assessor.posture.model import Posture
 from assessor.posture.store import MemoryPosture, PostureError
-from assessor.resource_id import Scope, VirtualMachineId
-from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
-from tests.support.fakes import FakeAlerts, FakeArm, FakeBus, FakeClock, FakeScans
+from assessor.resource_id import VirtualMachineId
+from tests.support.app import ports, settings
+from tests.support.fakes import FakeArm, FakeBus, FakeClock
 
 VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")
 OTHER_VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-2")
 ACTIVITY = "14e074b4-2fd7-4d20-8b3b-5339add89570"
 RUNNING = VirtualMachine(VM, location="eastus", power_state="running", agent_state="Ready")
 RESULT = {"status": "Succeeded", "assessmentActivityId": ACTIVITY}
-ENTITIES = Entities("requests", "in-progress", "results")
 
 
-class App:
-    """The app between fakes that note their effects in one list."""
+class FailingPosture(MemoryPosture):
+    """Postures in memory, whose table may be down."""
 
-    def __init__(self, allowed: tuple[Scope, ...] = ()) -> None:
+    is_down = False
+
+    async def save(self, posture: Posture, etag: str | None) -> str:
+        """Saves, or fails."""
+        if self.is_down:
+            raise PostureError(posture.vm_id, "down")
+        return await super().save(posture, etag)
+
+
+class World:
+    """The app between stand-ins that note their effects in one list."""
+
+    def __init__(self, **named: str) -> None:
         self.effects: list[str] = []
         self.clock = FakeClock()
         self.arm = FakeArm(effects=self.effects)
         self.bus = FakeBus(effects=self.effects)
-        self.alerts = FakeAlerts(effects=self.effects)
-        self.scans = FakeScans(effects=self.effects)
-        ids = AssessmentIdGenerator()
-        telemetry = Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids)
-        self.assessor = Assessor(
-            steps=Steps(
-                arm=self.arm,
-                gate=RateLimiter(60),
-                poll_limiter=RateLimiter(4500),
-                durations=Durations(MemoryPosture(), 660),
-                telemetry=telemetry,
-                clock=self.clock,
-                random=Random(1),
-                new_hold=lambda: Hold(20, lambda: 0.0, asyncio.Event()),
-                deadline=timedelta(minutes=120),
-            ),
-            bus=self.bus,
-            alerts=self.alerts,
-            durations=Durations(MemoryPosture(), 660),
-            scans=self.scans,
-            telemetry=telemetry,
-            clock=self.clock,
-            random=Random(1),
-            entities=ENTITIES,
-            allowed_scopes=allowed,
+        self.postures = FailingPosture()
+        self.app = build_app(
+            settings(**named),
+            ports(clock=self.clock, bus=self.bus, arm=self.arm, postures=self.postures),
         )
 
     def message(self, body: object, message_id: str = "m-1") -> IncomingMessage:
@@ -74,10 +59,9 @@ class App:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return IncomingMessage(data, message_id, None, {}, self.clock.now())
 
-    def progress(self) -> Progress:
+    def request(self) -> AssessmentRequest:
         """Returns a request that was just accepted."""
-        request = AssessmentRequest(VM, "r-1", enqueued_at=self.clock.now())
-        return Progress(request, self.clock.now())
+        return AssessmentRequest(VM, "r-1", enqueued_at=self.clock.now())
 
     def events(self) -> list[Any]:
         """Returns the outcomes on the results topic."""
@@ -85,64 +69,65 @@ class App:
 
 
 @pytest.fixture
-def app() -> App:
-    return App()
+def world() -> World:
+    return World()
 
 
-async def test_a_request_is_handed_over_with_all_that_is_needed_to_go_on(app: App) -> None:
-    """The in-progress message appears when the next look is due, and holds the token."""
-    app.arm.reads, app.arm.begins, app.arm.looks = [RUNNING], [ACTIVITY], [HoldOver(30)]
+async def test_a_request_is_handed_over_with_all_that_is_needed_to_go_on(world: World) -> None:
+    """The in-progress message appears when the first poll is due, and holds the token."""
+    world.arm.reads, world.arm.begins, world.arm.retry_after = [RUNNING], [ACTIVITY], 900
 
-    await app.assessor.take_request(app.message({"vmId": str(VM), "requestId": "r-1"}))
+    await world.app.requests.receive(world.message({"vmId": str(VM), "requestId": "r-1"}))
 
-    (message,) = app.bus.sent["in-progress"]
-    progress = from_body(message.body)
-    assert message.enqueue_at == app.clock.now() + timedelta(seconds=30)
+    (message,) = world.bus.sent["in-progress"]
+    progress = parse_in_progress(message.body)
+    assert isinstance(progress, AssessmentProgress)
+    assert message.enqueue_at == world.clock.now() + timedelta(seconds=900)
     assert message.application_properties["assessmentActivityId"] == ACTIVITY
     assert progress.operation is not None
     assert progress.operation.token == "token"
     assert progress.request.request_id == "r-1"
 
 
-async def test_an_outcome_goes_out_before_its_alerts(app: App) -> None:
+async def test_an_outcome_goes_out_before_its_alerts(world: World) -> None:
     """A crash in between repeats; it never loses."""
-    app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
-    app.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
+    world.arm.reads, world.arm.begins = [RUNNING], [ACTIVITY]
+    world.arm.ended = Ended(parse_result(RESULT | {"rebootPending": True}))
 
-    await app.assessor.take_on(app.progress())
+    await world.app.assessor.start(world.request())
 
-    assert app.effects[-2:] == ["send results", "alerts"]
-    (event,) = app.events()
+    assert world.effects[-2:] == ["send results", "send alerts"]
+    (event,) = world.events()
     assert event["type"] == "PatchAssessor.AssessmentCompleted"
     assert event["data"]["assessmentActivityId"] == ACTIVITY
-    (message,) = app.bus.sent["results"]
+    (message,) = world.bus.sent["results"]
     assert message.correlation_id == "r-1"
     traceparent = str(message.application_properties["traceparent"])
     assert traceparent.startswith(f"00-{ACTIVITY.replace('-', '')}-")
 
 
-async def test_a_request_for_several_vms_becomes_one_request_for_each(app: App) -> None:
+async def test_a_request_for_several_vms_becomes_one_request_for_each(world: World) -> None:
     """Each has the same request ID and a message ID of its own; nothing is asked of ARM yet."""
     body = {"vmIds": [str(VM), str(OTHER_VM), str(VM).upper()], "requestId": "r-1", "reason": "x"}
 
-    await app.assessor.take_request(app.message(body))
+    await world.app.requests.receive(world.message(body))
 
-    sent = app.bus.sent["requests"]
+    sent = world.bus.sent["requests"]
     assert [json.loads(each.body)["vmId"] for each in sent] == [str(VM), str(OTHER_VM)]
     assert {json.loads(each.body)["requestId"] for each in sent} == {"r-1"}
     assert {json.loads(each.body)["reason"] for each in sent} == {"x"}
     assert len({each.message_id for each in sent}) == 2
-    assert app.effects == ["send requests", "send requests"]
+    assert world.effects == ["send requests", "send requests"]
 
 
-async def test_splitting_twice_sends_the_same_messages(app: App) -> None:
+async def test_splitting_twice_sends_the_same_messages(world: World) -> None:
     """A redelivery after a crash is dropped by duplicate detection."""
     body = {"vmIds": [str(VM), str(OTHER_VM)]}
 
-    await app.assessor.take_request(app.message(body))
-    await app.assessor.take_request(app.message(body))
+    await world.app.requests.receive(world.message(body))
+    await world.app.requests.receive(world.message(body))
 
-    assert len(app.bus.sent["requests"]) == 2
+    assert len(world.bus.sent["requests"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -155,88 +140,86 @@ async def test_splitting_twice_sends_the_same_messages(app: App) -> None:
     ],
 )
 async def test_what_is_not_understood_is_rejected_and_the_queue_moves_on(
-    app: App, body: object, reason: str
+    world: World, body: object, reason: str
 ) -> None:
     """The rejection is published, and ARM is not asked."""
-    await app.assessor.take_request(app.message(body))
+    await world.app.requests.receive(world.message(body))
 
-    (event,) = app.events()
+    (event,) = world.events()
     assert event["type"] == "PatchAssessor.RequestRejected"
     assert event["data"]["reason"] == reason
     assert event["data"]["errors"]
-    assert app.effects == ["send results"]
+    assert world.effects == ["send results"]
 
 
 async def test_a_vm_outside_the_allowed_scopes_is_rejected() -> None:
     """ARM is not asked about it at all."""
-    app = App(allowed=(Scope.parse("/subscriptions/00000000-0000-0000-0000-000000000009"),))
+    world = World(ALLOWED_SCOPES="/subscriptions/00000000-0000-0000-0000-000000000009")
 
-    await app.assessor.take_request(app.message({"vmId": str(VM)}))
+    await world.app.requests.receive(world.message({"vmId": str(VM)}))
 
-    assert app.events()[0]["data"]["reason"] == "OutOfScope"
-    assert app.effects == ["send results"]
-
-
-def _refuse_results(app: App) -> None:
-    app.bus.refuse = lambda entity: entity == "results"
+    assert world.events()[0]["data"]["reason"] == "OutOfScope"
+    assert world.effects == ["send results"]
 
 
-def _refuse_posture(app: App) -> None:
-    app.alerts.failure = PostureError(VM, "down")
+def _refuse_results(world: World) -> None:
+    world.bus.refuse = lambda entity: entity == "results"
 
 
-def _refuse_alerts(app: App) -> None:
-    app.alerts.failure = PublishError("patch-alerts", "down")
+def _refuse_posture(world: World) -> None:
+    world.postures.is_down = True
+
+
+def _refuse_alerts(world: World) -> None:
+    world.bus.refuse = lambda entity: entity == "alerts"
 
 
 @pytest.mark.parametrize("break_it", [_refuse_results, _refuse_posture, _refuse_alerts])
-async def test_what_cannot_be_told_now_is_told_later(
-    app: App, break_it: Callable[[App], None]
+async def test_what_cannot_be_published_now_is_published_later(
+    world: World, break_it: Callable[[World], None]
 ) -> None:
     """A topic or table that is down delays an outcome; the operation is not begun again."""
-    app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
-    app.arm.looks = [
-        OperationEnd(parse_result(RESULT), None, None),
-        OperationEnd(parse_result(RESULT), None, None),
-    ]
-    break_it(app)
-    await app.assessor.take_on(app.progress())
-    (message,) = app.bus.sent["in-progress"]
+    found = Ended(parse_result(RESULT | {"rebootPending": True}))
+    world.arm.reads, world.arm.begins = [RUNNING], [ACTIVITY]
+    world.arm.ended, world.arm.polls = found, [found]
+    break_it(world)
+    await world.app.assessor.start(world.request())
+    (message,) = world.bus.sent["in-progress"]
 
-    app.bus.refuse = lambda _: False
-    app.alerts.failure = None
-    app.clock.advance(60)
-    await app.assessor.take_on(from_body(message.body))
+    world.bus.refuse = lambda _: False
+    world.postures.is_down = False
+    world.clock.advance(60)
+    await world.app.resume(parse_in_progress(message.body))
 
-    assert app.effects.count("begin vm-1") == 1
-    assert len(app.events()) == 1
-    assert len(app.alerts.outcomes) == 1
+    assert world.effects.count("begin vm-1") == 1
+    assert len(world.events()) == 1
+    assert len(world.bus.sent["alerts"]) == 1
 
 
-async def test_a_bus_that_takes_nothing_fails_the_invocation(app: App) -> None:
+async def test_a_bus_that_takes_nothing_fails_the_invocation(world: World) -> None:
     """The message is abandoned and comes again; nothing is swallowed."""
-    app.arm.reads, app.arm.begins, app.arm.looks = [RUNNING], [ACTIVITY], [HoldOver(30)]
-    app.bus.refuse = lambda _: True
+    world.arm.reads, world.arm.begins = [RUNNING], [ACTIVITY]
+    world.bus.refuse = lambda _: True
 
     with pytest.raises(PublishError):
-        await app.assessor.take_on(app.progress())
+        await world.app.assessor.start(world.request())
 
 
-async def test_outcomes_that_wait_for_their_topic_wait_past_the_deadline(app: App) -> None:
+async def test_outcomes_that_wait_for_their_topic_wait_past_the_deadline(world: World) -> None:
     """What ended in time is told as what it was, however long the topic was down."""
-    app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
-    app.bus.refuse = lambda entity: entity == "results"
-    app.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
-    await app.assessor.take_on(app.progress())
+    world.arm.reads, world.arm.begins = [RUNNING], [ACTIVITY]
+    world.bus.refuse = lambda entity: entity == "results"
+    world.arm.ended = Ended(parse_result(RESULT))
+    await world.app.assessor.start(world.request())
 
     for _ in range(60):
-        app.clock.advance(301)
-        app.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
-        await app.assessor.take_on(from_body(app.bus.sent["in-progress"][-1].body))
-    app.bus.refuse = lambda _: False
-    app.clock.advance(301)
-    app.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
-    await app.assessor.take_on(from_body(app.bus.sent["in-progress"][-1].body))
+        world.clock.advance(301)
+        world.arm.polls = [Ended(parse_result(RESULT))]
+        await world.app.resume(parse_in_progress(world.bus.sent["in-progress"][-1].body))
+    world.bus.refuse = lambda _: False
+    world.clock.advance(301)
+    world.arm.polls = [Ended(parse_result(RESULT))]
+    await world.app.resume(parse_in_progress(world.bus.sent["in-progress"][-1].body))
 
-    (event,) = app.events()
+    (event,) = world.events()
     assert event["type"] == "PatchAssessor.AssessmentCompleted"

@@ -172,7 +172,7 @@ def machine(os_type: str | None = "Linux") -> VirtualMachine:
 
 async def test_nothing_known_is_what_the_setting_says() -> None:
     """With a wide spread."""
-    expected = await Durations(MemoryPosture(), 660).expect(machine())
+    expected = await Durations(MemoryPosture().durations, 660).expect(machine())
     assert expected.seconds == pytest.approx(660)
     assert expected.spread == pytest.approx(0.35)
 
@@ -182,16 +182,16 @@ async def test_a_vm_that_was_assessed_is_expected_by_its_own_durations() -> None
     store = MemoryPosture()
     found = finding(completed(0, seconds=300.0))
     await store.save(decide_by_result(None, found, AlertPolicy()).posture, None)
-    expected = await Durations(store, 660).expect(machine())
+    expected = await Durations(store.durations, 660).expect(machine())
     assert expected.seconds == pytest.approx(300)
 
 
 async def test_a_new_vm_is_expected_by_others_of_its_operating_system() -> None:
     """Each system by itself, in any case of its name; a few do not outweigh the setting."""
-    durations = Durations(MemoryPosture(), 660)
+    durations = Durations(MemoryPosture().durations, 660)
     for _ in range(2000):
         durations.learn("Linux", 300)
-    few = Durations(MemoryPosture(), 660)
+    few = Durations(MemoryPosture().durations, 660)
     few.learn("Linux", 300)
     assert (await durations.expect(machine("linux"))).seconds < 350
     assert (await durations.expect(machine("Windows"))).seconds == pytest.approx(660)
@@ -204,6 +204,6 @@ async def test_a_store_that_does_not_answer_is_done_without_and_told_of(
 ) -> None:
     """It would only say when to look."""
     with caplog.at_level(logging.WARNING):
-        expected = await Durations(BrokenStore(), 660).expect(machine())
+        expected = await Durations(BrokenStore().durations, 660).expect(machine())
     assert expected.seconds == pytest.approx(660)
     assert "no answer" in caplog.text

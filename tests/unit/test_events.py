@@ -79,8 +79,8 @@ class App:
         self.counted = Counted()
         self.events = FleetEvents(
             bus=self.bus,
-            alerts=self.retired,
-            metrics=self.counted,
+            retire=self.retired.retire,
+            count=self.counted.event,
             clock=FakeClock(),
             requests_queue="requests",
             results_topic="results",

@@ -18,7 +18,7 @@ from assessor.messages.outcome import OutcomeType
 from assessor.telemetry import attributes as telemetry_attributes
 from assessor.telemetry import telemetry
 from assessor.telemetry.metrics import VIEWS
-from assessor.telemetry.telemetry import Ending
+from assessor.telemetry.telemetry import AssessmentEnd
 from tests.support.deployments import APPS, Deployment
 from tests.support.telemetry_rig import Rig
 
@@ -47,7 +47,7 @@ def _root_attributes() -> set[str]:
     }
     found = set()
     for module, function in (
-        ("assessment/assessor", "_finish"),
+        ("assessment/conclusion", "_end"),
         ("telemetry/assessment_trace", "finish"),
     ):
         tree = ast.parse((_ROOT / "assessor" / f"{module}.py").read_text())
@@ -71,7 +71,9 @@ def _exported_root() -> Any:  # noqa: ANN401 - the exporter's own, untyped
     assessment = rig.telemetry.assessment(activity_id, "00f067aa0ba902b7")
     moment = datetime(2026, 1, 5, tzinfo=UTC)
     attributes = dict.fromkeys(_root_attributes(), "value")
-    assessment.finish(moment, Ending(at=moment, failure="DeadlineExceeded", attributes=attributes))
+    assessment.finish(
+        moment, AssessmentEnd(at=moment, failure="DeadlineExceeded", attributes=attributes)
+    )
     envelope: Any = _convert_span_to_envelope(rig.one(telemetry.ROOT))
     assert envelope.tags["ai.operation.id"] == activity_id.replace("-", "")
     return envelope.data

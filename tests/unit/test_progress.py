@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.messages.progress import (
-    OperationRef,
-    Progress,
-    ProgressError,
-    from_body,
-    to_message,
-)
+from assessor.messages.in_progress import InProgressError, in_progress_message, parse_in_progress
+from assessor.messages.progress import AssessmentProgress, Later, OperationRef
 from assessor.messages.request import AssessmentRequest
 from assessor.resource_id import VirtualMachineId
 from tests.support.builders import (
@@ -61,32 +56,33 @@ _REQUESTS = st.builds(
     traceparent=st.none() | _TEXTS,
 )
 _PROGRESS = st.builds(
-    Progress,
+    AssessmentProgress,
     request=_REQUESTS,
     accepted_at=_TIMES,
-    hop=st.integers(0, 10_000),
+    reschedules=st.integers(0, 10_000),
     attempt=st.integers(0, 10_000),
     not_before=st.none() | _TIMES,
-    handed_over_at=st.none() | _TIMES,
+    rescheduled_at=st.none() | _TIMES,
     vm=st.none() | _MACHINES,
     operation=st.none() | _OPERATIONS,
 )
 
 
-def _running(**changes: Any) -> Progress:  # noqa: ANN401 - any field
+def _running(**changes: Any) -> AssessmentProgress:  # noqa: ANN401 - any field
     operation = OperationRef(ACTIVITY_ID, "token", NOW, "00000000000000a1")
     fields: dict[str, Any] = {"vm": machine(), "operation": operation} | changes
-    return Progress(request(), NOW, **fields)
+    return AssessmentProgress(request(), NOW, **fields)
 
 
 @given(_PROGRESS)
-def test_what_is_handed_over_comes_back_whole(progress: Progress) -> None:
+def test_what_is_handed_over_comes_back_whole(progress: AssessmentProgress) -> None:
     """Every field, names in their own case included."""
-    body = to_message(progress, NOW).body
-    back = from_body(body)
+    body = in_progress_message(Later(progress, NOW, "")).body
+    back = parse_in_progress(body)
+    assert isinstance(back, AssessmentProgress)
     assert back == progress
     assert str(back.request.vm) == str(progress.request.vm)
-    assert to_message(back, NOW).body == body
+    assert in_progress_message(Later(back, NOW, "")).body == body
 
 
 _NAMES = st.tuples(_TEXTS, vm_ids(), st.integers(0, 99))
@@ -96,11 +92,12 @@ _NAMES = st.tuples(_TEXTS, vm_ids(), st.integers(0, 99))
 def test_the_messages_id_is_made_of_the_request_the_vm_and_the_hop(
     one: tuple[str, VirtualMachineId, int], other: tuple[str, VirtualMachineId, int]
 ) -> None:
-    """A repeat after a crash is a duplicate; another request, VM or hop is not."""
+    """A repeat after a crash is a duplicate; another request, VM or reschedules is not."""
 
     def message_id(names: tuple[str, VirtualMachineId, int]) -> str:
-        request_id, vm, hop = names
-        return to_message(Progress(request(vm, request_id), NOW, hop=hop), NOW).message_id
+        request_id, vm, reschedules = names
+        progress = AssessmentProgress(request(vm, request_id), NOW, reschedules=reschedules)
+        return in_progress_message(Later(progress, NOW, "")).message_id
 
     assert (message_id(one) == message_id(other)) == (one == other)
     again = (one[0], VirtualMachineId.parse(str(one[1]).upper()), one[2])
@@ -110,22 +107,22 @@ def test_the_messages_id_is_made_of_the_request_the_vm_and_the_hop(
 def test_a_repeat_with_other_findings_has_the_same_id() -> None:
     """Only what names the hand-over counts, not when it was made or what it carries."""
     ids = {
-        to_message(progress, NOW + timedelta(minutes=minutes)).message_id
+        in_progress_message(Later(progress, NOW + timedelta(minutes=minutes), "")).message_id
         for minutes, progress in enumerate(
             [
-                _running(hop=3),
-                _running(hop=3, attempt=2, not_before=NOW, operation=None),
-                _running(hop=3, vm=None, handed_over_at=NOW),
+                _running(reschedules=3),
+                _running(reschedules=3, attempt=2, not_before=NOW, operation=None),
+                _running(reschedules=3, vm=None, rescheduled_at=NOW),
             ]
         )
     }
     assert len(ids) == 1
-    assert to_message(_running(hop=4), NOW).message_id not in ids
+    assert in_progress_message(Later(_running(reschedules=4), NOW, "")).message_id not in ids
 
 
 def test_the_message_tells_whose_it_is_and_when_it_is_due() -> None:
     """The activity ID as well, once there is one: every message of an assessment carries it."""
-    message = to_message(_running(), NOW)
+    message = in_progress_message(Later(_running(), NOW, ""))
     assert message.enqueue_at == NOW
     assert message.correlation_id == "request-1"
     assert message.content_type == "application/json"
@@ -135,20 +132,20 @@ def test_the_message_tells_whose_it_is_and_when_it_is_due() -> None:
         "requestId": "request-1",
         "assessmentActivityId": ACTIVITY_ID,
     }
-    waiting = to_message(_running(operation=None), NOW)
+    waiting = in_progress_message(Later(_running(operation=None), NOW, ""))
     assert "assessmentActivityId" not in waiting.application_properties
 
 
-def test_waiting_counts_a_hop_and_keeps_the_rest() -> None:
+def test_rescheduling_is_counted_and_keeps_the_rest() -> None:
     """What the next invocation starts from."""
     later = NOW + timedelta(minutes=1)
-    waiting = _running(hop=3, attempt=1).waiting(attempt=2, not_before=later, handed_over_at=NOW)
-    assert waiting == _running(hop=4, attempt=2, not_before=later, handed_over_at=NOW)
+    waiting = _running(reschedules=3, attempt=1).rescheduled(NOW, attempt=2, not_before=later)
+    assert waiting == _running(reschedules=4, attempt=2, not_before=later, rescheduled_at=NOW)
 
 
 def _forged(path: str, value: object) -> bytes:
     """Returns a message's body with one of its values changed or added."""
-    body = json.loads(to_message(_running(), NOW).body)
+    body = json.loads(in_progress_message(Later(_running(), NOW, "")).body)
     *way, last = path.split(".")
     node = body
     for name in way:
@@ -185,8 +182,8 @@ def _forged(path: str, value: object) -> bytes:
 )
 def test_a_forged_field_is_refused_and_named(path: str, value: object) -> None:
     """Other versions, other fields, other types, and times that can't be compared."""
-    with pytest.raises(ProgressError) as refused:
-        from_body(_forged(path, value))
+    with pytest.raises(InProgressError) as refused:
+        parse_in_progress(_forged(path, value))
     assert refused.value.fields == (path,)
 
 
@@ -202,15 +199,15 @@ def test_a_forged_field_is_refused_and_named(path: str, value: object) -> None:
 @pytest.mark.parametrize("whose", ["progress.request.vm", "progress.vm.id"])
 def test_a_vm_is_held_to_the_grammar_here_too(whose: str, part: str, text: str) -> None:
     """Its names end up in a URL, whichever queue they came from."""
-    with pytest.raises(ProgressError) as refused:
-        from_body(_forged(f"{whose}.{part}", text))
+    with pytest.raises(InProgressError) as refused:
+        parse_in_progress(_forged(f"{whose}.{part}", text))
     assert refused.value.fields == (whose,)
 
 
 def test_every_wrong_field_is_named() -> None:
     """And a required one that is missing."""
-    with pytest.raises(ProgressError) as refused:
-        from_body(b'{"progress": {"hop": "x"}, "version": 9}')
+    with pytest.raises(InProgressError) as refused:
+        parse_in_progress(b'{"progress": {"hop": "x"}, "version": 9}')
     assert refused.value.fields == (
         "progress.accepted_at",
         "progress.hop",
@@ -222,26 +219,28 @@ def test_every_wrong_field_is_named() -> None:
 @given(st.binary() | json_values().map(lambda each: json.dumps(each).encode()))
 def test_any_other_body_is_refused_and_nothing_else_is_raised(body: bytes) -> None:
     """Garbage, other JSON, JSON that is nested without end."""
-    with pytest.raises(ProgressError) as refused:
-        from_body(body)
+    with pytest.raises(InProgressError) as refused:
+        parse_in_progress(body)
     assert refused.value.fields
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[" * 100_000, b"\xff", b'{"progress": null}'])
 def test_no_body_is_too_odd_to_be_refused(body: bytes) -> None:
     """These as well."""
-    with pytest.raises(ProgressError):
-        from_body(body)
+    with pytest.raises(InProgressError):
+        parse_in_progress(body)
 
 
 def test_the_error_does_not_repeat_what_was_sent() -> None:
     """The message names fields only: what is in them may be anybody's, a token even."""
-    with pytest.raises(ProgressError) as refused:
-        from_body(_forged("progress.operation.root_span_id", "secret"))
+    with pytest.raises(InProgressError) as refused:
+        parse_in_progress(_forged("progress.operation.root_span_id", "secret"))
     assert "secret" not in str(refused.value)
 
 
 def test_a_times_offset_does_not_matter() -> None:
     """Any offset will do, as long as there is one."""
     body = _forged("progress.accepted_at", "2026-01-05T14:00:00+02:00")
-    assert from_body(body).accepted_at == datetime(2026, 1, 5, 12, tzinfo=UTC)
+    progress = parse_in_progress(body)
+    assert isinstance(progress, AssessmentProgress)
+    assert progress.accepted_at == datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -1,25 +1,21 @@
 """When an assessment that is known already answers a request that says since when one is fresh."""
 
-import asyncio
 from datetime import datetime, timedelta
-from random import Random
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.arm.hold import Hold
-from assessor.arm.port import OperationEnd
-from assessor.arm.rate_limiter import RateLimiter
+from assessor.app import build_state_machine
+from assessor.arm.operation import Ended
 from assessor.arm.result import parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.state_machine import Done, Steps
-from assessor.messages.progress import Progress
+from assessor.assessment.state_machine import Done
+from assessor.messages.progress import AssessmentProgress
 from assessor.messages.request import AssessmentRequest
 from assessor.posture.durations import Durations
 from assessor.posture.store import MemoryPosture
-from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
+from tests.support.app import ports, settings
 from tests.support.builders import ACTIVITY_ID, NOW, VM_ID
-from tests.support.fakes import FakeArm, FakeClock
+from tests.support.fakes import FakeArm, FakeBus, FakeClock
 
 OLD = "68f8b292-dfc2-4646-9781-33cc88631968"
 
@@ -38,22 +34,15 @@ async def _effects(began_at: datetime, fresh_since: datetime | None) -> list[str
         agent_state="Ready",
         last_assessment=PatchSummary(fields),
     )
-    end = OperationEnd(parse_result({"status": "Succeeded"}), None, None)
-    arm = FakeArm(reads=[known], begins=[ACTIVITY_ID], looks=[end])
-    ids = AssessmentIdGenerator()
-    steps = Steps(
-        arm=arm,
-        gate=RateLimiter(60),
-        poll_limiter=RateLimiter(4500),
-        durations=Durations(MemoryPosture(), 660),
-        telemetry=Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids),
-        clock=FakeClock(NOW),
-        random=Random(1),
-        new_hold=lambda: Hold(20, lambda: 0.0, asyncio.Event()),
-        deadline=timedelta(minutes=120),
+    end = Ended(parse_result({"status": "Succeeded"}))
+    arm = FakeArm(reads=[known], begins=[ACTIVITY_ID], polls=[end], ended=end)
+    machine = build_state_machine(
+        settings(),
+        ports(clock=FakeClock(NOW), bus=FakeBus(), arm=arm),
+        Durations(MemoryPosture().durations, 660),
     )
     request = AssessmentRequest(VM_ID, "r-1", NOW, fresh_since=fresh_since)
-    assert isinstance(await steps.next(Progress(request, NOW)), Done)
+    assert isinstance(await machine.advance(AssessmentProgress(request, NOW)), Done)
     return arm.effects
 
 

@@ -17,7 +17,7 @@ from opentelemetry.trace import StatusCode
 from assessor.telemetry.attributes import ACTIVITY_ID as ACTIVITY_ATTRIBUTE
 from assessor.telemetry.ids import AssessmentIdGenerator, root_span_id, trace_id_of
 from assessor.telemetry.sampler import LowBitsRatio
-from assessor.telemetry.telemetry import Delivery, Ending, Telemetry, current_traceparent
+from assessor.telemetry.telemetry import AssessmentEnd, Delivery, Telemetry, current_traceparent
 from tests.support.builders import ACTIVITY_ID, NOW, TRACEPARENT
 
 _ROOT_ID = root_span_id(ACTIVITY_ID, "request-1")
@@ -94,7 +94,7 @@ def test_the_root_is_emitted_with_the_ids_that_were_chosen_at_the_begin() -> Non
     """It has no parent, and lasts from the begin to the end, however long that was."""
     process = _Process()
     process.telemetry.assessment(ACTIVITY_ID, _ROOT_ID).finish(
-        _BEGUN, Ending(NOW, attributes={"assessment.outcome": "Completed"})
+        _BEGUN, AssessmentEnd(NOW, attributes={"assessment.outcome": "Completed"})
     )
     (root,) = process.exporter.get_finished_spans()
     assert root.name == "assess_patches"
@@ -112,7 +112,7 @@ def test_the_root_is_emitted_with_the_ids_that_were_chosen_at_the_begin() -> Non
 def test_a_failed_assessment_is_a_failed_root() -> None:
     """With why it failed."""
     process = _Process()
-    ending = Ending(NOW, failure="DeadlineExceeded")
+    ending = AssessmentEnd(NOW, failure="DeadlineExceeded")
     process.telemetry.assessment(ACTIVITY_ID, _ROOT_ID).finish(_BEGUN, ending)
     root = process.spans["assess_patches"]
     assert root.status.status_code is StatusCode.ERROR
@@ -122,7 +122,7 @@ def test_a_failed_assessment_is_a_failed_root() -> None:
 def test_a_root_never_ends_before_it_began() -> None:
     """Two machines' clocks may differ."""
     process = _Process()
-    process.telemetry.assessment(ACTIVITY_ID, _ROOT_ID).finish(NOW, Ending(_BEGUN))
+    process.telemetry.assessment(ACTIVITY_ID, _ROOT_ID).finish(NOW, AssessmentEnd(_BEGUN))
     root = process.spans["assess_patches"]
     assert root.start_time == root.end_time
 
@@ -131,8 +131,8 @@ def test_the_root_links_to_the_trace_of_the_request() -> None:
     """And passes over a trace context that is none."""
     process = _Process()
     assessment = process.telemetry.assessment(ACTIVITY_ID, _ROOT_ID)
-    assessment.finish(_BEGUN, Ending(NOW, request_traceparent=TRACEPARENT))
-    assessment.finish(_BEGUN, Ending(NOW, request_traceparent="garbage"))
+    assessment.finish(_BEGUN, AssessmentEnd(NOW, request_traceparent=TRACEPARENT))
+    assessment.finish(_BEGUN, AssessmentEnd(NOW, request_traceparent="garbage"))
     linked, unlinked = process.exporter.get_finished_spans()
     assert _links(linked) == {TRACEPARENT.split("-")[1]}
     assert _links(unlinked) == set()
@@ -148,7 +148,7 @@ def test_each_process_emits_its_part_under_one_root() -> None:
     delivery = Delivery("assessments-in-progress", waited_since=let_go, assessment=assessment)
     with second.telemetry.processing(delivery, NOW):
         assert current_traceparent() is not None
-    assessment.finish(_BEGUN, Ending(NOW))
+    assessment.finish(_BEGUN, AssessmentEnd(NOW))
 
     spans = first.spans | second.spans
     trace_id = uuid.UUID(ACTIVITY_ID).hex
@@ -265,7 +265,7 @@ def test_what_is_not_sampled_is_sampled_nowhere(activity_id: str) -> None:
     assessment = process.telemetry.assessment(activity_id, root_span_id(activity_id, "r"))
     with process.telemetry.processing(Delivery("q", assessment=assessment), NOW):
         pass
-    assessment.finish(_BEGUN, Ending(NOW))
+    assessment.finish(_BEGUN, AssessmentEnd(NOW))
     sampled = _is_sampled(sampler, activity_id)
     assert len(process.exporter.get_finished_spans()) == (2 if sampled else 0)
     assert int(assessment.traceparent[-2:], 16) & 1 == sampled

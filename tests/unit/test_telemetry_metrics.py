@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from assessor.telemetry.metrics import ALERTS, ARM_POLICY_CALLS, ASSESSMENTS, VIEWS, OtelMetrics
+from assessor.telemetry.metrics import ALERTS, ARM_POLICY_CALLS, ASSESSMENTS, VIEWS, Metrics
 from assessor.telemetry.setup import Exporters, TelemetryPipeline
 from tests.support.telemetry_rig import Rig
 
@@ -55,7 +55,7 @@ def test_every_instrument_has_a_view() -> None:
     """Else its labels would not be bounded."""
     pipeline = TelemetryPipeline({}, Exporters())
     metrics = pipeline.telemetry.metrics
-    assert isinstance(metrics, OtelMetrics)
+    assert isinstance(metrics, Metrics)
     instruments = {instrument.name for instrument in vars(metrics).values()}
 
     assert instruments == {view._instrument_name for view in VIEWS}

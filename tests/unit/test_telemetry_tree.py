@@ -5,7 +5,6 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from random import Random
 
 import pytest
@@ -14,40 +13,30 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from assessor.app import build_app
 from assessor.arm.errors import ArmError, Phase
-from assessor.arm.hold import Hold, HoldOver
-from assessor.arm.port import OperationEnd
-from assessor.arm.rate_limiter import RateLimiter
+from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.assessor import Assessor, Entities
-from assessor.assessment.state_machine import Steps
-from assessor.bus.port import PublishError
+from assessor.assessment.polling_window import PollingWindow
+from assessor.bus.errors import PublishError
 from assessor.bus.tracing import TracingBus
-from assessor.messages.progress import from_body
+from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.request import IncomingMessage
-from assessor.posture.durations import Durations
-from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
 from assessor.telemetry.attributes import (
     ACTIVITY_ID,
     ERROR_TYPE,
-    HOP,
     REPORTED_ACTIVITY_ID,
+    RESCHEDULES,
     WAIT_PLACE,
 )
 from assessor.telemetry.ids import root_span_id, trace_id_of
 from assessor.telemetry.invocation_context import Call
-from assessor.telemetry.metrics import ALERTS, ASSESSMENTS, DURATION, HANDED_OVER, HELD, RESUMED
+from assessor.telemetry.metrics import ALERTS, ASSESSMENTS, DURATION, HELD, RESCHEDULED, RESUMED
 from assessor.telemetry.telemetry import Delivery, Telemetry
-from tests.support.fakes import (
-    FakeAlerts,
-    FakeArm,
-    FakeBus,
-    FakeClock,
-    FakeOperation,
-    FakeScans,
-)
+from tests.support.app import ports, settings
+from tests.support.fakes import FakeArm, FakeBus, FakeClock
 from tests.support.telemetry_rig import Rig, parent_id, span_id, trace_id
 
 VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")
@@ -76,7 +65,7 @@ class CallingArm(FakeArm):
         self._telemetry.called(Call("GET virtualMachines", self._now(), self._now(), {}))
         return await super().read(vm_id)
 
-    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> FakeOperation:
+    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> Begun:
         """Tells of a POST that takes two seconds."""
         started = self._now()
         self._clock.advance(2)
@@ -97,27 +86,8 @@ class App:
         self.bus = FakeBus()
         telemetry = self.rig.telemetry
         self.arm = CallingArm(telemetry, clock)
-        self.assessor = Assessor(
-            steps=Steps(
-                arm=self.arm,
-                gate=RateLimiter(60),
-                poll_limiter=RateLimiter(4500),
-                durations=Durations(MemoryPosture(), 660),
-                telemetry=telemetry,
-                clock=clock,
-                random=Random(1),
-                new_hold=lambda: Hold(20, lambda: 0.0, asyncio.Event(), telemetry.waiting),
-                deadline=timedelta(minutes=120),
-            ),
-            bus=TracingBus(self.bus, telemetry),
-            alerts=FakeAlerts(),
-            durations=Durations(MemoryPosture(), 660),
-            scans=FakeScans(),
-            telemetry=telemetry,
-            clock=clock,
-            random=Random(1),
-            entities=Entities("requests", "in-progress", "results"),
-            allowed_scopes=(),
+        self.app = build_app(
+            settings(), ports(clock=clock, bus=self.bus, arm=self.arm, telemetry=telemetry)
         )
 
     async def request(self, body: object = None, traceparent: str | None = None) -> None:
@@ -129,18 +99,18 @@ class App:
         )
         token = attach(TraceContextTextMapPropagator().extract(properties, Context()))
         try:
-            await self.assessor.take_request(message)
+            await self.app.requests.receive(message)
         finally:
             detach(token)
 
     async def resume(self, source: "App") -> None:
-        """Goes on with what `source` handed over last."""
-        await self.assessor.take_on(from_body(source.bus.sent["in-progress"][-1].body))
+        """Resumes what `source` rescheduled last."""
+        await self.app.resume(parse_in_progress(source.bus.sent["in-progress"][-1].body))
 
     async def assess(self, result: Mapping[str, object]) -> ReadableSpan:
         """Takes an assessment to its end within one invocation; returns its root span."""
         self.arm.reads, self.arm.begins = [RUNNING], [ACTIVITY]
-        self.arm.looks = [OperationEnd(parse_result(result), None, None)]
+        self.arm.ended = Ended(parse_result(result))
         await self.request(traceparent=INCOMING)
         return self.rig.one("assess_patches")
 
@@ -167,23 +137,23 @@ def attribute(span: ReadableSpan, name: str) -> object:
     return (span.attributes or {}).get(name)
 
 
-async def hold_twice(clock: FakeClock) -> list[App]:
+async def reschedule_twice(clock: FakeClock) -> list[App]:
     """Returns the workers of an assessment that three invocations worked on."""
     first, second, third = workers = [App(clock) for _ in range(3)]
-    first.arm.reads, first.arm.begins, first.arm.looks = [RUNNING], [ACTIVITY], [HoldOver(30)]
+    first.arm.reads, first.arm.begins = [RUNNING], [ACTIVITY]
     await first.request(traceparent=INCOMING)
     clock.advance(31)
-    second.arm.looks = [HoldOver(30)]
+    second.arm.polls = [Running()]
     await second.resume(first)
     clock.advance(33)
-    third.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
+    third.arm.polls = [Ended(parse_result(RESULT))]
     await third.resume(second)
     return workers
 
 
 async def test_three_invocations_make_one_tree(clock: FakeClock) -> None:
     """Each hangs what it did beneath the root, which the last one emits."""
-    workers = await hold_twice(clock)
+    workers = await reschedule_twice(clock)
 
     spans = [span for worker in workers for span in worker.rig.spans if trace_id(span) == TRACE]
     known = {span_id(span) for span in spans}
@@ -201,7 +171,7 @@ async def test_three_invocations_make_one_tree(clock: FakeClock) -> None:
 
 async def test_the_root_begins_with_the_begins_call(clock: FakeClock) -> None:
     """Although the ID is known only from its answer; it ends with the publication."""
-    workers = await hold_twice(clock)
+    workers = await reschedule_twice(clock)
 
     (root,) = (span for worker in workers for span in worker.rig.named("assess_patches"))
     begin = workers[0].rig.one("POST assessPatches")
@@ -213,17 +183,18 @@ async def test_the_root_begins_with_the_begins_call(clock: FakeClock) -> None:
 
 async def test_waiting_between_invocations_is_seen_as_waiting(clock: FakeClock) -> None:
     """The whole time from one invocation's end to the next one's start."""
-    _, second, third = await hold_twice(clock)
+    _, second, third = await reschedule_twice(clock)
 
     waits = [second.rig.one("wait"), third.rig.one("wait")]
     assert [(w.end_time or 0) - (w.start_time or 0) for w in waits] == [31 * SECOND, 33 * SECOND]
-    assert [attribute(wait, HOP) for wait in waits] == [1, 2]
+    assert [attribute(wait, RESCHEDULES) for wait in waits] == [1, 2]
     assert {attribute(wait, WAIT_PLACE) for wait in waits} == {"queue"}
 
 
 async def test_waiting_within_a_worker_is_seen_as_waiting(app: App) -> None:
     """And counted as held for so long."""
-    await Hold(20, lambda: 0.0, asyncio.Event(), app.rig.telemetry.waiting).wait(0.001)
+    window = PollingWindow(20, lambda: 0.0, asyncio.Event(), app.rig.telemetry.waiting)
+    await window.wait(0.001)
 
     assert attribute(app.rig.one("wait"), WAIT_PLACE) == "worker"
     assert [point.value for point in app.rig.points(HELD)] == [0]
@@ -244,14 +215,14 @@ async def test_what_happens_before_the_202_belongs_to_the_messages_trace(app: Ap
 
 async def test_the_root_links_to_what_the_request_came_with(clock: FakeClock) -> None:
     """Even when another worker concludes."""
-    *_, last = await hold_twice(clock)
+    *_, last = await reschedule_twice(clock)
 
     assert link_ids(last.rig.one("assess_patches")) == {(INCOMING_TRACE, 0xB7AD6B7169203331)}
 
 
 async def test_messages_carry_the_assessments_trace(clock: FakeClock) -> None:
     """The outcome the root's context, the hand-over that of the span that sent it."""
-    first, _, last = await hold_twice(clock)
+    first, _, last = await reschedule_twice(clock)
 
     (outcome,) = last.bus.sent["results"]
     (handed_over,) = first.bus.sent["in-progress"]
@@ -333,7 +304,7 @@ async def test_the_same_name_in_other_letters_is_the_same_name(app: App) -> None
 async def test_a_worker_that_adopts_goes_on_with_the_tree(clock: FakeClock) -> None:
     """The root's ID follows from the activity ID and the request: it is found again."""
     dead, heir = App(clock), App(clock)
-    dead.arm.reads, dead.arm.begins, dead.arm.looks = [RUNNING], [ACTIVITY], [HoldOver(30)]
+    dead.arm.reads, dead.arm.begins = [RUNNING], [ACTIVITY]
     dead.bus.refuse = lambda entity: entity == "in-progress"
     with pytest.raises(PublishError):
         await dead.request()
@@ -343,7 +314,7 @@ async def test_a_worker_that_adopts_goes_on_with_the_tree(clock: FakeClock) -> N
         "startTime": clock.now().isoformat(),
     }
     heir.arm.reads = [replace(RUNNING, last_assessment=PatchSummary(view))]
-    heir.arm.looks = [OperationEnd(parse_result(RESULT), None, None)]
+    heir.arm.polls = [Ended(parse_result(RESULT))]
 
     await heir.request()
 
@@ -398,7 +369,7 @@ async def test_what_is_not_sampled_is_counted_all_the_same(clock: FakeClock) -> 
     """No span, no sampled flag downstream; the failure is in the metrics."""
     app = App(clock, {"OTEL_TRACES_SAMPLER": "always_off"})
     app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
-    app.arm.looks = [OperationEnd(parse_result({**RESULT, "status": "Failed"}), None, None)]
+    app.arm.ended = Ended(parse_result({**RESULT, "status": "Failed"}))
 
     await app.request()
 
@@ -422,8 +393,8 @@ async def test_every_worker_decides_alike(clock: FakeClock, ratio: str) -> None:
     for _ in range(20):
         activity = str(uuid.UUID(int=source.getrandbits(128), version=4))
         first, last = App(clock, sampling), App(clock, sampling)
-        first.arm.reads, first.arm.begins, first.arm.looks = [RUNNING], [activity], [HoldOver(30)]
-        last.arm.looks = [OperationEnd(parse_result({"status": "Succeeded"}), None, None)]
+        first.arm.reads, first.arm.begins = [RUNNING], [activity]
+        last.arm.polls = [Ended(parse_result({"status": "Succeeded"}))]
         await first.request()
         await last.resume(first)
         spans = (*first.rig.spans, *last.rig.spans)
@@ -436,19 +407,19 @@ async def test_every_worker_decides_alike(clock: FakeClock, ratio: str) -> None:
 
 async def test_numbers_name_traces_and_no_vm(clock: FakeClock) -> None:
     """Exemplars lead from a metric to a trace; labels stay few."""
-    first, second, last = await hold_twice(clock)
+    first, second, last = await reschedule_twice(clock)
 
     (duration,) = last.rig.points(DURATION)
     assert duration.exemplar_trace_ids == [TRACE]
     assert VM.name not in str(duration.labels)
-    assert [point.value for point in first.rig.points(HANDED_OVER)] == [1]
+    assert [point.value for point in first.rig.points(RESCHEDULED)] == [1]
     assert [point.value for point in second.rig.points(RESUMED)] == [1]
-    assert last.rig.points(HANDED_OVER) == []
+    assert last.rig.points(RESCHEDULED) == []
 
 
 async def test_alerts_are_counted_as_they_go_out(app: App) -> None:
     """By rule, condition and change; one that Service Bus refuses is not counted."""
-    bus = TracingBus(app.bus, app.rig.telemetry)
+    bus = TracingBus(app.bus.send, app.rig.telemetry)
     alert = {"alertRule": "RebootPending", "monitorCondition": "Fired", "change": "Appeared"}
     await app.assess(RESULT)
     (outcome,) = app.bus.sent["results"]

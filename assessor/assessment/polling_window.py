@@ -1,23 +1,11 @@
-"""How long one invocation follows an operation before it hands over to the bus."""
+"""The polling window: how long one invocation waits before it reschedules."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 
-class HoldOver(Exception):  # noqa: N818 - a signal to hand over, not an error
-    """The next look at the operation falls after the hold: hand over instead of waiting.
-
-    Attributes:
-        delay: seconds until that look is due.
-    """
-
-    def __init__(self, delay: float) -> None:
-        super().__init__(f"the next poll is due in {delay:.1f} s, after the hold")
-        self.delay = delay
-
-
-class Hold:
+class PollingWindow:
     """The time that one invocation has for waiting."""
 
     def __init__(
@@ -27,7 +15,7 @@ class Hold:
         stopping: asyncio.Event,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Starts the hold.
+        """Opens the window.
 
         Args:
             seconds: how long it lasts.
@@ -42,22 +30,23 @@ class Hold:
 
     @property
     def is_over(self) -> bool:
-        """Whether the hold has ended, or the worker is told to go."""
+        """Whether the window has ended, or the worker is told to go."""
         return self._monotonic() >= self._end or self._stopping.is_set()
 
-    async def wait(self, delay: float) -> None:
-        """Waits `delay` seconds.
+    async def wait(self, delay: float) -> float | None:
+        """Waits `delay` seconds, if they end within the window.
 
-        Raises:
-            HoldOver: they end after the hold, or the worker is told to go.
+        Returns:
+            None once they are over. Else how many seconds of them are left: the window or the
+            worker ends before they do.
         """
         due = self._monotonic() + delay
         if due > self._end or self._stopping.is_set():
-            raise HoldOver(delay)
+            return delay
         with self._waiting():
             try:
                 async with asyncio.timeout(delay):
                     await self._stopping.wait()
             except TimeoutError:
-                return
-        raise HoldOver(max(0.0, due - self._monotonic()))
+                return None
+        return max(0.0, due - self._monotonic())

@@ -1,4 +1,4 @@
-"""The hold: an invocation waits as long as it may, and hands over instead of waiting longer."""
+"""The polling window: an invocation waits within it, and reschedules instead of waiting longer."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from assessor.arm.hold import Hold, HoldOver
+from assessor.assessment.polling_window import PollingWindow
 
 _ENOUGH_SECONDS = 10.0
 
@@ -29,36 +29,30 @@ def test_a_wait_that_ends_after_the_hold_is_not_begun(
 ) -> None:
     """The delay goes along, for the message that is scheduled in its place."""
     time = _Time()
-    hold = Hold(seconds, time, asyncio.Event())
+    window = PollingWindow(seconds, time, asyncio.Event())
     time.now += passed
 
-    async def wait() -> None:
-        await hold.wait(delay)
-
     assume(time.now + delay > 1000.0 + seconds)
-    with pytest.raises(HoldOver) as over:
-        asyncio.run(wait())
-    assert over.value.delay == delay
+    assert asyncio.run(window.wait(delay)) == delay
 
 
 async def test_a_wait_within_the_hold_is_waited_out() -> None:
-    """It returns when its delay is over; by the hold's own time none has passed here."""
-    hold = Hold(20.0, _Time(), asyncio.Event())
+    """It returns when its delay is over; by the window's own time none has passed here."""
+    window = PollingWindow(20.0, _Time(), asyncio.Event())
     async with asyncio.timeout(_ENOUGH_SECONDS):
-        await hold.wait(0.0)
-        await hold.wait(0.01)
+        assert await window.wait(0.0) is None
+        assert await window.wait(0.01) is None
 
 
 async def test_a_hold_is_used_up_by_what_happens_in_it() -> None:
     """Not by its waits alone: polls take their time as well."""
     time = _Time()
-    hold = Hold(20.0, time, asyncio.Event())
+    window = PollingWindow(20.0, time, asyncio.Event())
     time.now += 19.995
     async with asyncio.timeout(_ENOUGH_SECONDS):
-        await hold.wait(0.001)
+        assert await window.wait(0.001) is None
     time.now += 0.01
-    with pytest.raises(HoldOver):
-        await hold.wait(0.001)
+    assert await window.wait(0.001) == 0.001
 
 
 async def test_each_wait_is_enclosed_and_nothing_else_is() -> None:
@@ -71,14 +65,12 @@ async def test_each_wait_is_enclosed_and_nothing_else_is() -> None:
         yield
         told.append("ends")
 
-    hold = Hold(20.0, _Time(), stopping, waiting)
-    await hold.wait(0.0)
+    window = PollingWindow(20.0, _Time(), stopping, waiting)
+    await window.wait(0.0)
     assert told == ["begins", "ends"]
-    with pytest.raises(HoldOver):
-        await hold.wait(21.0)
+    assert await window.wait(21.0) == 21.0
     stopping.set()
-    with pytest.raises(HoldOver):
-        await hold.wait(1.0)
+    assert await window.wait(1.0) == 1.0
     assert told == ["begins", "ends"]
 
 
@@ -86,52 +78,46 @@ async def test_each_wait_is_enclosed_and_nothing_else_is() -> None:
 def test_a_hold_is_over_at_its_end_or_with_the_worker(passed: float, stopped: object) -> None:
     """Whichever comes first."""
     time, stopping = _Time(), asyncio.Event()
-    hold = Hold(20.0, time, stopping)
+    window = PollingWindow(20.0, time, stopping)
     time.now += passed
     if stopped and passed < 20.0:
         stopping.set()
-    assert hold.is_over is stopped
+    assert window.is_over is stopped
 
 
 async def test_nothing_is_waited_for_once_the_worker_is_told_to_go() -> None:
-    """A worker that stops has no time left, whatever its hold says."""
+    """A worker that stops has no time left, whatever its window says."""
     stopping = asyncio.Event()
-    hold = Hold(20.0, _Time(), stopping)
+    window = PollingWindow(20.0, _Time(), stopping)
     stopping.set()
-    with pytest.raises(HoldOver) as over:
-        await hold.wait(5.0)
-    assert over.value.delay == 5.0
+    assert await window.wait(5.0) == 5.0
 
 
 async def test_a_wait_ends_when_the_worker_is_told_to_go() -> None:
     """What is left of the delay goes along: the next look is due no earlier and no later."""
     time, stopping = _Time(), asyncio.Event()
-    waiting = asyncio.create_task(Hold(3600.0, time, stopping).wait(1000.0))
+    waiting = asyncio.create_task(PollingWindow(3600.0, time, stopping).wait(1000.0))
     await asyncio.sleep(0)  # the task now waits
     time.now += 400.0
     stopping.set()
-    with pytest.raises(HoldOver) as over:
-        async with asyncio.timeout(_ENOUGH_SECONDS):
-            await waiting
-    assert over.value.delay == 600.0
+    async with asyncio.timeout(_ENOUGH_SECONDS):
+        assert await waiting == 600.0
 
 
 async def test_what_is_left_is_never_less_than_nothing() -> None:
     """A worker that was held up hands over for now, not for the past."""
     time, stopping = _Time(), asyncio.Event()
-    waiting = asyncio.create_task(Hold(3600.0, time, stopping).wait(1000.0))
+    waiting = asyncio.create_task(PollingWindow(3600.0, time, stopping).wait(1000.0))
     await asyncio.sleep(0)
     time.now += 2000.0
     stopping.set()
-    with pytest.raises(HoldOver) as over:
-        async with asyncio.timeout(_ENOUGH_SECONDS):
-            await waiting
-    assert over.value.delay == 0.0
+    async with asyncio.timeout(_ENOUGH_SECONDS):
+        assert await waiting == 0.0
 
 
 async def test_a_cancelled_wait_is_cancelled() -> None:
     """The host's own stop is no hand-over."""
-    waiting = asyncio.create_task(Hold(3600.0, _Time(), asyncio.Event()).wait(1000.0))
+    waiting = asyncio.create_task(PollingWindow(3600.0, _Time(), asyncio.Event()).wait(1000.0))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

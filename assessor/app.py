@@ -1,0 +1,212 @@
+"""The composition root: `build_app` puts the app together from its settings and its ports.
+
+handlers ─► App.requests ──► Assessor ──► StateMachine ──► Arm
+│               ├──► Concluder ──► Bus, and then AlertOutbox and Scans
+│               └──► Rescheduler ──► Bus
+└─► Scans ──► Expander, Watcher
+handlers ─► App.resume, App.events, App.schedule
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+
+from assessor.alerts.outbox import AlertOutbox
+from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
+from assessor.assessment.assessor import Assessor
+from assessor.assessment.conclusion import Concluder
+from assessor.assessment.intake import RequestIntake
+from assessor.assessment.polling_window import PollingWindow
+from assessor.assessment.rescheduler import Rescheduler
+from assessor.assessment.state_machine import StateMachine
+from assessor.bus.tracing import TracingBus
+from assessor.events.intake import FleetEvents
+from assessor.messages.progress import AssessmentProgress, InProgress
+from assessor.ports import Arm, Bus, Clock, PostureStore
+from assessor.posture.durations import Durations
+from assessor.scans.expansion import Expander
+from assessor.scans.listing import Fleet
+from assessor.scans.scans import Scans
+from assessor.scans.schedule import FleetSchedule
+from assessor.scans.store import ScanStore
+from assessor.scans.watch import Watcher
+from assessor.settings import Settings
+from assessor.telemetry.telemetry import Delivery, Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside of the app; assessor.ports says what is asked of each.
+
+    Attributes:
+        clock: tells the time.
+        bus: Service Bus.
+        arm: Azure Resource Manager.
+        fleet: ARM's lists of VMs.
+        postures: what is remembered of each VM.
+        scans: what is remembered of each scan.
+        telemetry: OpenTelemetry.
+        random: where jitter comes from.
+        monotonic: tells the time in seconds, from any beginning.
+        stopping: set when the worker is told to go.
+    """
+
+    clock: Clock
+    bus: Bus
+    arm: Arm
+    fleet: Fleet
+    postures: PostureStore
+    scans: ScanStore
+    telemetry: Telemetry
+    random: Random
+    monotonic: Callable[[], float] = time.monotonic
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The app, but for its triggers.
+
+    Attributes:
+        requests: receives messages of the requests queue.
+        assessor: assesses one VM.
+        scans: turns scopes into requests.
+        events: receives Event Grid's events.
+        schedule: asks for the scheduled scans.
+    """
+
+    requests: RequestIntake
+    assessor: Assessor
+    scans: Scans
+    events: FleetEvents
+    schedule: FleetSchedule
+    _settings: Settings
+    _ports: Ports
+
+    async def resume(self, progress: InProgress) -> None:
+        """Resumes whatever another invocation has rescheduled; raises PublishError."""
+        if isinstance(progress, AssessmentProgress):
+            await self.assessor.resume(progress)
+            return
+        delivery = Delivery(self._settings.in_progress_queue)
+        with self._ports.telemetry.processing(delivery, self._ports.clock.now()):
+            await self.scans.resume(progress)
+
+
+def build_app(settings: Settings, ports: Ports) -> App:
+    """Returns the app: every part of it is made here, once."""
+    bus = TracingBus(ports.bus.send, ports.telemetry)
+    metrics = ports.telemetry.metrics
+    durations = Durations(ports.postures.durations, settings.expected_minutes * 60)
+    rescheduler = Rescheduler(bus, settings.in_progress_queue, metrics, ports.clock)
+    alerts = AlertOutbox(
+        store=ports.postures,
+        bus=bus,
+        alerts_topic=settings.alerts_topic,
+        clock=ports.clock,
+        reminder=timedelta(hours=settings.reminder_hours),
+    )
+    scans = _build_scans(settings, ports, bus, rescheduler)
+    assessor = Assessor(
+        machine=build_state_machine(settings, ports, durations),
+        concluder=Concluder(
+            bus=bus,
+            results_topic=settings.results_topic,
+            consequences=(
+                lambda _, outcome, traceparent: alerts.publish(outcome, traceparent),
+                lambda request, outcome, _: scans.record(request, outcome),
+            ),
+            durations=durations,
+            telemetry=ports.telemetry,
+            clock=ports.clock,
+            random=ports.random,
+        ),
+        rescheduler=rescheduler,
+        telemetry=ports.telemetry,
+        clock=ports.clock,
+        in_progress_queue=settings.in_progress_queue,
+    )
+    return App(
+        requests=RequestIntake(
+            assessor=assessor,
+            start_scan=scans.start,
+            bus=bus,
+            telemetry=ports.telemetry,
+            clock=ports.clock,
+            requests_queue=settings.requests_queue,
+            results_topic=settings.results_topic,
+            allowed_scopes=settings.allowed_scopes,
+        ),
+        assessor=assessor,
+        scans=scans,
+        events=FleetEvents(
+            bus=bus,
+            retire=alerts.retire,
+            count=metrics.event,
+            clock=ports.clock,
+            requests_queue=settings.requests_queue,
+            results_topic=settings.results_topic,
+            settle=timedelta(seconds=settings.event_settle_seconds),
+            allowed_scopes=settings.allowed_scopes,
+        ),
+        schedule=FleetSchedule(
+            bus=bus,
+            clock=ports.clock,
+            requests_queue=settings.requests_queue,
+            schedule=settings.scan_schedule,
+            scopes=settings.scan_scopes,
+            tags=settings.scan_tags,
+        ),
+        _settings=settings,
+        _ports=ports,
+    )
+
+
+def build_state_machine(settings: Settings, ports: Ports, durations: Durations) -> StateMachine:
+    """Returns the state machine of assessments."""
+    return StateMachine(
+        arm=ports.arm,
+        begin_limiter=RateLimiter(settings.pace_per_minute),
+        poll_limiter=RateLimiter(POLLS_PER_MINUTE),
+        durations=durations,
+        telemetry=ports.telemetry,
+        clock=ports.clock,
+        random=ports.random,
+        new_window=lambda: PollingWindow(
+            settings.hold_seconds, ports.monotonic, ports.stopping, ports.telemetry.waiting
+        ),
+        deadline=timedelta(minutes=settings.deadline_minutes),
+    )
+
+
+def _build_scans(settings: Settings, ports: Ports, bus: Bus, rescheduler: Rescheduler) -> Scans:
+    deadline = timedelta(minutes=settings.deadline_minutes)
+    return Scans(
+        expander=Expander(
+            fleet=ports.fleet,
+            bus=bus,
+            store=ports.scans,
+            clock=ports.clock,
+            random=ports.random,
+            new_window=lambda: PollingWindow(
+                settings.hold_seconds, ports.monotonic, ports.stopping
+            ),
+            requests_queue=settings.requests_queue,
+            pace_per_minute=settings.pace_per_minute,
+            deadline=deadline,
+        ),
+        watcher=Watcher(
+            store=ports.scans,
+            bus=bus,
+            clock=ports.clock,
+            random=ports.random,
+            results_topic=settings.results_topic,
+            deadline=deadline,
+        ),
+        store=ports.scans,
+        rescheduler=rescheduler,
+        clock=ports.clock,
+    )

@@ -1,0 +1,173 @@
+"""Concludes a request: publishes its outcome, and all that follows from it."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from random import Random
+from typing import Final, assert_never
+
+from assessor import backoff
+from assessor.assessment.state_machine import Done
+from assessor.errors import UnavailableError
+from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude
+from assessor.messages.outgoing import outcome_message
+from assessor.messages.progress import AssessmentProgress, Later
+from assessor.messages.request import AssessmentRequest, Rejection
+from assessor.ports import Bus, Clock
+from assessor.posture.durations import Durations
+from assessor.posture.finding import duration_of
+from assessor.telemetry.attributes import (
+    ADOPTED,
+    CRITICAL_COUNT,
+    ERROR_CODE,
+    EXPECTED_SECONDS,
+    EXPECTED_SPREAD,
+    OTHER_COUNT,
+    OUTCOME,
+    REBOOT_PENDING,
+    REQUEST_ID,
+    STATUS,
+    VM_ID,
+)
+from assessor.telemetry.telemetry import (
+    ACTIVITY_ID,
+    AssessmentEnd,
+    AssessmentTrace,
+    Telemetry,
+    current_traceparent,
+)
+
+_LOG: Final = logging.getLogger(__name__)
+
+Consequence = Callable[[AssessmentRequest, Outcome, str | None], Awaitable[object]]
+"""Does what follows from a request's outcome, with its trace context; may raise UnavailableError.
+It may be called again with the same outcome at any time."""
+
+
+class Concluder:
+    """Publishes outcomes once each."""
+
+    def __init__(  # noqa: PLR0913 - each is one narrow part
+        self,
+        *,
+        bus: Bus,
+        results_topic: str,
+        consequences: Sequence[Consequence],
+        durations: Durations,
+        telemetry: Telemetry,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        """Keeps where outcomes go, and what follows from each in this order: `consequences`."""
+        self._bus = bus
+        self._topic = results_topic
+        self._consequences = consequences
+        self._durations = durations
+        self._telemetry = telemetry
+        self._clock = clock
+        self._random = random
+
+    async def conclude(self, done: Done) -> Later | None:
+        """Publishes the outcome and what it changes; returns a retry where that did not succeed.
+
+        The outcome goes first, then the alerts that follow from it, then the scan's account: a
+        crash in between repeats what was done, under the same IDs.
+        """
+        progress = done.progress
+        outcome = conclude(progress.request, progress.vm, done.conclusion)
+        trace = trace_of(self._telemetry, progress)
+        traceparent = trace.traceparent if trace else current_traceparent()
+        try:
+            await self._bus.send(self._topic, [outcome_message(outcome, traceparent)])
+            for follow_up in self._consequences:
+                await follow_up(progress.request, outcome, traceparent)
+        except UnavailableError as error:
+            return self._retry(progress, error)
+        self._finish(progress, outcome, trace)
+        return None
+
+    def _retry(self, progress: AssessmentProgress, error: UnavailableError) -> Later:
+        """Returns when the request is concluded again; it is never given up."""
+        now = self._clock.now()
+        delay = timedelta(seconds=backoff.delay(progress.attempt, None, self._random))
+        return Later(
+            progress.rescheduled(now, attempt=progress.attempt + 1), now + delay, str(error)
+        )
+
+    def _finish(
+        self, progress: AssessmentProgress, outcome: Outcome, trace: AssessmentTrace | None
+    ) -> None:
+        ended = outcome.conclusion
+        learned = duration_of(outcome)
+        if learned is not None and progress.vm is not None:
+            self._durations.learn(progress.vm.os_type, learned)
+        seconds = ended.seconds if isinstance(ended, Finished | Refused) else None
+        self._telemetry.metrics.concluded(outcome.type.value, status_of(outcome), seconds)
+        if progress.operation is not None and trace is not None:
+            trace.finish(progress.operation.begun_at, self._end(progress, outcome))
+        _LOG.info(
+            "request %s for %s: %s",
+            outcome.request_id,
+            progress.request.vm,
+            outcome.type.value,
+            extra={ACTIVITY_ID: progress.operation.activity_id} if progress.operation else {},
+        )
+
+    def _end(self, progress: AssessmentProgress, outcome: Outcome) -> AssessmentEnd:
+        """Returns what the root span tells of the assessment."""
+        ended, expected = outcome.conclusion, progress.expected
+        result = ended.result if isinstance(ended, Finished) else None
+        failure = failure_of(outcome)
+        return AssessmentEnd(
+            at=self._clock.now(),
+            failure=failure,
+            reported_activity_id=result.activity_id if result else None,
+            request_traceparent=progress.request.traceparent,
+            attributes={
+                OUTCOME: outcome.type.value,
+                STATUS: status_of(outcome),
+                REQUEST_ID: outcome.request_id,
+                VM_ID: str(progress.request.vm),
+                ADOPTED: progress.operation.adopted if progress.operation else None,
+                EXPECTED_SECONDS: expected.seconds if expected else None,
+                EXPECTED_SPREAD: expected.spread if expected else None,
+                ERROR_CODE: failure,
+                CRITICAL_COUNT: result.critical_and_security_count if result else None,
+                OTHER_COUNT: result.other_count if result else None,
+                REBOOT_PENDING: result.reboot_pending if result else None,
+            },
+        )
+
+
+def trace_of(telemetry: Telemetry, progress: AssessmentProgress) -> AssessmentTrace | None:
+    """Returns the trace of the request's assessment; None before it has begun."""
+    operation = progress.operation
+    if operation is None:
+        return None
+    return telemetry.assessment(operation.activity_id, operation.root_span_id)
+
+
+def failure_of(outcome: Outcome) -> str | None:
+    """Returns the code that an assessment failed with; None if it did not fail."""
+    match outcome.conclusion:
+        case Refused(error=error):
+            return error.code
+        case Finished(result=result) if result.is_failed:
+            return (result.error.code if result.error is not None else "") or result.status
+        case _:
+            return None
+
+
+def status_of(outcome: Outcome) -> str:
+    """Returns the assessment's own status, or why there was none; empty where ARM did not tell."""
+    match outcome.conclusion:
+        case Finished(result=result):
+            return result.status or ""
+        case Refused():
+            return "Failed"
+        case Skipped(reason=reason):
+            return reason.value
+        case Rejection(reason=reason):
+            return reason
+        case _:
+            assert_never(outcome.conclusion)

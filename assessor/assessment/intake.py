@@ -1,0 +1,85 @@
+"""The intake: takes messages from the requests queue, whatever is in them."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from assessor.assessment.assessor import Assessor
+from assessor.bus.message import OutgoingMessage
+from assessor.ids import name_based_id
+from assessor.messages.outcome import reject
+from assessor.messages.outgoing import outcome_message
+from assessor.messages.request import (
+    AssessmentRequest,
+    IncomingMessage,
+    Rejection,
+    ScanRequest,
+    parse_request,
+)
+from assessor.messages.request_message import request_message
+from assessor.ports import Bus, Clock
+from assessor.resource_id import Scope
+from assessor.telemetry.telemetry import Delivery, Telemetry, current_traceparent
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class RequestIntake:
+    """Starts, splits or rejects what is asked for."""
+
+    def __init__(  # noqa: PLR0913 - each is one narrow port or setting
+        self,
+        *,
+        assessor: Assessor,
+        start_scan: Callable[[ScanRequest], Awaitable[None]],
+        bus: Bus,
+        telemetry: Telemetry,
+        clock: Clock,
+        requests_queue: str,
+        results_topic: str,
+        allowed_scopes: Sequence[Scope],
+    ) -> None:
+        """Keeps whom it hands requests to; no `allowed_scopes` means that any may be named."""
+        self._assessor = assessor
+        self._start_scan = start_scan
+        self._bus = bus
+        self._telemetry = telemetry
+        self._clock = clock
+        self._queue = requests_queue
+        self._topic = results_topic
+        self._allowed_scopes = allowed_scopes
+
+    async def receive(self, message: IncomingMessage) -> None:
+        """Does what a message asks for, or publishes its rejection.
+
+        Raises:
+            PublishError: Service Bus takes nothing; the message has to come again.
+        """
+        delivery = Delivery(self._queue, message.message_id)
+        with self._telemetry.processing(delivery, self._clock.now()):
+            match parse_request(message, self._allowed_scopes):
+                case Rejection() as rejection:
+                    await self._reject(rejection)
+                case ScanRequest() as scan:
+                    await self._start_scan(scan)
+                case (request,):
+                    await self._assessor.start(request)
+                case requests:
+                    await self._bus.send(self._queue, [_single(each) for each in requests])
+                    _LOG.info("request %s names %d VMs", requests[0].request_id, len(requests))
+
+    async def _reject(self, rejection: Rejection) -> None:
+        outcome = reject(rejection, self._clock.now())
+        await self._bus.send(self._topic, [outcome_message(outcome, current_traceparent())])
+        self._telemetry.metrics.concluded(outcome.type.value, rejection.reason, None)
+        _LOG.warning(
+            "message %s is rejected: %s (%s)",
+            rejection.message.message_id,
+            rejection.reason,
+            ", ".join(error.field for error in rejection.errors),
+        )
+
+
+def _single(request: AssessmentRequest) -> OutgoingMessage:
+    """Returns the message that asks for one VM of a request for several."""
+    return request_message(request, name_based_id("request", request.request_id, request.vm.key))

@@ -1,1 +1,0 @@
-"""Whole fleets: listing them, and what events and the timer make of them."""

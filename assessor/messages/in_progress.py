@@ -1,0 +1,152 @@
+"""In-progress messages: everything on the in-progress queue, as one discriminated union.
+
+The messages are the app's own, and yet they are checked like a stranger's: whoever can send to the
+queue can write them.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from assessor.bus.message import OutgoingMessage
+from assessor.ids import name_based_id
+from assessor.messages.progress import (
+    AssessmentProgress,
+    InProgress,
+    Later,
+    ScanCompletion,
+    ScanExpansion,
+)
+
+CONTENT_TYPE: Final = "application/json"
+VERSION: Final = 1
+_ASSESSMENT: Final = "assessment"
+"""The tag of messages without a `kind`: the first ones had none."""
+_Version = Annotated[int, Field(ge=VERSION, le=VERSION)]
+
+
+class InProgressError(ValueError):
+    """A message on the in-progress queue that this app did not write.
+
+    Attributes:
+        fields: the names of the fields that are wrong.
+    """
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        super().__init__(f"not a message of this app: {', '.join(fields)}")
+        self.fields = fields
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class _AssessmentEnvelope:
+    progress: AssessmentProgress
+    version: _Version = VERSION
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class _ExpansionEnvelope:
+    progress: ScanExpansion
+    kind: Literal["expansion"] = "expansion"
+    version: _Version = VERSION
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class _CompletionEnvelope:
+    progress: ScanCompletion
+    kind: Literal["watch"] = "watch"
+    version: _Version = VERSION
+
+
+def _kind(value: Any) -> str | None:  # noqa: ANN401 - any JSON, or an envelope
+    if isinstance(value, Mapping):
+        kind = value.get("kind", _ASSESSMENT)
+    else:
+        kind = getattr(value, "kind", _ASSESSMENT)
+    return kind if isinstance(kind, str) else None
+
+
+_Envelope = (
+    Annotated[_AssessmentEnvelope, Tag(_ASSESSMENT)]
+    | Annotated[_ExpansionEnvelope, Tag("expansion")]
+    | Annotated[_CompletionEnvelope, Tag("watch")]
+)
+_ENVELOPE: Final[TypeAdapter[_AssessmentEnvelope | _ExpansionEnvelope | _CompletionEnvelope]] = (
+    TypeAdapter(Annotated[_Envelope, Discriminator(_kind)])
+)
+
+
+def in_progress_message(later: Later) -> OutgoingMessage:
+    """Returns the in-progress message that reschedules `later`, to appear at its time.
+
+    Its ID is made of what goes on and how many times it was rescheduled: a repeat after a crash is
+    a duplicate.
+    """
+    match later.progress:
+        case AssessmentProgress() as progress:
+            return _assessment_message(progress, later.at)
+        case ScanExpansion() as progress:
+            return _scan_message(_ExpansionEnvelope(progress), later.at)
+        case ScanCompletion() as progress:
+            return _scan_message(_CompletionEnvelope(progress), later.at)
+
+
+def parse_in_progress(body: bytes) -> InProgress:
+    """Returns what the body of an in-progress message goes on with.
+
+    Raises:
+        InProgressError: it is no message of this app.
+    """
+    try:
+        return _ENVELOPE.validate_json(body).progress
+    except ValidationError as error:
+        raise InProgressError(tuple(sorted({_path(each["loc"]) for each in error.errors()}))) from (
+            error
+        )
+
+
+def _assessment_message(progress: AssessmentProgress, at: datetime) -> OutgoingMessage:
+    request, operation = progress.request, progress.operation
+    properties = {"vmId": str(request.vm), "requestId": request.request_id}
+    if operation is not None:
+        properties["assessmentActivityId"] = operation.activity_id
+    return OutgoingMessage(
+        body=_ENVELOPE.dump_json(_AssessmentEnvelope(progress), by_alias=True),
+        message_id=name_based_id(
+            "in-progress", request.request_id, request.vm.key, str(progress.reschedules)
+        ),
+        correlation_id=request.request_id,
+        content_type=CONTENT_TYPE,
+        application_properties=properties,
+        subject=str(request.vm),
+        enqueue_at=at,
+    )
+
+
+def _scan_message(
+    envelope: _ExpansionEnvelope | _CompletionEnvelope, at: datetime
+) -> OutgoingMessage:
+    scan = envelope.progress.scan
+    return OutgoingMessage(
+        body=_ENVELOPE.dump_json(envelope, by_alias=True),
+        message_id=name_based_id(
+            "scan-in-progress", scan.id, envelope.kind, str(envelope.progress.reschedules)
+        ),
+        correlation_id=scan.request.request_id,
+        content_type=CONTENT_TYPE,
+        application_properties={
+            "kind": envelope.kind,
+            "scanId": scan.id,
+            "requestId": scan.request.request_id,
+        },
+        subject=str(scan.request.scope),
+        enqueue_at=at,
+    )
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """Returns the field's name without the tag of the union that pydantic begins it with."""
+    tagged = location[:1] in {(_ASSESSMENT,), ("expansion",), ("watch",)}
+    return ".".join(map(str, location[1:] if tagged else location)) or "body"

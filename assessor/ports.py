@@ -1,0 +1,110 @@
+"""The ports: everything outside of the app, as the app needs it, on one page.
+
+| port | adapter that ships | twin in memory |
+|---|---|---|
+| `Clock` | `clock.SystemClock` | the tests' |
+| `Bus` | `bus.servicebus.ServiceBus` | the tests' |
+| `Arm` | `arm.client.ArmClient` | the tests' |
+| `PostureStore` | `posture.tables.TablePosture` | `posture.store.MemoryPosture` |
+
+What a port speaks of is defined by the package beneath it; `app.Ports` holds one of each.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from assessor.arm.operation import Begun, Ended, Running
+from assessor.arm.virtual_machine import VirtualMachine
+from assessor.bus.message import OutgoingMessage
+from assessor.posture.learned import Learned
+from assessor.posture.model import Posture
+from assessor.posture.store import Remembered
+from assessor.resource_id import VirtualMachineId
+
+
+class Clock(Protocol):
+    """Tells the time; passed in, so that a test can say what time it is."""
+
+    def now(self) -> datetime:
+        """Returns the time now, in UTC."""
+        ...
+
+
+class Bus(Protocol):
+    """Service Bus: sends messages, now or for later. When a call returns, they are there."""
+
+    async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+        """Sends the messages to a queue or topic, in as few transfers as they fit in.
+
+        Raises:
+            PublishError: Service Bus did not take all of them. Some may have been taken.
+        """
+        ...
+
+
+class Arm(Protocol):
+    """ARM: reads a VM, begins assessPatches, polls the long-running operation.
+
+    Each method makes its calls once and never waits: who waits, and for how long, is the caller's
+    to decide.
+    """
+
+    async def read(self, vm_id: VirtualMachineId) -> VirtualMachine:
+        """Returns the VM with its instance view; raises ArmError."""
+        ...
+
+    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> Begun:
+        """Begins an assessment; raises ArmError.
+
+        Args:
+            vm_id: what to assess.
+            client_request_id: the same for each try of one request: ARM's logs keep it.
+        """
+        ...
+
+    def continuation_token(self, vm: VirtualMachine, activity_id: str) -> str:
+        """Returns a continuation token of an operation that is known by its activity ID only."""
+        ...
+
+    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+        """Polls the operation that `token` continues, once.
+
+        Raises:
+            TokenRefusedError: the token leads anywhere but to ARM and the VM's subscription.
+            ArmError: ARM did not answer as it should, or the operation itself failed.
+        """
+        ...
+
+
+class PostureStore(Protocol):
+    """Remembers one posture for each VM, with optimistic concurrency."""
+
+    async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
+        """Returns what is remembered of a VM; None if nothing is.
+
+        Raises:
+            PostureError: the store did not answer.
+        """
+        ...
+
+    async def durations(self, vm_id: VirtualMachineId) -> Learned | None:
+        """Returns how long a VM's assessments took; None if nothing was learned of it.
+
+        Raises:
+            PostureError: the store did not answer.
+        """
+        ...
+
+    async def save(self, posture: Posture, etag: str | None) -> str:
+        """Remembers `posture`, and returns the etag of what is remembered now.
+
+        Args:
+            posture: what to remember of its VM.
+            etag: the version that it replaces; None if nothing was remembered.
+
+        Raises:
+            PostureConflictError: another version is remembered, or none.
+            PostureError: the store did not take it, or did not say whether it did.
+        """
+        ...

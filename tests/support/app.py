@@ -1,0 +1,76 @@
+"""The app as `build_app` makes it, between stand-ins for its ports."""
+
+from collections.abc import Mapping
+from random import Random
+from typing import Final
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from assessor.app import Ports
+from assessor.ports import Arm, Bus, Clock, PostureStore
+from assessor.posture.store import MemoryPosture
+from assessor.resource_id import Scope
+from assessor.scans.listing import Fleet, Page
+from assessor.scans.store import MemoryScans, ScanStore
+from assessor.settings import Settings, read_settings
+from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
+
+ENTITIES: Final[Mapping[str, str]] = {
+    "REQUESTS_QUEUE": "requests",
+    "IN_PROGRESS_QUEUE": "in-progress",
+    "RESULTS_TOPIC": "results",
+    "ALERTS_TOPIC": "alerts",
+}
+
+
+def settings(**named: str) -> Settings:
+    """Returns the app's settings: the defaults but for those named, and short entity names."""
+    service_bus = {"ServiceBus__fullyQualifiedNamespace": "test"}
+    return read_settings({**service_bus, **ENTITIES, **named})
+
+
+def silent_telemetry() -> Telemetry:
+    """Returns telemetry that goes nowhere."""
+    ids = AssessmentIdGenerator()
+    return Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids)
+
+
+class EmptyFleet:
+    """Lists of no VMs."""
+
+    async def page(self, scope: Scope, link: str | None) -> Page:
+        """Returns an empty page."""
+        del scope, link
+        return Page(())
+
+    async def power_page(self, scope: Scope, link: str | None) -> Page:
+        """Returns an empty page."""
+        del scope, link
+        return Page(())
+
+
+def ports(
+    *,
+    clock: Clock,
+    bus: Bus,
+    arm: Arm,
+    fleet: Fleet | None = None,
+    postures: PostureStore | None = None,
+    scans: ScanStore | None = None,
+    telemetry: Telemetry | None = None,
+) -> Ports:
+    """Returns the app's ports: those given, and memory or silence for the others.
+
+    The monotonic time stands still: an invocation waits for as long as its window lasts, or not.
+    """
+    return Ports(
+        clock=clock,
+        bus=bus,
+        arm=arm,
+        fleet=fleet or EmptyFleet(),
+        postures=postures or MemoryPosture(),
+        scans=scans or MemoryScans(),
+        telemetry=telemetry or silent_telemetry(),
+        random=Random(1),
+        monotonic=lambda: 0.0,
+    )
