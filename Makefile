@@ -72,9 +72,10 @@ $(AZ)/.ready: requirements-bench-az.txt | $(READY)
 	@$(AZ)/bin/python $(PIP) --requirement requirements-bench-az.txt
 	@touch $@
 
-check: $(READY)  ## types, lint, format
+check: $(READY)  ## types, lint, format, and which floor imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 # With the Bicep compiler that BICEP names, that is on the path, or that az has; without one it fails.

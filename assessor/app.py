@@ -25,14 +25,12 @@ from assessor.assessment.state_machine import StateMachine
 from assessor.bus.tracing import TracingBus
 from assessor.events.intake import FleetEvents
 from assessor.messages.progress import AssessmentProgress, InProgress
-from assessor.ports import Arm, Bus, Clock, PostureStore
+from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
 from assessor.posture.durations import Durations
+from assessor.scans.completion import Watcher
 from assessor.scans.expansion import Expander
-from assessor.scans.listing import Fleet
 from assessor.scans.scans import Scans
 from assessor.scans.schedule import FleetSchedule
-from assessor.scans.store import ScanStore
-from assessor.scans.watch import Watcher
 from assessor.settings import Settings
 from assessor.telemetry.telemetry import Delivery, Telemetry
 
@@ -45,7 +43,7 @@ class Ports:
         clock: tells the time.
         bus: Service Bus.
         arm: Azure Resource Manager.
-        fleet: ARM's lists of VMs.
+        lister: ARM's lists of VMs.
         postures: what is remembered of each VM.
         scans: what is remembered of each scan.
         telemetry: OpenTelemetry.
@@ -57,7 +55,7 @@ class Ports:
     clock: Clock
     bus: Bus
     arm: Arm
-    fleet: Fleet
+    lister: VmLister
     postures: PostureStore
     scans: ScanStore
     telemetry: Telemetry
@@ -186,7 +184,7 @@ def _build_scans(settings: Settings, ports: Ports, bus: Bus, rescheduler: Resche
     deadline = timedelta(minutes=settings.deadline_minutes)
     return Scans(
         expander=Expander(
-            fleet=ports.fleet,
+            lister=ports.lister,
             bus=bus,
             store=ports.scans,
             clock=ports.clock,

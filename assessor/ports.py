@@ -5,7 +5,9 @@
 | `Clock` | `clock.SystemClock` | the tests' |
 | `Bus` | `bus.servicebus.ServiceBus` | the tests' |
 | `Arm` | `arm.client.ArmClient` | the tests' |
+| `VmLister` | `arm.vm_lister.ArmVmLister` | the tests' |
 | `PostureStore` | `posture.tables.TablePosture` | `posture.store.MemoryPosture` |
+| `ScanStore` | `scans.tables.TableScans` | `scans.store.MemoryScans` |
 
 What a port speaks of is defined by the package beneath it; `app.Ports` holds one of each.
 """
@@ -14,13 +16,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from assessor.arm.listing import Page
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.bus.message import OutgoingMessage
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
 from assessor.posture.store import Remembered
-from assessor.resource_id import VirtualMachineId
+from assessor.resource_id import Scope, VirtualMachineId
+from assessor.scan_account import Concluded, ScanState, Tally
 
 
 class Clock(Protocol):
@@ -107,4 +111,66 @@ class PostureStore(Protocol):
             PostureConflictError: another version is remembered, or none.
             PostureError: the store did not take it, or did not say whether it did.
         """
+        ...
+
+
+class VmLister(Protocol):
+    """ARM's lists of VMs, page by page."""
+
+    async def page(self, scope: Scope, link: str | None) -> Page:
+        """Returns a page of the scope's VMs, with location and tags and without power states.
+
+        Args:
+            scope: a subscription or a resource group.
+            link: the last page's `next_link`; None for the first page.
+
+        Raises:
+            ArmError: ARM did not answer as it should.
+            PageLinkRefusedError: the link leads anywhere but to ARM and the scope's subscription.
+        """
+        ...
+
+    async def power_page(self, scope: Scope, link: str | None) -> Page:
+        """Returns a page of the scope's VMs with their power states, and nothing else for sure.
+
+        Raises:
+            ArmError: ARM did not answer as it should.
+            PageLinkRefusedError: the link leads anywhere but to ARM and the scope's subscription.
+        """
+        ...
+
+
+class ScanStore(Protocol):
+    """Remembers scans. Each method may be repeated; all raise ScanStoreError."""
+
+    async def open(self, scan_id: str, started_at: datetime) -> ScanState:
+        """Remembers a scan if nothing is remembered of it, and returns what is."""
+        ...
+
+    async def state(self, scan_id: str) -> ScanState | None:
+        """Returns what is remembered of a scan."""
+        ...
+
+    async def expect(self, scan_id: str, vms: Sequence[VirtualMachineId]) -> None:
+        """Makes a record for each VM that has none; one that has an outcome keeps it."""
+        ...
+
+    async def mark_expanded(self, scan_id: str) -> None:
+        """Remembers that all requests of the scan are sent."""
+        ...
+
+    async def record(self, scan_id: str, vm_id: VirtualMachineId, outcome: Concluded) -> None:
+        """Remembers an outcome; nothing where the VM has no record in the scan."""
+        ...
+
+    async def is_pending(self, scan_id: str) -> bool:
+        """Returns whether a record without an outcome is there. Cheaper than a tally."""
+        ...
+
+    async def tally(self, scan_id: str) -> Tally:
+        """Returns the sum of the scan's records."""
+        ...
+
+    async def sum_up(self, scan_id: str) -> None:
+        """Remembers that the scan's end was told, and forgets its records."""
         ...

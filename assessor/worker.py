@@ -20,14 +20,14 @@ from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.app import App, Ports, build_app
 from assessor.arm.client import ArmClient
 from assessor.arm.tracing import TracingPolicy
+from assessor.arm.vm_lister import ArmVmLister
 from assessor.bus.servicebus import ServiceBus
 from assessor.clock import SystemClock
 from assessor.http import open_transport
-from assessor.ports import PostureStore
+from assessor.ports import PostureStore, ScanStore
 from assessor.posture.store import MemoryPosture
 from assessor.posture.tables import TablePosture
-from assessor.scans.arm_listing import ComputeFleet
-from assessor.scans.store import MemoryScans, ScanStore
+from assessor.scans.store import MemoryScans
 from assessor.scans.tables import TableScans
 from assessor.settings import Settings
 from assessor.storage import open_tables, table_storage
@@ -125,7 +125,7 @@ async def open_ports(
             topics=(settings.results_topic, settings.alerts_topic),
         ),
         arm=arm,
-        fleet=ComputeFleet(arm.client, settings.arm_cloud.endpoint),
+        lister=ArmVmLister(arm.client, settings.arm_cloud.endpoint),
         postures=postures,
         scans=scans,
         telemetry=telemetry,

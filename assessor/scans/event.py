@@ -9,7 +9,7 @@ from assessor.clock import to_text
 from assessor.ids import name_based_id
 from assessor.messages.outgoing import event_message
 from assessor.messages.progress import ScanCompletion
-from assessor.scans.store import Tally
+from assessor.scan_account import Tally
 
 SCAN_COMPLETED: Final = "PatchAssessor.ScanCompleted"
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from assessor import backoff
 from assessor.arm.errors import ArmError, Verdict, judge
+from assessor.arm.listing import ListedVm, Page, PageLinkRefusedError
 from assessor.arm.result import ApiError
 from assessor.assessment.polling_window import PollingWindow
 from assessor.bus.errors import PublishError
@@ -24,10 +25,10 @@ from assessor.ids import name_based_id
 from assessor.messages.progress import Later, Scan, ScanCompletion, ScanExpansion
 from assessor.messages.request import AssessmentRequest
 from assessor.messages.request_message import request_message
-from assessor.ports import Bus, Clock
-from assessor.scans.listing import Fleet, ListedVm, Page, PageLinkRefusedError, running_vms
+from assessor.ports import Bus, Clock, ScanStore, VmLister
+from assessor.resource_id import Scope
 from assessor.scans.pace import Pace
-from assessor.scans.store import ScanStore, ScanStoreError
+from assessor.scans.store import ScanStoreError
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Expander:
     def __init__(  # noqa: PLR0913 - each is one narrow port
         self,
         *,
-        fleet: Fleet,
+        lister: VmLister,
         bus: Bus,
         store: ScanStore,
         clock: Clock,
@@ -51,7 +52,7 @@ class Expander:
         """Keeps what it works with.
 
         Args:
-            fleet: lists VMs.
+            lister: lists VMs.
             bus: where requests go.
             store: accounts for the scans.
             clock: tells the time.
@@ -61,7 +62,7 @@ class Expander:
             pace_per_minute: how many requests a minute are released in a region.
             deadline: after that time since its start a scan that can't be listed has failed.
         """
-        self._fleet = fleet
+        self._lister = lister
         self._bus = bus
         self._store = store
         self._clock = clock
@@ -85,7 +86,7 @@ class Expander:
                 return None
             running = await self._running(step.scan)
             while True:
-                page = await self._fleet.page(step.scan.request.scope, step.link)
+                page = await self._lister.page(step.scan.request.scope, step.link)
                 step = await self._request(step, page, running)
                 step = _not_back(step)
                 if step.link is None:
@@ -128,7 +129,7 @@ class Expander:
         if not request.running_only:
             return None
         if self._last_running is None or self._last_running[0] != scan.id:
-            self._last_running = scan.id, await running_vms(self._fleet, request.scope)
+            self._last_running = scan.id, await running_vms(self._lister, request.scope)
         return self._last_running[1]
 
     async def _request(
@@ -219,3 +220,27 @@ def _message(scan: Scan, vm: ListedVm, enqueue_at: datetime) -> OutgoingMessage:
         name_based_id("scan-request", scan.id, vm.id.key),
         enqueue_at,
     )
+
+
+async def running_vms(lister: VmLister, scope: Scope) -> frozenset[str]:
+    """Returns the keys of the scope's running VMs: about 10 MiB for 50,000.
+
+    Power states come with a list of their own. What ARM calls `statusOnly` tells no tags
+    (https://github.com/Azure/azure-sdk-for-go/issues/18565), and the plain list no power state.
+
+    Raises:
+        ArmError: ARM did not answer as it should.
+        PageLinkRefusedError: ARM sent a link that leads elsewhere.
+    """
+    running: set[str] = set()
+    seen: set[str] = set()
+    link: str | None = None
+    while True:
+        page = await lister.power_page(scope, link)
+        if page.next_link is not None and page.next_link in seen:
+            raise PageLinkRefusedError("it leads back to a page before it")
+        seen.add(page.next_link or "")
+        running.update(vm.id.key for vm in page.vms if vm.is_running)
+        link = page.next_link
+        if link is None:
+            return frozenset(running)

@@ -14,10 +14,10 @@ from assessor.messages.progress import (
     scan_id_of,
 )
 from assessor.messages.request import AssessmentRequest, ScanRequest
-from assessor.ports import Clock
+from assessor.ports import Clock, ScanStore
+from assessor.scans.completion import Watcher
 from assessor.scans.expansion import Expander
-from assessor.scans.store import ScanStore, concluded
-from assessor.scans.watch import Watcher
+from assessor.scans.store import concluded
 
 _LOG: Final = logging.getLogger(__name__)
 

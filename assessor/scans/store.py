@@ -5,15 +5,14 @@ writes the same again: counting records is right where adding to a counter would
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
-from typing import Protocol
 
 from assessor.errors import UnavailableError
 from assessor.messages.outcome import Outcome, OutcomeType
 from assessor.posture.finding import finding_of
 from assessor.resource_id import VirtualMachineId
+from assessor.scan_account import Concluded, Ending, ScanState, Tally
 
 
 class ScanStoreError(UnavailableError):
@@ -30,37 +29,12 @@ class ScanStoreError(UnavailableError):
         self.reason = reason
 
 
-class Ending(StrEnum):
-    """How a request of a scan ended."""
-
-    ASSESSED = "assessed"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
 _ENDINGS = {
     OutcomeType.COMPLETED: Ending.ASSESSED,
     OutcomeType.FAILED: Ending.FAILED,
     OutcomeType.SKIPPED: Ending.SKIPPED,
     OutcomeType.REJECTED: Ending.FAILED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Concluded:
-    """What a scan keeps of an outcome.
-
-    Attributes:
-        ending: how it ended.
-        critical: whether the VM lacks critical or security patches.
-        reboot: whether the VM waits for a reboot.
-        at: when that was known.
-    """
-
-    ending: Ending
-    critical: bool
-    reboot: bool
-    at: datetime
 
 
 def concluded(outcome: Outcome) -> Concluded:
@@ -73,49 +47,6 @@ def concluded(outcome: Outcome) -> Concluded:
         reboot=finding is not None and finding.assessment.reboot_pending is True,
         at=outcome.time,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ScanState:
-    """How far a scan is.
-
-    Attributes:
-        started_at: when it was accepted for the first time.
-        expanded: whether all of its requests are sent.
-        summed_up: whether its end was told, and its records are gone.
-    """
-
-    started_at: datetime
-    expanded: bool = False
-    summed_up: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """A scan's records, counted.
-
-    Attributes:
-        requested: the VMs that requests were sent for.
-        assessed: of these, those whose assessment completed.
-        failed: those whose assessment failed.
-        skipped: those that could not be assessed then.
-        with_critical_patches: those that lack critical or security patches.
-        reboot_pending: those that wait for a reboot.
-        last_at: when the last outcome was known; None if there is none.
-    """
-
-    requested: int = 0
-    assessed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    with_critical_patches: int = 0
-    reboot_pending: int = 0
-    last_at: datetime | None = None
-
-    @property
-    def missing(self) -> int:
-        """The VMs that have no outcome."""
-        return self.requested - self.assessed - self.failed - self.skipped
 
 
 def count(records: Iterable[Concluded | None]) -> Tally:
@@ -140,42 +71,6 @@ def count(records: Iterable[Concluded | None]) -> Tally:
         reboot_pending=reboot,
         last_at=last_at,
     )
-
-
-class ScanStore(Protocol):
-    """Remembers scans. Each method may be repeated; all raise ScanStoreError."""
-
-    async def open(self, scan_id: str, started_at: datetime) -> ScanState:
-        """Remembers a scan if nothing is remembered of it, and returns what is."""
-        ...
-
-    async def state(self, scan_id: str) -> ScanState | None:
-        """Returns what is remembered of a scan."""
-        ...
-
-    async def expect(self, scan_id: str, vms: Sequence[VirtualMachineId]) -> None:
-        """Makes a record for each VM that has none; one that has an outcome keeps it."""
-        ...
-
-    async def mark_expanded(self, scan_id: str) -> None:
-        """Remembers that all requests of the scan are sent."""
-        ...
-
-    async def record(self, scan_id: str, vm_id: VirtualMachineId, outcome: Concluded) -> None:
-        """Remembers an outcome; nothing where the VM has no record in the scan."""
-        ...
-
-    async def is_pending(self, scan_id: str) -> bool:
-        """Returns whether a record without an outcome is there. Cheaper than a tally."""
-        ...
-
-    async def tally(self, scan_id: str) -> Tally:
-        """Returns the sum of the scan's records."""
-        ...
-
-    async def sum_up(self, scan_id: str) -> None:
-        """Remembers that the scan's end was told, and forgets its records."""
-        ...
 
 
 class MemoryScans:

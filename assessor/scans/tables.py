@@ -14,7 +14,8 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from assessor.resource_id import VirtualMachineId
-from assessor.scans.store import Concluded, Ending, ScanState, ScanStoreError, Tally, count
+from assessor.scan_account import Concluded, Ending, ScanState, Tally
+from assessor.scans.store import ScanStoreError, count
 from assessor.storage import TableMaker
 from dotnet_text import ignoring_case
 

@@ -5,8 +5,8 @@ from functools import cache
 from typing import Final
 
 from assessor.arm.errors import Phase
+from assessor.arm.listing import ListedVm, Page
 from assessor.resource_id import Scope, VirtualMachineId
-from assessor.scans.listing import ListedVm, Page
 from benchmarks.simulation.endpoint import Endpoint
 from localcloud.arm.buckets import Subject
 from localcloud.arm.cloud import Cloud

@@ -17,10 +17,8 @@ from opentelemetry.trace import NoOpTracer
 from assessor.app import Ports, build_app
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.request import IncomingMessage
-from assessor.ports import Arm
+from assessor.ports import Arm, ScanStore, VmLister
 from assessor.posture.store import MemoryPosture
-from assessor.scans.listing import Fleet
-from assessor.scans.store import ScanStore
 from assessor.settings import Settings
 from assessor.telemetry.telemetry import AssessmentIdGenerator, Delivery, Telemetry
 from benchmarks.simulation.bus import Delivered, SimulatedBus
@@ -46,7 +44,7 @@ class Surroundings:
 
     settings: Settings
     arm: Arm
-    fleet: Fleet
+    fleet: VmLister
     bus: SimulatedBus
     clock: SimulatedClock
     postures: MemoryPosture
@@ -70,7 +68,7 @@ class Worker:
                 clock=around.clock,
                 bus=around.bus,
                 arm=around.arm,
-                fleet=around.fleet,
+                lister=around.fleet,
                 postures=around.postures,
                 scans=around.accounts,
                 telemetry=_Silence(NoOpTracer(), AssessmentIdGenerator()),

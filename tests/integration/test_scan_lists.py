@@ -9,9 +9,10 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from assessor.arm.client import ArmClient
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
+from assessor.arm.listing import Page, PageLinkRefusedError
+from assessor.arm.vm_lister import ArmVmLister
 from assessor.resource_id import Scope
-from assessor.scans.arm_listing import ComputeFleet
-from assessor.scans.listing import Page, PageLinkRefusedError, running_vms
+from assessor.scans.expansion import running_vms
 from assessor.settings import ArmCloud
 from localcloud.arm.faults import parse_rules
 from localcloud.arm.fleet import Fleet
@@ -42,16 +43,16 @@ FLEET = Fleet(
 
 
 @asynccontextmanager
-async def lists(arm: LocalArm) -> AsyncIterator[ComputeFleet]:
+async def lists(arm: LocalArm) -> AsyncIterator[ArmVmLister]:
     """Gives the adapter as a worker has it."""
     async with managed_identity(arm) as credential, session_for(arm) as session:
         transport = AioHttpTransport(session=session, session_owner=False)
         cloud = ArmCloud(arm.endpoint, "https://management.azure.com/.default")
         compute = ArmClient(credential, cloud, transport)
-        yield ComputeFleet(compute.client, cloud.endpoint)
+        yield ArmVmLister(compute.client, cloud.endpoint)
 
 
-async def _pages(fleet: ComputeFleet, scope: Scope) -> list[Page]:
+async def _pages(fleet: ArmVmLister, scope: Scope) -> list[Page]:
     pages = [await fleet.page(scope, None)]
     while (link := pages[-1].next_link) is not None:
         pages.append(await fleet.page(scope, link))

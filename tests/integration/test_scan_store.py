@@ -10,15 +10,9 @@ import pytest_asyncio
 from azure.core.exceptions import ServiceRequestError
 from azure.data.tables.aio import TableClient
 
-from assessor.scans.store import (
-    Concluded,
-    Ending,
-    MemoryScans,
-    ScanState,
-    ScanStore,
-    ScanStoreError,
-    Tally,
-)
+from assessor.ports import ScanStore
+from assessor.scan_account import Concluded, Ending, ScanState, Tally
+from assessor.scans.store import MemoryScans, ScanStoreError
 from assessor.scans.tables import TableScans
 from localcloud.azurite import Azurite
 from tests.support.builders import NOW

@@ -7,11 +7,11 @@ from typing import Final
 from opentelemetry.sdk.trace import TracerProvider
 
 from assessor.app import Ports
-from assessor.ports import Arm, Bus, Clock, PostureStore
+from assessor.arm.listing import Page
+from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
 from assessor.posture.store import MemoryPosture
 from assessor.resource_id import Scope
-from assessor.scans.listing import Fleet, Page
-from assessor.scans.store import MemoryScans, ScanStore
+from assessor.scans.store import MemoryScans
 from assessor.settings import Settings, read_settings
 from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
 
@@ -54,7 +54,7 @@ def ports(
     clock: Clock,
     bus: Bus,
     arm: Arm,
-    fleet: Fleet | None = None,
+    lister: VmLister | None = None,
     postures: PostureStore | None = None,
     scans: ScanStore | None = None,
     telemetry: Telemetry | None = None,
@@ -67,7 +67,7 @@ def ports(
         clock=clock,
         bus=bus,
         arm=arm,
-        fleet=fleet or EmptyFleet(),
+        lister=lister or EmptyFleet(),
         postures=postures or MemoryPosture(),
         scans=scans or MemoryScans(),
         telemetry=telemetry or silent_telemetry(),

@@ -14,8 +14,8 @@ from assessor.messages.outgoing import outcome_message
 from assessor.messages.progress import Scan, ScanCompletion, scan_id_of
 from assessor.messages.request import Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope
+from assessor.scan_account import Tally
 from assessor.scans.event import scan_completed
-from assessor.scans.store import Tally
 from tests.support.builders import NOW, REFERENCE_RESULT, SUBSCRIPTION, incoming, machine, request
 from tests.support.schemas import SCHEMAS
 

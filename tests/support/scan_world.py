@@ -14,6 +14,7 @@ from typing import Any
 
 from assessor.app import build_app
 from assessor.arm.errors import ArmError
+from assessor.arm.listing import ListedVm, Page
 from assessor.arm.result import parse_result
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.in_progress import parse_in_progress
@@ -21,10 +22,10 @@ from assessor.messages.outcome import Finished, conclude
 from assessor.messages.progress import AssessmentProgress, ScanProgress
 from assessor.messages.request import IncomingMessage, Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope, VirtualMachineId
+from assessor.scan_account import Concluded, ScanState, Tally
 from assessor.scans.event import SCAN_COMPLETED
-from assessor.scans.listing import ListedVm, Page
 from assessor.scans.scans import Scans
-from assessor.scans.store import Concluded, MemoryScans, ScanState, Tally
+from assessor.scans.store import MemoryScans
 from tests.support.app import ports, settings
 from tests.support.fakes import FakeArm, FakeClock
 
@@ -259,7 +260,9 @@ class ScanWorld:
             "IN_PROGRESS_QUEUE": IN_PROGRESS,
             "RESULTS_TOPIC": RESULTS,
         }
-        world = ports(clock=self.clock, bus=self, arm=FakeArm(), fleet=self.fleet, scans=self.store)
+        world = ports(
+            clock=self.clock, bus=self, arm=FakeArm(), lister=self.fleet, scans=self.store
+        )
         return build_app(settings(**named), world).scans
 
     async def _deliver(self, queued: Queued) -> None:

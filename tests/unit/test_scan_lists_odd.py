@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.arm.page_reading import read_page
 from assessor.resource_id import Scope
-from assessor.scans.page_reading import read_page
 from tests.support.builders import OTHER_SUBSCRIPTION, SUBSCRIPTION, json_values
 
 SCOPE = Scope(SUBSCRIPTION)

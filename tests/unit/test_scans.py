@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.result import ApiError
+from assessor.scans.completion import interval
 from assessor.scans.pace import Pace
-from assessor.scans.watch import interval
 from tests.support.builders import NOW
 from tests.support.scan_world import SUBSCRIPTION, ScanWorld, vms
 

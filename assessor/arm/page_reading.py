@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
+from assessor.arm.listing import ListedVm, Page
 from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId
-from assessor.scans.listing import ListedVm, Page
 
 _POWER_STATE: Final = "powerstate/"
 

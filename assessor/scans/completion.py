@@ -13,9 +13,9 @@ from typing import Final
 from assessor import backoff
 from assessor.bus.errors import PublishError
 from assessor.messages.progress import Later, ScanCompletion
-from assessor.ports import Bus, Clock
+from assessor.ports import Bus, Clock, ScanStore
 from assessor.scans.event import scan_completed, status_of
-from assessor.scans.store import ScanStore, ScanStoreError
+from assessor.scans.store import ScanStoreError
 
 _LOG: Final = logging.getLogger(__name__)
 _FIRST_SECONDS: Final = 5.0

@@ -14,18 +14,18 @@ from azure.mgmt.compute.aio import ComputeManagementClient
 from assessor.arm.client import API_VERSION
 from assessor.arm.continuation import Origin
 from assessor.arm.errors import ArmError, Phase
+from assessor.arm.listing import Page, PageLinkRefusedError
+from assessor.arm.page_reading import read_page
 from assessor.arm.poller import CALL_SECONDS
 from assessor.arm.reading import read_object
 from assessor.arm.result import ApiError
 from assessor.arm.sdk_errors import arm_errors
 from assessor.resource_id import Scope
-from assessor.scans.listing import Page, PageLinkRefusedError
-from assessor.scans.page_reading import read_page
 
 _VMS: Final = "/providers/Microsoft.Compute/virtualMachines"
 
 
-class ComputeFleet:
+class ArmVmLister:
     """Lists VMs by azure-mgmt-compute, one call at a time.
 
     A link is checked before it is followed, whoever it came from: the SDK would call any URL with

@@ -1,0 +1,73 @@
+"""A scan's account: what is remembered of a scan and of each VM that it asks for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Ending(StrEnum):
+    """How a request of a scan ended."""
+
+    ASSESSED = "assessed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What a scan keeps of an outcome.
+
+    Attributes:
+        ending: how it ended.
+        critical: whether the VM lacks critical or security patches.
+        reboot: whether the VM waits for a reboot.
+        at: when that was known.
+    """
+
+    ending: Ending
+    critical: bool
+    reboot: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ScanState:
+    """How far a scan is.
+
+    Attributes:
+        started_at: when it was accepted for the first time.
+        expanded: whether all of its requests are sent.
+        summed_up: whether its end was told, and its records are gone.
+    """
+
+    started_at: datetime
+    expanded: bool = False
+    summed_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A scan's records, counted.
+
+    Attributes:
+        requested: the VMs that requests were sent for.
+        assessed: of these, those whose assessment completed.
+        failed: those whose assessment failed.
+        skipped: those that could not be assessed then.
+        with_critical_patches: those that lack critical or security patches.
+        reboot_pending: those that wait for a reboot.
+        last_at: when the last outcome was known; None if there is none.
+    """
+
+    requested: int = 0
+    assessed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    with_critical_patches: int = 0
+    reboot_pending: int = 0
+    last_at: datetime | None = None
+
+    @property
+    def missing(self) -> int:
+        """The VMs that have no outcome."""
+        return self.requested - self.assessed - self.failed - self.skipped
