@@ -82,7 +82,8 @@ check: $(READY)  ## types, lint, format, and which floor imports which
 check-infra: $(READY) $(INFRA)/.ready ## infrastructure: Bicep, Kusto, security by checkov, deployability by azure-functions-doctor
 	$(BIN)/python infra/check.py
 	$(BIN)/python infra/kusto/check.py $(VENV)/kusto
-	$(INFRA)/bin/checkov --directory infra --framework bicep --compact --quiet --skip-download
+	$(BIN)/python infra/check.py --templates $(VENV)/templates
+	$(INFRA)/bin/checkov --directory $(VENV)/templates --framework arm --config-file infra/checkov.yaml --compact --quiet --skip-download
 	$(INFRA)/bin/azure-functions-doctor doctor --path . --profile deploy
 
 snapshots: $(READY)  ## what each golden deployment asks of ARM, made anew

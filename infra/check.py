@@ -29,6 +29,7 @@ _SCOPE = (
 )
 _SUBSCRIPTION = ("--subscription-id", "11111111-1111-1111-1111-111111111111")
 _MANAGEMENT_GROUP = ("--management-group-id", "corp")
+_SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 _SECONDS = 300
 
 
@@ -72,6 +73,26 @@ def write_snapshots(bicep: str) -> None:
         content["outputs"] = dict(sorted(content.get("outputs", {}).items()))
         text = json.dumps(content, indent=2, ensure_ascii=False)
         snapshot.write_text(f"{text}\n", encoding="utf-8")
+
+
+def write_templates(folder: Path) -> None:
+    """Writes each golden deployment as a plain ARM template, for tools that read nothing newer.
+
+    Conditions, loops, modules and parameters are worked out already, as its snapshot has them.
+
+    Raises:
+        OSError: a file can't be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in parameter_files():
+        snapshot = path.with_suffix(".snapshot.json").read_text(encoding="utf-8")
+        template = {
+            "$schema": _SCHEMA,
+            "contentVersion": "1.0.0.0",
+            "resources": json.loads(snapshot)["predictedResources"],
+        }
+        text = json.dumps(template, indent=2, ensure_ascii=False)
+        (folder / f"{path.stem}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 def snapshot_command(path: Path, mode: str) -> tuple[str, ...]:
@@ -120,7 +141,11 @@ def main() -> int:
     """Checks, or writes; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="make the snapshots anew")
+    parser.add_argument("--templates", metavar="FOLDER", help="write them as ARM templates")
     arguments = parser.parse_args()
+    if arguments.templates:
+        write_templates(Path(arguments.templates))
+        return 0
     bicep = find_bicep()
     if bicep is None:
         print(

@@ -72,8 +72,6 @@ var commonSettings = {
 }
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
-  // checkov:skip=CKV_AZURE_225: a parameter, for not every region has it; checkov can't evaluate that
-  // checkov:skip=CKV_AZURE_212: an instance that is lost loses nothing, and zero instances cost nothing
   name: planName
   location: location
   tags: tags
@@ -89,10 +87,6 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 }
 
 resource app 'Microsoft.Web/sites@2025-03-01' = {
-  // checkov:skip=CKV_AZURE_222: Event Grid and deployments come in; no function has an HTTP trigger
-  // checkov:skip=CKV_AZURE_17: nobody calls it but the platform, which has no client certificate
-  // checkov:skip=CKV_AZURE_212: an instance that is lost loses nothing, and zero instances cost nothing
-  // checkov:skip=CKV_AZURE_213: health checks are not for Flex Consumption
   name: name
   location: location
   tags: union(tags, { 'azd-service-name': serviceName })
@@ -154,14 +148,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   }
 
   resource settings 'config' = {
-    // These are app settings, which checkov takes for the site's other configuration.
-    // checkov:skip=CKV_AZURE_13: no function has an HTTP trigger that anybody could call
-    // checkov:skip=CKV_AZURE_63: no requests come in over HTTP
-    // checkov:skip=CKV_AZURE_65: no requests come in over HTTP
-    // checkov:skip=CKV_AZURE_66: no requests come in over HTTP
-    // checkov:skip=CKV_AZURE_80: the app is in Python
-    // checkov:skip=CKV_AZURE_88: Flex Consumption keeps its package in a blob container
-    // checkov:skip=CKV_AZURE_222: see the site
     name: 'appsettings'
     properties: union(commonSettings, appSettings)
   }

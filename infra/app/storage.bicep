@@ -27,9 +27,6 @@ param deployerType string
 param workspaceId string
 
 resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
-  // checkov:skip=CKV_AZURE_35: it is where privateNetwork is on; checkov can't evaluate that
-  // checkov:skip=CKV_AZURE_59: it is closed where privateNetwork is on; checkov can't evaluate that
-  // checkov:skip=CKV_AZURE_206: zones are enough, where wanted: package, leases and postures can be made again
   name: name
   location: location
   tags: tags

@@ -1,6 +1,6 @@
 // Parses and binds Kusto queries with Kusto's own language service: every file in ../kql, every query
 // in the snapshots of the golden deployments (alert rules and workbook), and every ```kusto block of
-// the documents. Prints what it says, and ends with 1 if that is anything.
+// the documents, and queries within their sentences. Prints what it says, and ends with 1 if that is anything.
 //
 //   node check.cjs FOLDER    where the packages of package.json are installed
 const fs = require('fs');
@@ -63,8 +63,9 @@ function* queries() {
     }
   }
   for (const file of [path.join(root, 'README.md'), ...files(path.join(root, 'docs'), '.md')]) {
-    for (const block of fs.readFileSync(file, 'utf8').matchAll(/^```(?:kusto|kql)\n([^]*?)^```/gm)) {
-      yield [path.relative(root, file), block[1]];
+    const text = fs.readFileSync(file, 'utf8');
+    for (const block of text.matchAll(/^```(?:kusto|kql)\n([^]*?)^```|`((?:App\w+|Usage) \| [^`]+)`/gm)) {
+      yield [path.relative(root, file), block[1] ?? block[2]];
     }
   }
 }
