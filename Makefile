@@ -16,7 +16,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check
 # Each test starts several processes; each of them would compile the app again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run up send watch posture dead-letters test test-deep interop bench bench-az check check-infra snapshots format lock clean
+.PHONY: run up send watch posture dead-letters test test-deep interop bench bench-az check check-infra snapshots format lock schemas clean
 .DEFAULT_GOAL := run
 
 # A Python that is named, and is not the environment's own, makes it anew.
@@ -97,6 +97,10 @@ $(INFRA)/.ready: requirements-infra.txt | $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+schemas: $(READY)  ## make schemas/ from the models again, and what else is made from them
+	$(BIN)/python -m scripts.schemas
+	$(BIN)/python -m tests.support.examples
 
 lock: $(READY)   ## pin again what pyproject.toml allows, for every Python that it allows
 	$(BIN)/python $(PIP) uv

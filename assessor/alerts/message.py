@@ -7,12 +7,14 @@ Source: learn.microsoft.com, "Common alert schema".
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from assessor.alerts.rule import AlertRule
 from assessor.alerts.rules import BY_NAME
 from assessor.bus.message import OutgoingMessage, Property
 from assessor.clock import to_text
+from assessor.messages.alert_data import AlertContext, AlertData, Essentials, Numbers
+from assessor.messages.model import render
 from assessor.messages.outgoing import event_message
 from assessor.messages.patches import hidden_by, is_critical_or_security
 from assessor.posture.finding import Assessment
@@ -21,16 +23,6 @@ from assessor.posture.model import Alert
 SCHEMA_ID: Final = "azureMonitorCommonAlertSchema"
 FIRED: Final = "PatchAssessor.AlertFired"
 RESOLVED: Final = "PatchAssessor.AlertResolved"
-
-
-_NUMBERS: Final = (
-    "assessmentActivityId",
-    "status",
-    "startDateTime",
-    "criticalAndSecurityPatchCount",
-    "otherPatchCount",
-    "rebootPending",
-)
 
 
 def alert_message(alert: Alert, rules: Mapping[str, AlertRule] = BY_NAME) -> OutgoingMessage:
@@ -47,66 +39,71 @@ def alert_message(alert: Alert, rules: Mapping[str, AlertRule] = BY_NAME) -> Out
         request_id=alert.request_id,
         subject=str(alert.vm_id),
         time=alert.at,
-        data={"essentials": _essentials(alert, rule), "alertContext": _context(alert)},
+        data=render(AlertData(essentials=_essentials(alert, rule), alert_context=_context(alert))),
         properties=_properties(alert, rule),
         traceparent=alert.traceparent,
     )
 
 
-def _essentials(alert: Alert, rule: AlertRule) -> dict[str, Any]:
+def _essentials(alert: Alert, rule: AlertRule) -> Essentials:
     vm_id = alert.vm_id
-    return {
+    return Essentials(
         # Readers split the ID at its slashes for the subscription; the provider is not one of
         # Azure's, so nobody looks for the alert in Azure Monitor.
-        "alertId": f"/subscriptions/{vm_id.subscription_id}/providers/PatchAssessor/alerts/"
+        alert_id=f"/subscriptions/{vm_id.subscription_id}/providers/PatchAssessor/alerts/"
         f"{alert.alert.alert_id}",
-        "alertRule": rule.name,
-        "severity": rule.severity.value,
-        "signalType": "Log",  # of the schema's three, the one for what is read from a record
-        "monitorCondition": _condition(alert),
-        "monitoringService": "PatchAssessor",
-        "alertTargetIDs": [str(vm_id)],
-        "configurationItems": [vm_id.name],
-        "originAlertId": alert.alert.alert_id,
-        "firedDateTime": to_text(alert.alert.fired_at),
-        **({"resolvedDateTime": to_text(alert.at)} if alert.is_resolved else {}),
-        "description": describe(alert, rule),
-        "essentialsVersion": "1.0",
-        "alertContextVersion": "1.0",
-    }
-
-
-def _context(alert: Alert) -> dict[str, Any]:
-    return {
-        "change": alert.change.value,
-        "vmRemoved": _is_removed(alert),
-        **_numbers(alert.assessment),
-        "newPatches": [dict(each.raw) for each in alert.new_patches],
-        "newPatchesOmitted": alert.new_patches_omitted,
-        "patches": None if alert.patches is None else [dict(each.raw) for each in alert.patches],
-        "patchesOmitted": alert.patches_omitted,
-        "unknownClassifications": list(alert.unknown_classifications),
-        "previous": None if alert.previous is None else _numbers(alert.previous),
-    }
-
-
-def _numbers(assessment: Assessment | None) -> dict[str, Any]:
-    if assessment is None:
-        return dict.fromkeys(_NUMBERS)
-    values = (
-        assessment.activity_id,
-        assessment.status,
-        to_text(assessment.started_at),
-        assessment.critical_and_security_count,
-        assessment.other_count,
-        assessment.reboot_pending,
+        alert_rule=rule.name,
+        severity=rule.severity.value,
+        signal_type="Log",  # of the schema's three, the one for what is read from a record
+        monitor_condition=_condition(alert),
+        monitoring_service="PatchAssessor",
+        alert_target_ids=(str(vm_id),),
+        configuration_items=(vm_id.name,),
+        origin_alert_id=alert.alert.alert_id,
+        fired_date_time=to_text(alert.alert.fired_at),
+        resolved_date_time=to_text(alert.at) if alert.is_resolved else None,
+        description=describe(alert, rule),
+        essentials_version="1.0",
+        alert_context_version="1.0",
     )
-    return dict(zip(_NUMBERS, values, strict=True))
+
+
+def _context(alert: Alert) -> AlertContext:
+    numbers = _numbers(alert.assessment)
+    return AlertContext(
+        change=alert.change.value,
+        vm_removed=_is_removed(alert),
+        assessment_activity_id=numbers.assessment_activity_id,
+        status=numbers.status,
+        start_date_time=numbers.start_date_time,
+        critical_and_security_patch_count=numbers.critical_and_security_patch_count,
+        other_patch_count=numbers.other_patch_count,
+        reboot_pending=numbers.reboot_pending,
+        new_patches=tuple(each.raw for each in alert.new_patches),
+        new_patches_omitted=alert.new_patches_omitted,
+        patches=None if alert.patches is None else tuple(each.raw for each in alert.patches),
+        patches_omitted=alert.patches_omitted,
+        unknown_classifications=alert.unknown_classifications,
+        previous=None if alert.previous is None else _numbers(alert.previous),
+    )
+
+
+def _numbers(assessment: Assessment | None) -> Numbers:
+    return Numbers(
+        assessment_activity_id=assessment.activity_id if assessment else None,
+        status=assessment.status if assessment else None,
+        start_date_time=to_text(assessment.started_at) if assessment else None,
+        critical_and_security_patch_count=(
+            assessment.critical_and_security_count if assessment else None
+        ),
+        other_patch_count=assessment.other_count if assessment else None,
+        reboot_pending=assessment.reboot_pending if assessment else None,
+    )
 
 
 def _properties(alert: Alert, rule: AlertRule) -> dict[str, Property]:
     vm_id = alert.vm_id
-    numbers = _numbers(alert.assessment)
+    numbers = render(_numbers(alert.assessment))
     del numbers["startDateTime"]
     values = numbers | {
         "schemaId": SCHEMA_ID,

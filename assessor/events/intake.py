@@ -1,6 +1,5 @@
 """Takes events, and does what follows from them."""
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Final, assert_never
 from assessor.bus.message import OutgoingMessage
 from assessor.events.decisions import Assess, Decision, Ignore, Malformed, Request, Retire, decide
 from assessor.events.event import Event
+from assessor.messages.model import to_json
 from assessor.messages.outcome import reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection
@@ -118,7 +118,7 @@ class FleetEvents:
             "data": event.data,
         }
         message = IncomingMessage(
-            body=json.dumps(body).encode(),
+            body=to_json(body),
             message_id=event.key,
             content_type="application/json",
             application_properties={},
@@ -135,7 +135,7 @@ class FleetEvents:
 
 def _request(decision: Request) -> OutgoingMessage:
     return OutgoingMessage(
-        body=json.dumps({"requestedBy": _REQUESTED_BY, **decision.fields}).encode(),
+        body=to_json({"requestedBy": _REQUESTED_BY, **decision.fields}),
         message_id=decision.message_id,
         correlation_id=decision.message_id,
         content_type="application/json",

@@ -18,31 +18,18 @@ from cloudevents.core.bindings.amqp import (
     from_structured_event,
 )
 from cloudevents.core.exceptions import CloudEventValidationError
-from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from assessor.clock import from_text
+from assessor.messages.contract import DATA_SCHEMAS
+from assessor.messages.model import to_json
 
 _TIMES: Final = frozenset({f"{CE_PREFIX_UNDERSCORE}time", f"{CE_PREFIX_COLON}time"})
 _NEVER_UNSET: Final = frozenset({"data", "specversion", "id", "source", "type"})
 CONTENT_TYPE: Final = "application/cloudevents+json"
 SOURCE: Final = "urn:patch-assessor"
 """`source` of every event that this app makes."""
-DATA_SCHEMAS: Final[Mapping[str, str]] = {
-    f"PatchAssessor.{event}": f"urn:patch-assessor:data:{schema}:{version}"
-    for event, schema, version in (
-        ("AssessmentCompleted", "assessment-completed", 1),
-        ("AssessmentFailed", "assessment-failed", 1),
-        ("AssessmentSkipped", "assessment-skipped", 1),
-        ("RequestRejected", "request-rejected", 1),
-        ("ScanCompleted", "scan-completed", 1),
-        ("AlertFired", "alert", 1),
-        ("AlertResolved", "alert", 1),
-    )
-}
-"""`dataschema` of each type of event: the `$id` of its data in schemas/, whose README says when the
-version changes."""
 
 
 class CloudEventError(ValueError):
@@ -126,7 +113,7 @@ def _without_nulls(body: bytes) -> bytes:
     everywhere else. Raises ValueError for what is no JSON, and for halves of surrogate pairs, which
     the SDK's reader would take.
     """
-    fields = from_json(body)
+    fields = from_json(body, allow_inf_nan=False)
     if not isinstance(fields, dict):
         return body
     set_ones = {
@@ -147,7 +134,7 @@ def _timed(value: object) -> object:
 
 def _has_specversion(body: bytes) -> bool:
     try:
-        fields = from_json(body)
+        fields = from_json(body, allow_inf_nan=False)
     except ValueError:
         return False  # no JSON at all: not a CloudEvent, and whoever reads it next says so
     return isinstance(fields, dict) and "specversion" in fields
@@ -171,4 +158,10 @@ def structured(
         attributes["subject"] = subject
     if event_type in DATA_SCHEMAS:
         attributes["dataschema"] = DATA_SCHEMAS[event_type]
-    return JSONFormat().write(CloudEvent(attributes, data))
+    event = CloudEvent(attributes, data)  # refuses what is none
+    rendered = {name: _text(value) for name, value in event.get_attributes().items()}
+    return to_json({**rendered, "data": data})
+
+
+def _text(value: object) -> object:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value

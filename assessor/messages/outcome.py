@@ -10,26 +10,25 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypedDict, assert_never
 
 from assessor.arm.result import ApiError, AssessmentResult, Json
 from assessor.arm.virtual_machine import SkipReason, VirtualMachine
 from assessor.clock import to_text
 from assessor.ids import name_based_id
+from assessor.messages.model import render
+from assessor.messages.outcome_data import (
+    Asked,
+    CompletedData,
+    RejectedData,
+    RejectedField,
+    RejectedMessage,
+    SkippedData,
+    VmDescription,
+)
 from assessor.messages.patches import hidden_by
 from assessor.messages.request import AssessmentRequest, Rejection
 from assessor.resource_id import VirtualMachineId
-
-_RESULT_FIELDS: Final = (
-    "status",
-    "assessmentActivityId",
-    "rebootPending",
-    "criticalAndSecurityPatchCount",
-    "otherPatchCount",
-    "startDateTime",
-    "availablePatches",
-    "error",
-)
 
 
 class OutcomeType(StrEnum):
@@ -132,28 +131,28 @@ def conclude(
         vm: the VM as it was read, or None where it could not be.
         conclusion: how it ended.
     """
-    about = _request_fields(request) | _vm_fields(request.vm, vm)
     match conclusion:
         case Finished(result=result):
-            # `about` once more: a field that ARM adds must not take the place of one of ours
-            data = about | _result_fields(result.raw) | about | _ending(conclusion)
-            if conclusion.patches_missing is not None:
-                data["availablePatchesMissing"] = conclusion.patches_missing
-            truncated = sum(map(hidden_by, result.patches or ()))
-            if truncated:
-                data["availablePatchesTruncated"] = truncated
             kind = OutcomeType.FAILED if result.is_failed else OutcomeType.COMPLETED
+            data = _result_data(conclusion, result.raw, _about(request, vm))
         case Refused(error=error, activity_id=activity_id):
-            failed = {"status": "Failed", "assessmentActivityId": activity_id}
-            data = about | _result_fields(failed) | {"error": error.to_json()} | _ending(conclusion)
             kind = OutcomeType.FAILED
-        case Skipped():
-            data = about | {
-                "reason": conclusion.reason.value,
-                "message": conclusion.message,
-                "completedDateTime": to_text(conclusion.ended_at),
+            raw = {
+                "status": "Failed",
+                "assessmentActivityId": activity_id,
+                "error": error.to_json(),
             }
+            data = _result_data(conclusion, raw, _about(request, vm))
+        case Skipped():
             kind = OutcomeType.SKIPPED
+            data = render(
+                SkippedData(
+                    **_about(request, vm),
+                    reason=conclusion.reason.value,
+                    message=conclusion.message,
+                    completed_date_time=to_text(conclusion.ended_at),
+                )
+            )
         case _:
             assert_never(conclusion)
     return Outcome(
@@ -184,64 +183,94 @@ def reject(rejection: Rejection, now: datetime) -> Outcome:
         request_id=rejection.request_id,
         time=now,
         vm_id=None,
-        data={
-            "request": {
-                "requestId": rejection.request_id,
-                "messageId": rejection.message.message_id,
-                "enqueuedDateTime": to_text(rejection.message.enqueued_at),
-                "contentType": rejection.message.content_type,
-            },
-            "reason": rejection.reason,
-            "errors": [
-                {"field": error.field, "message": error.message, "value": error.value}
-                for error in rejection.errors
-            ],
-            "body": text,
-            "bodyEncoding": encoding,
-            "bodySha256": hashlib.sha256(body).hexdigest(),
-            "completedDateTime": to_text(now),
-        },
+        data=render(
+            RejectedData(
+                request=RejectedMessage(
+                    request_id=rejection.request_id,
+                    message_id=rejection.message.message_id,
+                    enqueued_date_time=to_text(rejection.message.enqueued_at),
+                    content_type=rejection.message.content_type,
+                ),
+                reason=rejection.reason,
+                errors=tuple(
+                    RejectedField(field=error.field, message=error.message, value=error.value)
+                    for error in rejection.errors
+                ),
+                body=text,
+                body_encoding=encoding,
+                body_sha256=hashlib.sha256(body).hexdigest(),
+                completed_date_time=to_text(now),
+            )
+        ),
         conclusion=rejection,
     )
 
 
-def _request_fields(request: AssessmentRequest) -> dict[str, Any]:
-    fields = {
-        "requestId": request.request_id,
-        "requestedBy": request.requested_by,
-        "reason": request.reason,
-        "enqueuedDateTime": to_text(request.enqueued_at),
-    }
-    if request.scan_id is not None:
-        fields["scanId"] = request.scan_id
-    return {"request": fields}
+_ENDING: Final = (
+    "completedDateTime",
+    "operationSeconds",
+    "availablePatchesMissing",
+    "availablePatchesTruncated",
+)
 
 
-def _vm_fields(vm_id: VirtualMachineId, vm: VirtualMachine | None) -> dict[str, Any]:
+class _About(TypedDict):
+    request: Asked
+    vm_id: str
+    subscription_id: str
+    resource_group_name: str
+    vm_name: str
+    vm: VmDescription
+
+
+def _about(request: AssessmentRequest, vm: VirtualMachine | None) -> _About:
+    vm_id = request.vm
     known = vm or VirtualMachine(vm_id)
     return {
-        "vmId": str(vm_id),
-        "subscriptionId": vm_id.subscription_id,
-        "resourceGroupName": vm_id.resource_group,
-        "vmName": vm_id.name,
-        "vm": {
-            "location": known.location,
-            "osType": known.os_type,
-            "osName": known.os_name,
-            "powerState": known.power_state,
-            "tags": dict(known.tags),
-        },
-    }
-
-
-def _result_fields(result: Json) -> dict[str, Any]:
-    return {name: result.get(name) for name in _RESULT_FIELDS} | dict(result)
-
-
-def _ending(conclusion: Finished | Refused) -> dict[str, Any]:
-    return {
-        "completedDateTime": to_text(conclusion.ended_at),
-        "operationSeconds": (
-            round(conclusion.seconds, 3) if conclusion.seconds is not None else None
+        "request": Asked(
+            request_id=request.request_id,
+            requested_by=request.requested_by,
+            reason=request.reason,
+            enqueued_date_time=to_text(request.enqueued_at),
+            scan_id=request.scan_id,
+        ),
+        "vm_id": str(vm_id),
+        "subscription_id": vm_id.subscription_id,
+        "resource_group_name": vm_id.resource_group,
+        "vm_name": vm_id.name,
+        "vm": VmDescription(
+            location=known.location,
+            os_type=known.os_type,
+            os_name=known.os_name,
+            power_state=known.power_state,
+            tags=known.tags,
         ),
     }
+
+
+def _result_data(ended: Finished | Refused, raw: Json, about: _About) -> dict[str, Any]:
+    """Returns the data of a result: each of ARM's fields, and none in the place of one of ours."""
+    seconds = ended.seconds
+    missing, truncated = None, 0
+    if isinstance(ended, Finished):
+        missing, truncated = ended.patches_missing, sum(map(hidden_by, ended.result.patches or ()))
+    own = render(
+        CompletedData(
+            **about,
+            status=raw.get("status"),
+            assessment_activity_id=raw.get("assessmentActivityId"),
+            reboot_pending=raw.get("rebootPending"),
+            critical_and_security_patch_count=raw.get("criticalAndSecurityPatchCount"),
+            other_patch_count=raw.get("otherPatchCount"),
+            start_date_time=raw.get("startDateTime"),
+            available_patches=raw.get("availablePatches"),
+            error=raw.get("error"),
+            completed_date_time=to_text(ended.ended_at),
+            operation_seconds=round(seconds, 3) if seconds is not None else None,
+            available_patches_missing=missing,
+            available_patches_truncated=truncated or None,
+        )
+    )
+    more = {name: value for name, value in raw.items() if name not in own}
+    ending = {name: own.pop(name) for name in _ENDING if name in own}
+    return own | more | ending

@@ -1,6 +1,5 @@
 """Outcomes as messages: a CloudEvent, the properties that filters see, and a size that fits."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any, Final
 from assessor.arm.result import parse_patch
 from assessor.bus.message import OutgoingMessage, Property
 from assessor.messages import cloud_event
+from assessor.messages.model import to_json
 from assessor.messages.outcome import Outcome
 from assessor.messages.patches import most_important_first
 
@@ -193,5 +193,5 @@ def _shorter_body(data: dict[str, Any], max_bytes: int) -> dict[str, Any]:
 
 
 def _size(value: object) -> int:
-    """Returns the bytes that `value` takes as the JSON that the CloudEvents SDK writes."""
-    return len(json.dumps(value).encode())
+    """Returns the bytes that `value` takes as JSON."""
+    return len(to_json(value))

@@ -226,7 +226,8 @@ def _payload(message: IncomingMessage) -> tuple[Mapping[str, Any], str | None]:
 
 def _json(data: bytes | str) -> object:
     try:
-        return from_json(data.removeprefix(b"\xef\xbb\xbf") if isinstance(data, bytes) else data)
+        text = data.removeprefix(b"\xef\xbb\xbf") if isinstance(data, bytes) else data
+        return from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise _NotUnderstoodError(FieldError("body", f"must be JSON in UTF-8: {error}")) from error
 

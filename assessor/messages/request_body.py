@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from assessor.clock import from_text
+from assessor.messages import request_schema
 from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId, check_name
 
 _A_SCOPE: Final = "must be /subscriptions/{guid} or one of its resource groups"
@@ -63,39 +64,94 @@ def _custom_error(error: ResourceIdError) -> PydanticCustomError:
     return PydanticCustomError("resource_id", "must be {expected}", {"expected": error.expected})
 
 
-_VmId = Annotated[VirtualMachineId, BeforeValidator(_vm_id)]
+_VmId = Annotated[VirtualMachineId, BeforeValidator(_vm_id), request_schema.VM_ID]
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """At most what Service Bus allows for a correlation ID."""
-_ScopeId = Annotated[Scope, BeforeValidator(_scope)]
+_ScopeId = Annotated[Scope, BeforeValidator(_scope), request_schema.SCOPE]
 _ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 _Tags = Annotated[
     dict[Annotated[str, StringConstraints(min_length=1, max_length=512)], str | None],
     Field(max_length=50),
 ]
 """ARM allows 50 tags, with names of at most 512 characters."""
-_Moment = Annotated[datetime, BeforeValidator(_moment)]
+_Moment = Annotated[datetime, BeforeValidator(_moment), request_schema.DATE_TIME]
 
 
 class RequestBody(BaseModel):
-    """The fields of a request, by the contract's names; unknown ones are left out."""
+    """A message on the queue assessment-requests, or the data of a CloudEvent there.
+
+    It names its VMs in one of four ways. A field that is null counts as absent; unknown fields are
+    left out.
+    """
 
     model_config = ConfigDict(
-        extra="ignore", frozen=True, strict=True, alias_generator=to_camel, validate_by_alias=True
+        extra="ignore",
+        frozen=True,
+        strict=True,
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        title="Request",
     )
 
-    vm_id: _VmId | None = None
-    subscription_id: Annotated[str, _legal_name("subscriptionId")] | None = None
-    resource_group_name: Annotated[str, _legal_name("resourceGroupName")] | None = None
-    vm_name: Annotated[str, _legal_name("vmName")] | None = None
-    vm_ids: Annotated[list[_VmId], Field(min_length=1)] | None = None
-    scope: _ScopeId | None = None
-    tags: _Tags | None = None
-    running_only: bool | None = None
-    scan_id: _ScanId | None = None
-    fresh_since: _Moment | None = None
-    request_id: RequestId | None = None
-    requested_by: Annotated[str, StringConstraints(max_length=256)] | None = None
-    reason: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    vm_id: Annotated[_VmId | None, Field(description="One VM.")] = None
+    subscription_id: Annotated[
+        Annotated[str, _legal_name("subscriptionId"), request_schema.SUBSCRIPTION_ID] | None,
+        Field(description="One VM, with resourceGroupName and vmName."),
+    ] = None
+    resource_group_name: (
+        Annotated[str, _legal_name("resourceGroupName"), request_schema.GROUP_NAME] | None
+    ) = None
+    vm_name: Annotated[str, _legal_name("vmName"), request_schema.VM_NAME] | None = None
+    vm_ids: Annotated[
+        Annotated[list[_VmId], Field(min_length=1)] | None,
+        Field(
+            description="Several VMs; each gets an outcome of its own, with the same request ID."
+        ),
+    ] = None
+    scope: Annotated[
+        _ScopeId | None,
+        Field(
+            description="All VMs of a part of ARM's tree: /subscriptions/{guid}, or that with "
+            "/resourceGroups/{name}; case does not matter."
+        ),
+    ] = None
+    tags: Annotated[
+        _Tags | None,
+        Field(
+            description="With scope: only VMs that have all of these; null stands for any value."
+        ),
+    ] = None
+    running_only: Annotated[
+        bool | None,
+        Field(
+            description="With scope: whether VMs that do not run are left out; else they are told "
+            "as skipped."
+        ),
+    ] = None
+    request_id: Annotated[
+        RequestId | None,
+        Field(
+            description="Each outcome carries it, as correlation ID too; the message ID by "
+            "default. Asking again under the same ID gets no second outcome."
+        ),
+    ] = None
+    requested_by: Annotated[
+        Annotated[str, StringConstraints(max_length=256)] | None,
+        Field(description="Who asks, for people."),
+    ] = None
+    reason: Annotated[
+        Annotated[str, StringConstraints(max_length=1024)] | None,
+        Field(description="Why, for people."),
+    ] = None
+    scan_id: Annotated[
+        _ScanId | None, Field(description="The app's own: the scan that the request is part of.")
+    ] = None
+    fresh_since: Annotated[
+        _Moment | None,
+        Field(
+            description="The app's own: an assessment that began after then answers the request."
+        ),
+    ] = None
 
     def parts(self) -> Iterator[tuple[str, VirtualMachineId | Scope]]:
         """Yields each part of ARM's tree that is named, with the name of the field."""

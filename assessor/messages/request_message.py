@@ -1,11 +1,11 @@
 """Requests that the app sends to itself: the contract's own form, under an ID that repeats."""
 
-import json
 from datetime import datetime
 from typing import Any
 
 from assessor.bus.message import OutgoingMessage
 from assessor.clock import to_text
+from assessor.messages.model import to_json
 from assessor.messages.request import AssessmentRequest
 
 
@@ -28,7 +28,7 @@ def request_message(
         "freshSince": to_text(request.fresh_since) if request.fresh_since else None,
     }
     return OutgoingMessage(
-        body=json.dumps({name: text for name, text in fields.items() if text is not None}).encode(),
+        body=to_json({name: text for name, text in fields.items() if text is not None}),
         message_id=message_id,
         correlation_id=request.request_id,
         content_type="application/json",

@@ -7,8 +7,11 @@ from typing import Final
 from assessor.bus.message import OutgoingMessage, Property
 from assessor.clock import to_text
 from assessor.ids import name_based_id
+from assessor.messages.model import render
+from assessor.messages.outcome_data import Asked
 from assessor.messages.outgoing import event_message
 from assessor.messages.progress import ScanCompletion
+from assessor.messages.scan_data import ScanData, ScanError, VmCounts
 from assessor.scan_account import Tally
 
 SCAN_COMPLETED: Final = "PatchAssessor.ScanCompleted"
@@ -60,35 +63,37 @@ def scan_completed(watch: ScanCompletion, tally: Tally, now: datetime) -> Outgoi
         request_id=request.request_id,
         subject=str(scope),
         time=ended_at,
-        data={
-            "request": {
-                "requestId": request.request_id,
-                "requestedBy": request.requested_by,
-                "reason": request.reason,
-                "enqueuedDateTime": to_text(request.enqueued_at),
-            },
-            "scanId": scan.id,
-            "scope": str(scope),
-            "tags": dict(request.tags),
-            "runningOnly": request.running_only,
-            "status": status.value,
-            "startedDateTime": to_text(scan.started_at),
-            "completedDateTime": to_text(ended_at),
-            "durationSeconds": round((ended_at - scan.started_at).total_seconds(), 3),
-            "vms": {
-                "found": watch.found,
-                "unreadable": sum(watch.unreadable.values()),
-                "requested": tally.requested,
-                "assessed": tally.assessed,
-                "failed": tally.failed,
-                "skipped": tally.skipped,
-                "missing": tally.missing,
-                "withCriticalPatches": tally.with_critical_patches,
-                "rebootPending": tally.reboot_pending,
-            },
-            "unreadable": dict(watch.unreadable),
-            "error": watch.error.to_json() if watch.error is not None else None,
-        },
+        data=render(
+            ScanData(
+                request=Asked(
+                    request_id=request.request_id,
+                    requested_by=request.requested_by,
+                    reason=request.reason,
+                    enqueued_date_time=to_text(request.enqueued_at),
+                ),
+                scan_id=scan.id,
+                scope=str(scope),
+                tags=request.tags,
+                running_only=request.running_only,
+                status=status.value,
+                started_date_time=to_text(scan.started_at),
+                completed_date_time=to_text(ended_at),
+                duration_seconds=round((ended_at - scan.started_at).total_seconds(), 3),
+                vms=VmCounts(
+                    found=watch.found,
+                    unreadable=sum(watch.unreadable.values()),
+                    requested=tally.requested,
+                    assessed=tally.assessed,
+                    failed=tally.failed,
+                    skipped=tally.skipped,
+                    missing=tally.missing,
+                    with_critical_patches=tally.with_critical_patches,
+                    reboot_pending=tally.reboot_pending,
+                ),
+                unreadable=watch.unreadable,
+                error=None if watch.error is None else ScanError.of(watch.error),
+            )
+        ),
         properties=properties,
         traceparent=request.traceparent,
     )

@@ -4,7 +4,6 @@ The requests of one occurrence have IDs made of its time and their scopes: a fir
 doubled asks for what was asked for already.
 """
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Final
 from assessor.bus.message import OutgoingMessage
 from assessor.clock import to_text
 from assessor.ids import name_based_id
+from assessor.messages.model import to_json
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope
 from ncrontab import Ncrontab
@@ -40,7 +40,7 @@ def _message(scope: Scope, tags: Mapping[str, str | None], at: str) -> OutgoingM
         "reason": f"scheduled for {at}",
     }
     return OutgoingMessage(
-        body=json.dumps(fields).encode(),
+        body=to_json(fields),
         message_id=message_id,
         correlation_id=message_id,
         content_type="application/json",

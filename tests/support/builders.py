@@ -151,9 +151,13 @@ def finished(**changes: Any) -> Finished:  # noqa: ANN401 - any JSON value of a 
 
 
 def json_values(max_leaves: int = 20) -> st.SearchStrategy[Any]:
-    """Returns any JSON value."""
+    """Returns any JSON value: RFC 8259 has no infinite numbers, and none that are none."""
     return st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
         max_leaves=max_leaves,
     )

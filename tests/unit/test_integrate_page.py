@@ -10,7 +10,7 @@ import pytest
 
 from assessor.arm.result import parse_result
 from assessor.arm.virtual_machine import SkipReason
-from assessor.messages.cloud_event import DATA_SCHEMAS
+from assessor.messages.contract import DATA_SCHEMAS
 from assessor.messages.outcome import Finished, conclude
 from assessor.messages.outgoing import MAX_BODY_BYTES, outcome_message
 from assessor.messages.request import Rejection, parse_request

@@ -430,3 +430,14 @@ def test_no_message_breaks_the_reader(
             isinstance(each, AssessmentRequest) for each in parsed
         )
         assert parsed != ()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_body_with_a_number_that_json_lacks_is_rejected(number: str) -> None:
+    """RFC 8259 has no such numbers, in an event as little as in a plain request."""
+    plain = f'{{"vmId": "{VM_ID}", "priority": {number}}}'
+    event = f'{{"specversion": "1.0", "type": "t", "source": "s", "id": "1", "data": {plain}}}'
+    for body, kind in ((plain, None), (event, None), (event, "application/cloudevents+json")):
+        rejection = parse_request(incoming(body.encode(), content_type=kind), ())
+        assert isinstance(rejection, Rejection)
+        assert [error.field for error in rejection.errors] == ["body"]

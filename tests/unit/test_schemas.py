@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
-from assessor.messages.cloud_event import DATA_SCHEMAS
+from assessor.messages.contract import DATA_SCHEMAS
 from assessor.messages.outcome import (
     Conclusion,
     Finished,
@@ -88,7 +88,7 @@ def test_each_schema_is_open(name: str) -> None:
 def test_each_event_names_the_schema_of_its_data(event_type: str, data_schema: str) -> None:
     """`dataschema` is the `$id` of the data in the file that describes the type."""
     properties = schema(EVENT_SCHEMAS[event_type])["properties"]
-    assert properties["dataschema"] == {"const": data_schema}
+    assert properties["dataschema"]["const"] == data_schema
     assert properties["data"]["$id"] == data_schema
     assert event_type in {properties["type"].get("const"), *properties["type"].get("enum", ())}
 

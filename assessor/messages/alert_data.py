@@ -1,0 +1,174 @@
+"""The data of alerts: Azure Monitor's common alert schema, and this app's alert context.
+
+Source: learn.microsoft.com, "Common alert schema".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from assessor.messages.model import CONFIG, AbsentWhenNone, DateTime, DescribedBy, one_of
+from assessor.messages.shapes import PatchShape
+
+Severity = Annotated[str, one_of("Sev0", "Sev1", "Sev2", "Sev3", "Sev4")]
+Condition = Annotated[str, one_of("Fired", "Resolved")]
+PatchAsSent = Annotated[Mapping[str, Any], DescribedBy(PatchShape)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonEssentials:
+    """The essentials of any alert of Azure Monitor's, field by field."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    alert_id: Annotated[str, Field(description="The alert instance, a resource ID.")]
+    alert_rule: str
+    severity: Severity
+    signal_type: Annotated[str, one_of("Metric", "Log", "Activity Log")]
+    monitor_condition: Condition
+    monitoring_service: str
+    alert_target_ids: Annotated[
+        tuple[Annotated[str, Field(pattern="^/subscriptions/")], ...],
+        Field(alias="alertTargetIDs", min_length=1),
+    ]
+    configuration_items: Annotated[tuple[str, ...] | None, AbsentWhenNone()] = None
+    origin_alert_id: str
+    fired_date_time: DateTime
+    resolved_date_time: Annotated[DateTime | None, AbsentWhenNone()] = None
+    description: str
+    essentials_version: Annotated[str, one_of("1.0")]
+    alert_context_version: Annotated[str, one_of("1.0")]
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Says that a resolved alert tells when it was."""
+        reference = handler(core_schema)
+        described = handler.resolve_ref_schema(reference)
+        described["if"] = {"properties": {"monitorCondition": {"const": "Resolved"}}}
+        described["then"] = {"required": ["resolvedDateTime"]}
+        return reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Essentials(CommonEssentials):
+    """The essentials of this app's alerts."""
+
+    alert_id: Annotated[
+        str,
+        Field(
+            description="The alert instance, a resource ID.",
+            pattern="^/subscriptions/[^/]+/providers/PatchAssessor/alerts/[0-9a-f-]{36}$",
+        ),
+    ]
+    signal_type: Annotated[str, one_of("Log")]
+    monitoring_service: Annotated[str, one_of("PatchAssessor")]
+    alert_target_ids: Annotated[
+        tuple[Annotated[str, Field(pattern="^/subscriptions/")], ...],
+        Field(alias="alertTargetIDs", min_length=1, max_length=1),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """An assessment in numbers; null for what is not known."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    assessment_activity_id: str | None
+    status: Annotated[
+        str | None,
+        Field(description="Succeeded, CompletedWithWarnings, Unknown, or whatever else ARM wrote."),
+    ]
+    start_date_time: DateTime | None
+    critical_and_security_patch_count: Annotated[int, Field(ge=0)] | None
+    other_patch_count: Annotated[int, Field(ge=0)] | None
+    reboot_pending: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertContext:
+    """The context of this app's alerts.
+
+    What changed, and the assessment that showed it; all of the numbers are null for a VM that was
+    removed.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    change: Annotated[str, one_of("Appeared", "Grew", "Reminder", "Gone")]
+    vm_removed: Annotated[bool, Field(description="Resolved because the VM is gone.")]
+    assessment_activity_id: str | None
+    status: Annotated[
+        str | None,
+        Field(description="Succeeded, CompletedWithWarnings, Unknown, or whatever else ARM wrote."),
+    ]
+    start_date_time: DateTime | None
+    critical_and_security_patch_count: Annotated[int, Field(ge=0)] | None
+    other_patch_count: Annotated[int, Field(ge=0)] | None
+    reboot_pending: bool | None
+    new_patches: Annotated[
+        tuple[PatchAsSent, ...],
+        Field(
+            description="Critical and security patches that were in no list since the alert fired."
+        ),
+    ]
+    new_patches_omitted: Annotated[int, Field(ge=0)]
+    patches: Annotated[
+        tuple[PatchAsSent, ...] | None,
+        Field(
+            description="The critical and security patches, then those of an unknown "
+            "classification; null where ARM gave no list, and in alerts about reboots."
+        ),
+    ]
+    patches_omitted: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="How many of them are left out to keep the message within its limit.",
+        ),
+    ]
+    unknown_classifications: tuple[str, ...]
+    previous: Annotated[
+        Numbers | None, Field(description="The assessment before; null for a VM's first.")
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertData:
+    """`data` of an alert."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    essentials: Essentials
+    alert_context: AlertContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonAlertData:
+    """`data` of any alert of Azure Monitor's."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    essentials: CommonEssentials
+    alert_context: Mapping[str, Any] | None
+    custom_properties: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonAlert:
+    """Azure Monitor's common alert schema.
+
+    What learn.microsoft.com, 'Common alert schema', says of the body that Azure Monitor sends: its
+    essentials, field by field. The alert context varies by the kind of alert.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    schema_id: Annotated[str, one_of("azureMonitorCommonAlertSchema")]
+    data: CommonAlertData
