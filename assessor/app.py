@@ -3,7 +3,7 @@
 handlers ─► App.requests ──► Assessor ──► StateMachine ──► Arm
 │               ├──► Concluder ──► Bus, and then AlertOutbox and Scans
 │               └──► Rescheduler ──► Bus
-└─► Scans ──► Expander, Watcher
+└─► Scans ──► Expander, ScanCloser
 handlers ─► App.resume, App.events, App.schedule
 """
 
@@ -23,14 +23,14 @@ from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.assessment.state_machine import StateMachine
 from assessor.bus.tracing import TracingBus
-from assessor.events.intake import FleetEvents
+from assessor.events.intake import EventIntake
 from assessor.messages.progress import AssessmentProgress, InProgress
 from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
 from assessor.posture.durations import Durations
-from assessor.scans.completion import Watcher
+from assessor.scans.completion import ScanCloser
 from assessor.scans.expansion import Expander
 from assessor.scans.scans import Scans
-from assessor.scans.schedule import FleetSchedule
+from assessor.scans.schedule import ScanSchedule
 from assessor.settings import Settings
 from assessor.telemetry.telemetry import Delivery, Telemetry
 
@@ -79,8 +79,8 @@ class App:
     requests: RequestIntake
     assessor: Assessor
     scans: Scans
-    events: FleetEvents
-    schedule: FleetSchedule
+    events: EventIntake
+    schedule: ScanSchedule
     _settings: Settings
     _ports: Ports
 
@@ -140,7 +140,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
         ),
         assessor=assessor,
         scans=scans,
-        events=FleetEvents(
+        events=EventIntake(
             bus=bus,
             retire=alerts.retire,
             count=metrics.event,
@@ -150,7 +150,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
             settle=timedelta(seconds=settings.event_settle_seconds),
             allowed_scopes=settings.allowed_scopes,
         ),
-        schedule=FleetSchedule(
+        schedule=ScanSchedule(
             bus=bus,
             clock=ports.clock,
             requests_queue=settings.requests_queue,
@@ -196,7 +196,7 @@ def _build_scans(settings: Settings, ports: Ports, bus: Bus, rescheduler: Resche
             pace_per_minute=settings.pace_per_minute,
             deadline=deadline,
         ),
-        watcher=Watcher(
+        closer=ScanCloser(
             store=ports.scans,
             bus=bus,
             clock=ports.clock,

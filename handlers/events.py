@@ -21,6 +21,6 @@ def blueprint(worker: Worker) -> func.Blueprint:
     async def resource_events(event: EventText) -> None:
         """Takes one event; where it fails, Event Grid delivers it again."""
         async with worker.invocation() as app:
-            await app.events.take(read_event(event))
+            await app.events.receive(read_event(event))
 
     return functions

@@ -1,7 +1,7 @@
 """What ARM answered, and what is done about it.
 
 One table, RULES, says for every refusal and every fault of the network whether it is waited out,
-looked into, or final. Waiting is never done here: whoever asks schedules a message.
+checked again, or final. Waiting is never done here: whoever asks schedules a message.
 """
 
 from collections.abc import Callable
@@ -63,7 +63,7 @@ class Verdict(StrEnum):
     WAIT = auto()
     """Ask again later: nothing is wrong with the request."""
     RECHECK = auto()
-    """Look at the VM again: its state has changed, or the refusal is final."""
+    """Read the VM again: its state has changed, or the refusal is final."""
     LOST = auto()
     """The operation can't be followed any more; the VM's instance view still knows of it."""
     FINAL = auto()
@@ -71,7 +71,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ErrorRule:
     """One line of the table; it applies where all of its conditions hold."""
 
     why: str
@@ -104,11 +104,13 @@ _POLL: Final = frozenset({Phase.POLL})
 _BEGIN: Final = frozenset({Phase.BEGIN})
 
 RULES: Final = (
-    Rule("no answer came: the call may or may not have arrived", Verdict.WAIT, statuses=_is(None)),
-    Rule("too many calls", Verdict.WAIT, throttle=True),
-    Rule("ARM or the provider is unwell", Verdict.WAIT, statuses=_is_server_error),
-    Rule("ARM gave up waiting for the request", Verdict.WAIT, statuses=_is(408)),
-    Rule(
+    ErrorRule(
+        "no answer came: the call may or may not have arrived", Verdict.WAIT, statuses=_is(None)
+    ),
+    ErrorRule("too many calls", Verdict.WAIT, throttle=True),
+    ErrorRule("ARM or the provider is unwell", Verdict.WAIT, statuses=_is_server_error),
+    ErrorRule("ARM gave up waiting for the request", Verdict.WAIT, statuses=_is(408)),
+    ErrorRule(
         "another operation holds the VM, and will let go of it",
         Verdict.WAIT,
         _BEGIN,
@@ -123,24 +125,24 @@ RULES: Final = (
             }
         ),
     ),
-    Rule(
+    ErrorRule(
         "the VM refuses: stopped since it was read, or already being assessed",
         Verdict.RECHECK,
         _BEGIN,
         _is(409),
     ),
-    Rule(
+    ErrorRule(
         "the identity may not read the operation, or ARM has forgotten it",
         Verdict.LOST,
         _POLL,
         _is(401, 403, 404, 410),
     ),
-    Rule("ARM refuses for good", Verdict.FINAL),
+    ErrorRule("ARM refuses for good", Verdict.FINAL),
 )
 """Read from the top; the first line that applies decides. The last one always applies."""
 
 
-def judge(error: ArmError) -> Rule:
+def judge(error: ArmError) -> ErrorRule:
     """Returns the line of the table that says what is done about `error`."""
     return next(rule for rule in RULES if rule.applies(error))
 

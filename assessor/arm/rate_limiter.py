@@ -1,6 +1,6 @@
-"""Holding back what ARM would refuse anyway.
+"""The rate limiter: holds back what ARM would refuse anyway.
 
-ARM's buckets for guest patch operations belong to one subscription and region, those for looks at
+ARM's buckets for guest patch operations belong to one subscription and region, those for polls of
 operations to a subscription. When one assessment is told to wait, the others in this worker that
 draw on the same bucket wait too, one after another at the pace at which ARM refills it, instead of
 finding out one by one.

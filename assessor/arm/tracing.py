@@ -79,15 +79,9 @@ _ELSEWHERE: Final = _Route("elsewhere", "/", re.compile(""))
 
 
 class TracingPolicy(AsyncHTTPPolicy[Any, Any]):
-    """Tells telemetry of each call. It changes neither the call nor the answer."""
+    """Makes a span and metrics of each call; it changes neither the call nor the answer."""
 
     def __init__(self, telemetry: Telemetry, now: Callable[[], int] = time.time_ns) -> None:
-        """Keeps where it tells.
-
-        Args:
-            telemetry: what is told.
-            now: tells the time in nanoseconds since 1970.
-        """
         super().__init__()
         self._telemetry = telemetry
         self._now = now

@@ -33,12 +33,6 @@ class ArmVmLister:
     """
 
     def __init__(self, clients: Callable[[str], ComputeManagementClient], endpoint: str) -> None:
-        """Keeps where clients come from.
-
-        Args:
-            clients: returns the client of a subscription.
-            endpoint: ARM's origin.
-        """
         self._clients = clients
         self._endpoint = endpoint
 

@@ -37,12 +37,6 @@ class ServiceBus:
     """Sends through one client."""
 
     def __init__(self, client: ServiceBusClient, topics: Sequence[str]) -> None:
-        """Keeps the client.
-
-        Args:
-            client: whoever made it closes it, and its senders with it.
-            topics: which of the entities are topics; the others are queues.
-        """
         self._client = client
         self._topics = frozenset(topics)
         self._lines: dict[str, _Line] = {}

@@ -39,7 +39,7 @@ class Meaning(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class EventRule:
     """One line of the table.
 
     Attributes:
@@ -59,16 +59,16 @@ _NOTIFICATIONS: Final = "Microsoft.ResourceNotifications.Resources"
 
 RULES: Final = (
     # System topics of subscriptions and resource groups.
-    Rule(f"{_MANAGER}.ResourceWriteSuccess", f"{_VM}/write", Meaning.CHANGED),
-    Rule(f"{_MANAGER}.ResourceActionSuccess", f"{_VM}/start/action", Meaning.CHANGED),
-    Rule(f"{_MANAGER}.ResourceDeleteSuccess", f"{_VM}/delete", Meaning.DELETED),
+    EventRule(f"{_MANAGER}.ResourceWriteSuccess", f"{_VM}/write", Meaning.CHANGED),
+    EventRule(f"{_MANAGER}.ResourceActionSuccess", f"{_VM}/start/action", Meaning.CHANGED),
+    EventRule(f"{_MANAGER}.ResourceDeleteSuccess", f"{_VM}/delete", Meaning.DELETED),
     # The system topic of resource notifications.
-    Rule(f"{_NOTIFICATIONS}.CreatedOrUpdated", _VM, Meaning.CHANGED),
-    Rule(f"{_NOTIFICATIONS}.Deleted", _VM, Meaning.DELETED),
+    EventRule(f"{_NOTIFICATIONS}.CreatedOrUpdated", _VM, Meaning.CHANGED),
+    EventRule(f"{_NOTIFICATIONS}.Deleted", _VM, Meaning.DELETED),
     # System topics of maintenance configurations.
-    Rule("Microsoft.Maintenance.PostMaintenanceEvent", None, Meaning.MAINTAINED),
+    EventRule("Microsoft.Maintenance.PostMaintenanceEvent", None, Meaning.MAINTAINED),
     # Custom topics.
-    Rule("PatchAssessor.ScanRequested", None, Meaning.REQUESTED),
+    EventRule("PatchAssessor.ScanRequested", None, Meaning.REQUESTED),
 )
 _BY_NAME: Final = {(rule.type.lower(), (rule.about or "").lower()): rule for rule in RULES}
 
@@ -188,7 +188,7 @@ def without_personal_data(value: Any) -> Any:  # noqa: ANN401 - any JSON
             return value
 
 
-def rule_for(event: Event) -> Rule | None:
+def rule_for(event: Event) -> EventRule | None:
     """Returns the line of the table that the event falls under; None for any other event."""
     kind = (event.type or "").lower()
     return _BY_NAME.get((kind, event.about.lower())) or _BY_NAME.get((kind, ""))

@@ -26,7 +26,7 @@ RetireVm = Callable[[VirtualMachineId, datetime, str, str | None], Awaitable[obj
 may raise UnavailableError."""
 
 
-class FleetEvents:
+class EventIntake:
     """Does what events ask for."""
 
     def __init__(  # noqa: PLR0913 - each is one narrow port or setting
@@ -62,7 +62,7 @@ class FleetEvents:
         self._settle = settle
         self._allowed_scopes = allowed_scopes
 
-    async def take(self, event: Event) -> None:
+    async def receive(self, event: Event) -> None:
         """Does what follows from an event. It may come again: that changes nothing.
 
         Raises:

@@ -34,14 +34,8 @@ class TablePosture:
     """
 
     def __init__(self, table: TableClient, alert_columns: AlertColumns) -> None:
-        """Keeps the client.
-
-        Args:
-            table: whoever made it closes it.
-            alert_columns: what each alert rule's columns begin with, by the rule's name.
-        """
         self._table = table
-        self._alert_columns = alert_columns
+        self._alert_columns = alert_columns  # what begins the columns of each rule, by its name
         self._maker = TableMaker(table)
 
     async def load(self, vm_id: VirtualMachineId) -> Remembered | None:

@@ -1,6 +1,6 @@
-"""The watch over a scan whose requests are sent: waits for the last outcome, and sums up.
+"""Completes scans: waits for the last outcome of a scan whose requests are sent, and sums it up.
 
-It looks less and less often, and the larger the scan is the less: a look at 50,000 records takes
+It checks less and less often, and the larger the scan is the less: a check of 50,000 records takes
 the store seconds.
 """
 
@@ -28,10 +28,10 @@ _GRACE: Final = timedelta(minutes=30)
 
 
 def interval(reschedules: int, requested: int) -> timedelta:
-    """Returns the time until the next look.
+    """Returns the time until the next check.
 
     Args:
-        reschedules: how many looks there were before.
+        reschedules: how many checks there were before.
         requested: how many VMs the scan asks for.
     """
     patience: float = min(
@@ -40,7 +40,7 @@ def interval(reschedules: int, requested: int) -> timedelta:
     return timedelta(seconds=max(patience, requested / _VMS_A_SECOND))
 
 
-class Watcher:
+class ScanCloser:
     """Waits for the end of scans."""
 
     def __init__(  # noqa: PLR0913 - each is one narrow port
@@ -53,16 +53,6 @@ class Watcher:
         results_topic: str,
         deadline: timedelta,
     ) -> None:
-        """Keeps what it works with.
-
-        Args:
-            store: accounts for the scans.
-            bus: where the sum is published.
-            clock: tells the time.
-            random: where jitter comes from.
-            results_topic: the topic of outcomes.
-            deadline: after that time since its release a request has an outcome.
-        """
         self._store = store
         self._bus = bus
         self._clock = clock
@@ -70,37 +60,39 @@ class Watcher:
         self._topic = results_topic
         self._deadline = deadline
 
-    async def look(self, watch: ScanCompletion) -> Later | None:
-        """Sums the scan up if it is over; returns when to look again, None if never."""
+    async def close(self, completion: ScanCompletion) -> Later | None:
+        """Sums the scan up if it is over; returns when to check again, None if never."""
         try:
-            return await self._look(watch)
+            return await self._close(completion)
         except (ScanStoreError, PublishError) as error:
-            delay = backoff.delay(watch.attempt, None, self._random)
-            _LOG.warning("scan %s is looked at again in %.0f s: %s", watch.scan.id, delay, error)
-            later = replace(watch, reschedules=watch.reschedules + 1, attempt=watch.attempt + 1)
+            delay = backoff.delay(completion.attempt, None, self._random)
+            _LOG.warning("scan %s is checked again in %.0f s: %s", completion.scan.id, delay, error)
+            later = replace(
+                completion, reschedules=completion.reschedules + 1, attempt=completion.attempt + 1
+            )
             return Later(later, self._clock.now() + timedelta(seconds=delay), str(error))
 
-    async def _look(self, watch: ScanCompletion) -> Later | None:
-        scan_id = watch.scan.id
-        if watch.reschedules == 0:
+    async def _close(self, completion: ScanCompletion) -> Later | None:
+        scan_id = completion.scan.id
+        if completion.reschedules == 0:
             await self._store.mark_expanded(scan_id)
         state = await self._store.state(scan_id)
         if state is not None and state.summed_up:
             return None  # this message has come again
         now = self._clock.now()
-        is_over = now >= watch.released_at + self._deadline + _GRACE
+        is_over = now >= completion.released_at + self._deadline + _GRACE
         if not is_over and await self._store.is_pending(scan_id):
-            return self._later(watch)
+            return self._later(completion)
         tally = await self._store.tally(scan_id)
-        if not is_over and (tally.missing or tally.requested < watch.requested):
-            return self._later(watch)
-        await self._bus.send(self._topic, [scan_completed(watch, tally, now)])
+        if not is_over and (tally.missing or tally.requested < completion.requested):
+            return self._later(completion)
+        await self._bus.send(self._topic, [scan_completed(completion, tally, now)])
         await self._store.sum_up(scan_id)
         _LOG.info(
             "scan %s of %s: %s, %d of %d VMs assessed, %d failed, %d skipped, %d without outcome",
             scan_id,
-            watch.scan.request.scope,
-            status_of(watch, tally),
+            completion.scan.request.scope,
+            status_of(completion, tally),
             tally.assessed,
             tally.requested,
             tally.failed,
@@ -109,7 +101,7 @@ class Watcher:
         )
         return None
 
-    def _later(self, watch: ScanCompletion) -> Later:
-        at = self._clock.now() + interval(watch.reschedules, watch.requested)
-        later = replace(watch, reschedules=watch.reschedules + 1, attempt=0)
+    def _later(self, completion: ScanCompletion) -> Later:
+        at = self._clock.now() + interval(completion.reschedules, completion.requested)
+        later = replace(completion, reschedules=completion.reschedules + 1, attempt=0)
         return Later(later, at, "outcomes are awaited")

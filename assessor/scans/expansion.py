@@ -49,19 +49,6 @@ class Expander:
         pace_per_minute: int,
         deadline: timedelta,
     ) -> None:
-        """Keeps what it works with.
-
-        Args:
-            lister: lists VMs.
-            bus: where requests go.
-            store: accounts for the scans.
-            clock: tells the time.
-            random: where jitter comes from.
-            new_window: opens the window of one invocation.
-            requests_queue: the queue that takes requests.
-            pace_per_minute: how many requests a minute are released in a region.
-            deadline: after that time since its start a scan that can't be listed has failed.
-        """
         self._lister = lister
         self._bus = bus
         self._store = store

@@ -15,7 +15,7 @@ from assessor.messages.progress import (
 )
 from assessor.messages.request import AssessmentRequest, ScanRequest
 from assessor.ports import Clock, ScanStore
-from assessor.scans.completion import Watcher
+from assessor.scans.completion import ScanCloser
 from assessor.scans.expansion import Expander
 from assessor.scans.store import concluded
 
@@ -29,13 +29,13 @@ class Scans:
         self,
         *,
         expander: Expander,
-        watcher: Watcher,
+        closer: ScanCloser,
         store: ScanStore,
         rescheduler: Rescheduler,
         clock: Clock,
     ) -> None:
         self._expander = expander
-        self._watcher = watcher
+        self._closer = closer
         self._store = store
         self._rescheduler = rescheduler
         self._clock = clock
@@ -66,7 +66,7 @@ class Scans:
             case ScanExpansion():
                 return await self._expander.expand(progress)
             case ScanCompletion():
-                return await self._watcher.look(progress)
+                return await self._closer.close(progress)
 
     async def record(self, request: AssessmentRequest, outcome: Outcome) -> None:
         """Accounts for the outcome of a request, if that is part of a scan.

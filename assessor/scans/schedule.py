@@ -48,7 +48,7 @@ def _message(scope: Scope, tags: Mapping[str, str | None], at: str) -> OutgoingM
     )
 
 
-class FleetSchedule:
+class ScanSchedule:
     """Asks for the scheduled scans."""
 
     def __init__(  # noqa: PLR0913 - each is one narrow port or setting
@@ -61,16 +61,6 @@ class FleetSchedule:
         scopes: Sequence[Scope],
         tags: Mapping[str, str | None],
     ) -> None:
-        """Keeps what it works with.
-
-        Args:
-            bus: where requests go.
-            clock: tells the time.
-            requests_queue: the queue that takes requests.
-            schedule: when the timer fires.
-            scopes: what to scan; nothing if there are none.
-            tags: which VMs of it; None stands for any value of a tag.
-        """
         self._bus = bus
         self._clock = clock
         self._queue = requests_queue

@@ -33,7 +33,6 @@ class TableScans:
     """Accounts for scans in one table, which it creates if it is not there."""
 
     def __init__(self, table: TableClient) -> None:
-        """Keeps the client; whoever made it closes it."""
         self._table = table
         self._maker = TableMaker(table)
 

@@ -50,7 +50,6 @@ class Metrics:
     """What the app counts and measures, as OpenTelemetry's instruments."""
 
     def __init__(self, meter: Meter) -> None:
-        """Makes the instruments."""
         self._assessments = meter.create_counter(ASSESSMENTS, "{assessment}", "Outcomes published")
         self._duration = meter.create_histogram(DURATION, "s", "How long operations took in ARM")
         self._held = meter.create_up_down_counter(

@@ -114,14 +114,6 @@ class Telemetry:
         sampler: Sampler = DEFAULT_ON,
         metrics_port: Metrics | None = None,
     ) -> None:
-        """Keeps what spans and metrics are made with.
-
-        Args:
-            tracer: makes spans.
-            ids: the ID generator of the provider that made the tracer.
-            sampler: the sampler of that provider.
-            metrics_port: where numbers go; nowhere if None.
-        """
         self._tracer = tracer
         self._ids = ids
         self._sampler = sampler

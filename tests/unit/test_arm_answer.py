@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm.errors import RULES, ArmError, Phase, Rule, Verdict, judge
+from assessor.arm.errors import RULES, ArmError, ErrorRule, Phase, Verdict, judge
 from assessor.arm.result import ApiError, parse_error
 from tests.support.builders import json_values
 
@@ -186,7 +186,7 @@ def test_every_line_of_the_table_can_be_reached() -> None:
     """None stands in the shadow of one above it."""
     statuses = [None, *range(100, 600)]
     codes = ["", "conflict", "operationnotallowed"]
-    reached: set[Rule] = {
+    reached: set[ErrorRule] = {
         judge(ArmError(phase, status, ApiError(code, "")))
         for phase in Phase
         for status in statuses

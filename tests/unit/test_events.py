@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from assessor.events.decisions import Assess, decide
 from assessor.events.event import RULES, Event, read_event, without_personal_data
-from assessor.events.intake import FleetEvents
+from assessor.events.intake import EventIntake
 from assessor.messages.request import AssessmentRequest, IncomingMessage, ScanRequest, parse_request
 from assessor.resource_id import Scope, VirtualMachineId
 from handlers.event_grid import EventText, hand_events_over_as_text
@@ -77,7 +77,7 @@ class App:
         self.bus = FakeBus()
         self.retired = Retired()
         self.counted = Counted()
-        self.events = FleetEvents(
+        self.events = EventIntake(
             bus=self.bus,
             retire=self.retired.retire,
             count=self.counted.event,
@@ -91,7 +91,7 @@ class App:
     async def take(self, *events: Json) -> None:
         """Has the events delivered."""
         for event in events:
-            await self.events.take(_decoded(event))
+            await self.events.receive(_decoded(event))
 
     def requests(self) -> list[AssessmentRequest | ScanRequest]:
         """Returns what was asked for, as the requests queue's own reader understands it."""

@@ -9,7 +9,7 @@ import azure.functions as func
 import pytest
 
 from assessor.resource_id import Scope
-from assessor.scans.schedule import FleetSchedule
+from assessor.scans.schedule import ScanSchedule
 from assessor.settings import Settings, SettingsError, read_settings
 from assessor.worker import Worker
 from handlers import timer
@@ -29,8 +29,8 @@ def _schedule(
     now: datetime,
     scopes: tuple[Scope, ...] = SCOPES,
     schedule: Ncrontab = NIGHTLY,
-) -> FleetSchedule:
-    return FleetSchedule(
+) -> ScanSchedule:
+    return ScanSchedule(
         bus=bus,
         clock=FakeClock(now),
         requests_queue="requests",
