@@ -390,7 +390,7 @@ async def test_an_event_that_cant_be_read_is_rejected_and_kept(text: str) -> Non
     """Once, however often it is delivered, and nothing is raised."""
     app = App()
     for _ in range(2):
-        await app.events.take(read_event(text))
+        await app.events.receive(read_event(text))
     (data,) = app.rejections()
     assert [each["field"] for each in data["errors"]] == ["event"]
 
@@ -398,8 +398,8 @@ async def test_an_event_that_cant_be_read_is_rejected_and_kept(text: str) -> Non
 async def test_different_events_without_an_id_are_rejected_apart() -> None:
     """They are known by what they say."""
     app = App()
-    await app.events.take(read_event("[1]"))
-    await app.events.take(read_event("[2]"))
+    await app.events.receive(read_event("[1]"))
+    await app.events.receive(read_event("[2]"))
     assert len(app.rejections()) == 2
 
 
