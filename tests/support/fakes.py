@@ -8,6 +8,7 @@ from typing import TypeVar
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.bus.errors import PublishError
+from assessor.bus.memory import MemoryBus
 from assessor.bus.message import OutgoingMessage
 from assessor.resource_id import VirtualMachineId
 from tests.support.schemas import assert_published
@@ -76,21 +77,19 @@ def _given(answer: T | Exception) -> T:
     return answer
 
 
-@dataclass
-class FakeBus:
-    """A bus that keeps what is sent, drops duplicates as the entities do, and may refuse."""
+class FakeBus(MemoryBus):
+    """The bus in memory, which holds what it takes against the schemas, and may refuse."""
 
-    effects: list[str] = field(default_factory=list)
-    sent: dict[str, list[OutgoingMessage]] = field(default_factory=dict)
-    refuse: Callable[[str], bool] = lambda _: False
+    def __init__(self, effects: list[str] | None = None) -> None:
+        super().__init__()
+        self.effects: list[str] = [] if effects is None else effects
+        self.refuse: Callable[[str], bool] = lambda _: False
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
-        """Keeps the messages, or refuses them."""
+        """Takes the messages, or refuses them."""
         if self.refuse(entity):
             raise PublishError(entity, "refused by the test")
         for message in messages:
             assert_published(message)
             self.effects.append(f"send {entity}")
-            kept = self.sent.setdefault(entity, [])
-            if all(message.message_id != each.message_id for each in kept):
-                kept.append(message)
+        await super().send(entity, messages)
