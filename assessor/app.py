@@ -98,7 +98,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
     """Returns the app: every part of it is made here, once."""
     bus = TracingBus(ports.bus.send, ports.telemetry)
     metrics = ports.telemetry.metrics
-    durations = Durations(ports.postures.durations, settings.expected_minutes * 60)
+    durations = Durations(ports.postures.durations, settings.expected_seconds)
     rescheduler = Rescheduler(bus, settings.in_progress_queue, metrics, ports.clock)
     alerts = AlertOutbox(
         store=ports.postures,

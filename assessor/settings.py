@@ -95,7 +95,9 @@ class Settings(BaseModel):
         tuple[Scope, ...], BeforeValidator(read_scopes), Field(alias="ALLOWED_SCOPES")
     ] = ()
     hold_seconds: Annotated[float, Field(alias="ASSESS_HOLD_SECONDS", ge=0, le=300)] = 20
-    expected_minutes: Annotated[float, Field(alias="ASSESS_EXPECTED_MINUTES", gt=0, le=1440)] = 11
+    expected_minutes: Annotated[
+        float | None, Field(alias="ASSESS_EXPECTED_MINUTES", gt=0, le=1440)
+    ] = None
     deadline_minutes: Annotated[float, Field(alias="ASSESS_DEADLINE_MINUTES", gt=0, le=1440)] = 120
     pace_per_minute: Annotated[int, Field(alias="SCAN_PACE_PER_MINUTE", ge=1, le=200)] = 180
     scan_schedule: Annotated[
@@ -161,6 +163,11 @@ class Settings(BaseModel):
                     own, its = (str(type(self).model_fields[each].alias) for each in (field, other))
                     raise SettingsError(own, f"another name than that of {its}", value)
         return self
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """What an assessment is expected to take; None: what is known of its operating system."""
+        return None if self.expected_minutes is None else self.expected_minutes * 60
 
     @property
     def arm_cloud(self) -> ArmCloud:

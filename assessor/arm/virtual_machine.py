@@ -48,6 +48,11 @@ class PatchSummary:
         """When that assessment began, as ARM wrote it."""
         return _text(self.fields.get("startTime"))
 
+    @property
+    def last_modified_time(self) -> str | None:
+        """When the summary was written last: at the assessment's end, once it has ended."""
+        return _text(self.fields.get("lastModifiedTime"))
+
     def as_result(self) -> AssessmentResult:
         """Returns the summary as the AssessmentResult that it is without its list of patches."""
         renamed = {"startTime": "startDateTime"}

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from assessor.expectation import WIDEST, Expectation
 
-_PRIOR_SPREAD: Final = 0.15
+PRIOR_SPREAD: Final = 0.15
 """How far apart the durations of one VM are taken to be until there are some."""
 _PRIOR_WEIGHT: Final = 2
 """How many durations that assumption is worth."""
@@ -59,7 +59,7 @@ class Learned:
 
         Few durations say little of how far they lie apart: an assumption counts among them.
         """
-        variance = (_PRIOR_WEIGHT * _PRIOR_SPREAD**2 + self.count * self.log_variance) / (
+        variance = (_PRIOR_WEIGHT * PRIOR_SPREAD**2 + self.count * self.log_variance) / (
             _PRIOR_WEIGHT + self.count
         )
         # The mean of a few is itself off by its share of the spread.

@@ -2,7 +2,9 @@
 
 import logging
 import math
+from bisect import bisect_left
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 from statistics import mean, median
 
@@ -12,10 +14,9 @@ from hypothesis import strategies as st
 
 from assessor.alerts.decision import decide_by_result
 from assessor.alerts.rule import AlertPolicy
-from assessor.arm.virtual_machine import VirtualMachine
+from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
+from assessor.clock import to_text
 from assessor.expectation import (
-    GAP,
-    KNOWN,
     SHORTEST_SECONDS,
     WIDEST,
     Expectation,
@@ -29,12 +30,13 @@ from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import completed, failed, finding
 from tests.support.builders import VM_ID
 
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SECONDS = st.floats(min_value=0.001, max_value=86_400)
 EXPECTATIONS = st.builds(Expectation, SECONDS, st.floats(min_value=0, max_value=WIDEST))
 
 
-def looks(expected: Expectation, until: float) -> list[float]:
-    """Returns when an operation of that length is looked at; the last look finds its end."""
+def polls(expected: Expectation, until: float) -> list[float]:
+    """Returns when an operation of that length is polled; the last poll finds its end."""
     at: list[float] = []
     while not at or at[-1] < until:
         now = at[-1] if at else 0.0
@@ -42,54 +44,81 @@ def looks(expected: Expectation, until: float) -> list[float]:
     return at
 
 
-def test_the_first_look_is_one_spread_before_the_expected_end() -> None:
-    """Nothing is looked at while hardly any assessment is over."""
-    assert Expectation(660, 0.1).next_poll(0) == pytest.approx(660 * math.exp(-0.1))
+def delays(expected: Expectation, ends: list[float]) -> tuple[float, float, float]:
+    """Returns the mean number of polls, the median delay and the one that 95 % stay below."""
+    at = polls(expected, max(ends))
+    found = [bisect_left(at, end) for end in ends]
+    late = sorted(at[index] - end for index, end in zip(found, ends, strict=True))
+    return mean(found) + 1, median(late), late[int(0.95 * len(late))]
 
 
-def test_an_operation_that_has_run_for_a_while_is_first_looked_at_when_it_is_due() -> None:
+@pytest.mark.parametrize("expected", [Expectation(120, 0.7), Expectation(720, 0.45)])
+def test_what_fails_within_half_a_minute_is_told_within_45_seconds(expected: Expectation) -> None:
+    """Whatever the system: one early poll is spent on it."""
+    for end in range(1, 31):
+        assert polls(expected, end)[-1] - end <= 45
+
+
+@pytest.mark.parametrize(
+    ("expected", "most_polls", "most_median", "most_95"),
+    [
+        (Expectation(120, 0.7), 6, 15, 45),
+        (Expectation(720, 0.45), 9, 40, 120),
+        (Expectation(100, 0.15), 5, 8, 25),
+        (Expectation(720, 0.15), 8, 18, 55),
+    ],
+    ids=["Linux", "Windows", "a known Linux", "a known Windows"],
+)
+def test_polls_come_closer_where_an_end_is_likelier(
+    expected: Expectation, most_polls: float, most_median: float, most_95: float
+) -> None:
+    """Few polls, and outcomes on time, where durations are drawn as they are expected."""
+    random = Random(7)
+    ends = [expected.seconds * random.lognormvariate(0, expected.spread) for _ in range(1000)]
+    count, middle, most = delays(expected, ends)
+    assert (count <= most_polls, middle <= most_median, most <= most_95) == (True, True, True)
+
+
+def test_an_operation_that_has_run_for_a_while_is_first_polled_when_it_is_due() -> None:
     """What counts is when it began, not when it was found."""
     expected = Expectation(660, 0.1)
-    assert expected.next_poll(500) == pytest.approx(expected.next_poll(0) - 500)
+    first, second, *_ = polls(expected, 600)
+    assert first + expected.next_poll(first) == pytest.approx(second)
+    assert first + expected.next_poll(first) > 400
+    assert expected.next_poll(500) < 100
 
 
-@given(EXPECTATIONS, st.floats(min_value=0, max_value=1e6))
-def test_looks_are_a_share_of_the_duration_apart_and_never_less_than_a_second(
-    expected: Expectation, elapsed: float
+@given(EXPECTATIONS, st.floats(min_value=0, max_value=1e6), st.floats(min_value=1, max_value=100))
+def test_polls_are_at_least_a_second_apart_and_rarer_where_they_are_dear(
+    expected: Expectation, elapsed: float, dearness: float
 ) -> None:
-    """However long it runs: the gap grows with what it has taken already."""
+    """However long it runs."""
     wait = expected.next_poll(elapsed)
-    assert wait >= SHORTEST_SECONDS
-    if elapsed >= expected.seconds and expected.spread <= KNOWN:
-        assert wait == pytest.approx(max(GAP * elapsed, SHORTEST_SECONDS))
-
-
-def test_the_less_is_known_the_wider_the_gap() -> None:
-    """Four times the spread, twice the gap; below what is known well it does not matter."""
-    seconds = 660.0
-    known, vague, unknown = (
-        Expectation(seconds, spread).next_poll(seconds) for spread in (0.1, KNOWN, 4 * KNOWN)
-    )
-    assert known == pytest.approx(vague)
-    assert unknown == pytest.approx(2 * known)
+    assert SHORTEST_SECONDS <= wait < math.inf
+    assert expected.next_poll(elapsed, dearness) >= wait * 0.999
 
 
 @given(EXPECTATIONS)
-def test_an_operation_that_never_ends_is_looked_at_ever_more_rarely(expected: Expectation) -> None:
-    """Up to ten times the expected duration it takes at most 80 looks, whatever that is."""
-    if expected.seconds * GAP >= SHORTEST_SECONDS:
-        assert len(looks(expected, expected.seconds * 10)) <= 80
+def test_an_operation_that_never_ends_is_polled_ever_more_rarely(expected: Expectation) -> None:
+    """Up to ten times the expected duration it takes at most 140 polls, whatever that is."""
+    assert len(polls(expected, expected.seconds * 10)) <= 140
 
 
-@pytest.mark.parametrize("scale", [1, 60])
-def test_a_known_vm_takes_six_looks_and_tells_within_a_share_of_its_duration(scale: int) -> None:
-    """With durations that vary by a tenth: four looks in the middle, the outcome 3 % late."""
+def test_one_that_hangs_costs_less_than_a_hundred_polls_until_the_deadline() -> None:
+    """Two hours, of an assessment that is expected to take minutes."""
+    assert len(polls(Expectation(100, 0.1), 7200)) < 100
+    assert len(polls(Expectation(720, 0.45), 7200)) < 100
+
+
+@pytest.mark.parametrize("scale", [0.02, 60])
+def test_polls_of_a_faster_or_slower_cloud_lie_in_proportion(scale: float) -> None:
+    """What is late by a share of the duration is late by that share at any scale, or by less."""
     random = Random(7)
     expected = Expectation(660 * scale, 0.1)
-    ends = [expected.seconds * random.lognormvariate(0, 0.1) for _ in range(2000)]
-    told = [looks(expected, end) for end in ends]
-    assert mean(map(len, told)) < 4
-    assert median(at[-1] - end for at, end in zip(told, ends, strict=True)) < 20 * scale
+    ends = [expected.seconds * random.lognormvariate(0, 0.1) for _ in range(500)]
+    count, middle, _ = delays(expected, ends)
+    assert count < 20
+    assert middle < 0.06 * expected.seconds
 
 
 @given(SECONDS, st.lists(SECONDS, max_size=30), st.integers(1, 50))
@@ -165,14 +194,40 @@ class BrokenStore:
         raise PostureError(vm_id, "no answer")
 
 
-def machine(os_type: str | None = "Linux") -> VirtualMachine:
-    """Returns a VM."""
-    return VirtualMachine(VM_ID, os_type=os_type)
+def machine(
+    os_type: str | None = "Linux",
+    told: tuple[float | None, float | None] | None = None,
+    status: str = "Succeeded",
+) -> VirtualMachine:
+    """Returns a VM whose instance view tells of an assessment from and until those seconds."""
+    summary = None
+    if told is not None:
+        began, ended = (
+            None if each is None else to_text(NOW + timedelta(seconds=each)) for each in told
+        )
+        summary = PatchSummary({"status": status, "startTime": began, "lastModifiedTime": ended})
+    return VirtualMachine(VM_ID, os_type=os_type, last_assessment=summary)
 
 
-async def test_nothing_known_is_what_the_setting_says() -> None:
-    """With a wide spread."""
-    expected = await Durations(MemoryPosture().durations, 660).expect(machine())
+@pytest.mark.parametrize(
+    ("os_type", "seconds", "spread"),
+    [("Linux", 120, 0.7), ("windows", 720, 0.45), (None, 290, 1.0)],
+)
+async def test_an_unknown_vm_is_expected_by_what_is_known_of_its_system(
+    os_type: str | None, seconds: float, spread: float
+) -> None:
+    """Linux takes minutes, Windows a quarter of an hour; of neither, something wide between."""
+    expected = await Durations(MemoryPosture().durations).expect(machine(os_type))
+    assert expected.seconds == pytest.approx(seconds)
+    assert expected.spread == pytest.approx(spread)
+
+
+async def test_the_setting_takes_the_place_of_what_is_known_of_systems() -> None:
+    """Of what is learned of them too: whoever sets it wants just that."""
+    durations = Durations(MemoryPosture().durations, 660)
+    for _ in range(2000):
+        durations.learn("Linux", 300)
+    expected = await durations.expect(machine())
     assert expected.seconds == pytest.approx(660)
     assert expected.spread == pytest.approx(0.35)
 
@@ -182,28 +237,50 @@ async def test_a_vm_that_was_assessed_is_expected_by_its_own_durations() -> None
     store = MemoryPosture()
     found = finding(completed(0, seconds=300.0))
     await store.save(decide_by_result(None, found, AlertPolicy()).posture, None)
-    expected = await Durations(store.durations, 660).expect(machine())
+    expected = await Durations(store.durations, 660).expect(machine(told=(0, 5000)))
     assert expected.seconds == pytest.approx(300)
 
 
+async def test_the_last_assessment_of_the_instance_view_is_a_hint() -> None:
+    """Whoever asked for it. ARM tells an end some seconds after the guest has it."""
+    durations = Durations(MemoryPosture().durations)
+    expected = await durations.expect(machine("Windows", told=(0, 1200)))
+    assert 900 < expected.seconds < 1246
+    assert expected.spread < 0.45
+
+
+@pytest.mark.parametrize("told", [(0, 0), (0, 2.7), (0, 86_400), (600, 0), (None, 60), (0, None)])
+async def test_a_summary_that_tells_no_assessments_duration_is_no_hint(
+    told: tuple[float | None, float | None],
+) -> None:
+    """One of no time, of a day, of the wrong order, or without an end."""
+    expected = await Durations(MemoryPosture().durations).expect(machine("Windows", told=told))
+    assert expected.seconds == pytest.approx(720)
+
+
+async def test_a_summary_of_an_assessment_that_runs_is_no_hint() -> None:
+    """It tells when it was written last, not when it ends."""
+    vm = machine("Linux", told=(0, 600), status="InProgress")
+    assert (await Durations(MemoryPosture().durations).expect(vm)).seconds == pytest.approx(120)
+
+
 async def test_a_new_vm_is_expected_by_others_of_its_operating_system() -> None:
-    """Each system by itself, in any case of its name; a few do not outweigh the setting."""
-    durations = Durations(MemoryPosture().durations, 660)
+    """Each system by itself, in any case of its name; a few do not outweigh what is known."""
+    durations = Durations(MemoryPosture().durations)
     for _ in range(2000):
         durations.learn("Linux", 300)
-    few = Durations(MemoryPosture().durations, 660)
+    few = Durations(MemoryPosture().durations)
     few.learn("Linux", 300)
-    assert (await durations.expect(machine("linux"))).seconds < 350
-    assert (await durations.expect(machine("Windows"))).seconds == pytest.approx(660)
-    assert (await durations.expect(machine(None))).seconds == pytest.approx(660)
-    assert (await few.expect(machine())).seconds > 640
+    assert 250 < (await durations.expect(machine("linux"))).seconds < 310
+    assert (await durations.expect(machine("Windows"))).seconds == pytest.approx(720)
+    assert (await few.expect(machine())).seconds < 125
 
 
 async def test_a_store_that_does_not_answer_is_done_without_and_told_of(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It would only say when to look."""
+    """It would only say when to poll."""
     with caplog.at_level(logging.WARNING):
-        expected = await Durations(BrokenStore().durations, 660).expect(machine())
-    assert expected.seconds == pytest.approx(660)
+        expected = await Durations(BrokenStore().durations).expect(machine())
+    assert expected.seconds == pytest.approx(120)
     assert "no answer" in caplog.text
