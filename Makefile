@@ -35,10 +35,10 @@ $(READY): requirements-dev.txt requirements-worker.txt
 	@touch $@
 
 run: $(READY)    ## the demo: assess a fleet on the local cloud, show what arrived
-	@$(BIN)/python -m patch_assessor_cli run $(ARGS)
+	@$(BIN)/python -m demo run $(ARGS)
 
 up: $(READY)     ## leave the local cloud and the app running
-	@$(BIN)/python -m patch_assessor_cli up $(ARGS)
+	@$(BIN)/python -m demo up $(ARGS)
 
 send: $(READY)   ## send a request
 	@$(BIN)/python -m patch_assessor_cli send $(ARGS)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks.snapshot import Counts
+from localcloud.control import Counts
 
 _TAIL_LINES: Final = 15
 

@@ -23,9 +23,10 @@ from azure.servicebus.aio import ServiceBusClient
 from benchmarks.crew import ROOT, Crew, start_crew
 from benchmarks.errors import NotReachedError, SpoiledError
 from benchmarks.fleet import Fleet, request
-from benchmarks.snapshot import ALERTS, IN_PROGRESS, OUTCOMES, REQUESTS, Counts, Snapshot
+from benchmarks.snapshot import ALERTS, IN_PROGRESS, OUTCOMES, REQUESTS, Snapshot
 from benchmarks.usage import Usage, read_usage, reset_peak
 from localcloud.cloud import CloudOptions, LocalCloud
+from localcloud.control import Control, Counts
 from localcloud.processes import Part
 
 _BOUND_SECONDS: Final = 300.0
@@ -73,12 +74,12 @@ class Rig:
         Args:
             cloud: The local cloud.
             crew: Who does the work: a Functions host, or a program.
-            http: For the control surfaces.
+            http: Carries what goes to the control surfaces.
             client: The SDK's client of the bus.
         """
         self.cloud = cloud
         self._crew = crew
-        self._http = http
+        self._control = Control(http, cloud.control_addresses)
         self._client = client
 
     # What is asked of the crew.
@@ -170,29 +171,16 @@ class Rig:
 
     async def counts(self) -> Mapping[str, Counts]:
         """Returns the counts of every queue and subscription, by the bus's names."""
-        entities = await self._get(f"{self.cloud.bus.ready['controlUrl']}/entities")
-        return {
-            name: Counts(
-                active=each["active"],
-                locked=each["locked"],
-                scheduled=each["scheduled"],
-                dead_letter=each["deadLetter"],
-                total=each["total"],
-            )
-            for name, each in entities.items()
-        }
+        return await self._control.counts()
 
     async def calls(self) -> Mapping[str, int]:
         """Returns how often each of ARM's operations was called."""
-        calls = await self._get(f"{self.cloud.arm.ready['controlUrl']}/calls")
-        counted: Mapping[str, int] = calls["byOperation"]
+        counted: Mapping[str, int] = (await self._control.calls())["byOperation"]
         return counted
 
     async def host_status(self) -> Mapping[str, Any]:
         """Returns what the Functions host says of itself."""
-        url = f"{self._crew.ready['controlUrl']}/admin/host/status"
-        status: Mapping[str, Any] = await self._get(url)
-        return status
+        return await self._control.host_status(str(self._crew.ready["controlUrl"]))
 
     async def worker_pid(self) -> int:
         """Returns the process that does the assessments."""
@@ -224,11 +212,6 @@ class Rig:
     @property
     def _is_host(self) -> bool:
         return "controlUrl" in self._crew.ready
-
-    async def _get(self, url: str) -> Any:  # noqa: ANN401 - any JSON
-        async with self._http.get(url) as response:
-            response.raise_for_status()
-            return await response.json()
 
 
 @asynccontextmanager

@@ -13,22 +13,6 @@ ALERTS: Final = "patch-alerts/Subscriptions/all"
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """How many messages of a queue or subscription are where; `total` ever arrived."""
-
-    active: int
-    locked: int
-    scheduled: int
-    dead_letter: int
-    total: int
-
-    @property
-    def left(self) -> int:
-        """The messages that are still to be worked on."""
-        return self.active + self.locked + self.scheduled
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What was used and done by a moment.
 

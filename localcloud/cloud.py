@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Self, TypeVar
 
 from localcloud.arm.model import DEFAULT_DURATION_SECONDS
 from localcloud.azurite import install
+from localcloud.control import Addresses
 from localcloud.processes import Part, PartError, PartOptions, start_part
 from localcloud.tasks import cancel, together
 
@@ -131,6 +132,13 @@ class LocalCloud:
     def storage_connection_string(self) -> str | None:
         """What clients connect to the tables with; None if there are none."""
         return None if self._azurite is None else str(self._azurite.ready["connectionString"])
+
+    @property
+    def control_addresses(self) -> Addresses:
+        """Where the bus and ARM are controlled, by `localcloud.control`."""
+        return Addresses(
+            bus=str(self.bus.ready["controlUrl"]), arm=str(self.arm.ready["controlUrl"])
+        )
 
     @property
     def app_settings(self) -> dict[str, str]:

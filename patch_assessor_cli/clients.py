@@ -1,8 +1,4 @@
-"""`patch-assessor`: the commands that are clients of a namespace, as `pip install .` installs them.
-
-In the repository `python -m patch_assessor_cli` has them too, beside those that start the local
-cloud.
-"""
+"""`patch-assessor`, as `pip install .` installs it: the commands are clients of a namespace."""
 
 import typer
 
@@ -14,22 +10,19 @@ from patch_assessor_cli.watch import watch
 _HELP = """Ask for patch assessments of Azure VMs, and follow what comes of them.
 
 Each command goes to a Service Bus namespace by --namespace, with whichever identity
-DefaultAzureCredential finds (`az login` is enough), or by --connection-string to an emulator.
+DefaultAzureCredential finds (`az login` is enough), by --connection-string to an emulator, or else
+to the local cloud that `make up` runs in this directory.
 
 Exit codes: 0 done, 1 it could not be done and a sentence on stderr says why, 2 wrong usage,
 130 ended by Ctrl-C, 143 by SIGTERM.
 """
 
 
-def make_app(summary: str = _HELP) -> typer.Typer:
-    """Returns the command line of the clients.
-
-    Args:
-        summary: What its help begins with.
-    """
+def make_app() -> typer.Typer:
+    """Returns the command line."""
     app = typer.Typer(
         name="patch-assessor",
-        help=summary,
+        help=_HELP,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -1,8 +1,8 @@
-"""How `up` tells the other commands where the local cloud is: .localcloud/up.json."""
+"""Where the local cloud is that `make up` runs here, as it tells in .localcloud/up.json."""
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -41,21 +41,6 @@ class RunningCloud:
     host_control_urls: tuple[str, ...]
     logs: str
     storage_connection_string: str | None = field(default=None, repr=False)
-
-
-def write_local_cloud(cloud: RunningCloud, path: Path = UP_FILE) -> None:
-    """Writes the file, readable by this user alone, all at once.
-
-    Raises:
-        OSError: It can't be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(asdict(cloud), file, indent=2)
-        file.write("\n")
-    draft.replace(path)
 
 
 def read_local_cloud(path: Path = UP_FILE) -> RunningCloud:

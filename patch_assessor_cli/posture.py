@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from patch_assessor_cli.alert_rules import ALERT_RULES
-from patch_assessor_cli.display import make_console
+from patch_assessor_cli.console import make_console
 from patch_assessor_cli.errors import CommandError, ExitCode
 from patch_assessor_cli.fleet_posture import SubscriptionPosture, VmPosture, read_fleet, sum_up
 from patch_assessor_cli.local import find_local_cloud

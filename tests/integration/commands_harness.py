@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.support.waiting import BOUND_SECONDS, eventually
 
 ROOT = Path(__file__).parents[2]
+_OF_THE_DEMO = ("run", "up")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Place:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "patch_assessor_cli",
+            "demo" if arguments[0] in _OF_THE_DEMO else "patch_assessor_cli",
             *arguments,
             cwd=self.directory,
             env=self.environment,

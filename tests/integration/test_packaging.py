@@ -57,7 +57,7 @@ def test_the_command_explains_itself_anywhere(installed: Path, tmp_path: Path) -
     assert re.findall(r"^  (\S+)", listed, re.MULTILINE) == list(CLIENTS)
     for client in CLIENTS:
         assert _run(installed / "patch-assessor", client, "--help", cwd=tmp_path).returncode == 0
-    for absent in ("assessor", "localcloud", "function_app"):
+    for absent in ("assessor", "localcloud", "demo", "function_app"):
         looked_for = _run(installed / "python", "-c", f"import {absent}", cwd=tmp_path)
         assert "ModuleNotFoundError" in looked_for.stderr
 

@@ -17,10 +17,10 @@ from azure.servicebus import ServiceBusMessage
 
 from assessor.telemetry.setup import FLUSH_SECONDS
 from assessor.telemetry.telemetry import root_span_id, trace_id_of
+from demo.tree import render_tree
 from localcloud.otlp import read_spans
 from localcloud.otlp_records import Span
 from localcloud.processes import PartOptions, start_part
-from patch_assessor_cli.tree import render_tree
 from tests.support.cloud_harness import (
     IN_PROGRESS,
     REQUESTS,

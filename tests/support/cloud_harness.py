@@ -24,6 +24,7 @@ from assessor.ids import name_based_id
 from assessor.resource_id import VirtualMachineId
 from infra.package import shipped_files
 from localcloud.cloud import CloudOptions, LocalCloud
+from localcloud.control import Control, Counts
 from localcloud.processes import Part
 from tests.support.schemas import assert_received
 from tests.support.waiting import BOUND_SECONDS, eventually
@@ -114,22 +115,6 @@ class Published:
         return str(error["code"]) if error else None
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many messages of a queue or subscription are where; `total` ever arrived."""
-
-    active: int
-    locked: int
-    scheduled: int
-    dead_letter: int
-    total: int
-
-    @property
-    def left(self) -> int:
-        """The messages that are still to be worked on."""
-        return self.active + self.locked + self.scheduled
-
-
 def vm_id(index: int) -> str:
     """Returns the ID of a fleet's VM."""
     return (
@@ -167,11 +152,11 @@ class Harness:
 
         Args:
             cloud: the local cloud.
-            http: for the control surfaces.
+            http: carries what goes to the control surfaces.
             client: the SDK's client of the bus.
         """
         self.cloud = cloud
-        self._http = http
+        self._control = Control(http, cloud.control_addresses)
         self._client = client
 
     # What the test does to it.
@@ -188,24 +173,23 @@ class Harness:
 
     async def break_arm(self, *rules: Mapping[str, object]) -> None:
         """Adds fault rules to ARM."""
-        await self._post(f"{self._arm_url}/faults", list(rules))
+        await self._control.break_arm(*rules)
 
     async def mend_arm(self) -> None:
         """Ends ARM's faults."""
-        async with self._http.delete(f"{self._arm_url}/faults") as response:
-            response.raise_for_status()
+        await self._control.mend_arm()
 
     async def break_bus(self, **fault: object) -> None:
         """Lets operations on an entity of the bus fail."""
-        await self._post(f"{self._bus_url}/faults", fault)
+        await self._control.ask_bus("/faults", **fault)
 
     async def bus_control(self, path: str, **body: object) -> Any:  # noqa: ANN401 - any JSON
         """Uses another of the bus's controls."""
-        return await self._post(f"{self._bus_url}{path}", body)
+        return await self._control.ask_bus(path, **body)
 
     async def change_vm(self, vm_id: str, **change: object) -> None:
         """Changes a VM."""
-        await self._post(f"{self._arm_url}/vms{vm_id}/patches", change)
+        await self._control.change_vm(vm_id, change)
 
     async def kill_worker(self, host: Part) -> bool:
         """Ends a host's worker at once; the host starts another. Returns whether there was one."""
@@ -223,19 +207,11 @@ class Harness:
 
     async def host_status(self, host: Part) -> Mapping[str, Any]:
         """Returns what the host says of itself."""
-        status: Mapping[str, Any] = await self._get(f"{host.ready['controlUrl']}/admin/host/status")
-        return status
+        return await self._control.host_status(str(host.ready["controlUrl"]))
 
     async def counts(self, entity: str) -> Counts:
         """Returns how many messages of a queue or subscription are where."""
-        counts = (await self._get(f"{self._bus_url}/entities"))[entity]
-        return Counts(
-            active=counts["active"],
-            locked=counts["locked"],
-            scheduled=counts["scheduled"],
-            dead_letter=counts["deadLetter"],
-            total=counts["total"],
-        )
+        return (await self._control.counts())[entity]
 
     async def left(self) -> int:
         """Returns how many messages the app has still to work on."""
@@ -243,8 +219,7 @@ class Harness:
 
     async def calls(self) -> Mapping[str, Any]:
         """Returns what ARM counted."""
-        calls: Mapping[str, Any] = await self._get(f"{self._arm_url}/calls")
-        return calls
+        return await self._control.calls()
 
     async def posts(self) -> list[Post]:
         """Returns every assessPatches call, in its order."""
@@ -255,13 +230,11 @@ class Harness:
 
     async def faults_used(self) -> list[int]:
         """Returns how often each of ARM's fault rules was used."""
-        used: list[int] = (await self._get(f"{self._arm_url}/faults"))["used"]
-        return used
+        return await self._control.faults_used()
 
     async def vms(self) -> Mapping[str, Mapping[str, Any]]:
         """Returns what ARM knows of its VMs, by resource ID."""
-        fleet = await self._get(f"{self._arm_url}/fleet")
-        return {each["id"]: each for each in fleet["vms"]}
+        return {each["id"]: each for each in await self._control.vms()}
 
     async def outcomes(self) -> list[Published]:
         """Returns the outcomes that have arrived, leaving them there."""
@@ -315,26 +288,6 @@ class Harness:
 
         await self.until(reached, f"{total} calls of ARM, or {or_told} outcomes")
         return busy
-
-    # How it talks.
-
-    @property
-    def _arm_url(self) -> str:
-        return str(self.cloud.arm.ready["controlUrl"])
-
-    @property
-    def _bus_url(self) -> str:
-        return str(self.cloud.bus.ready["controlUrl"])
-
-    async def _get(self, url: str) -> Any:  # noqa: ANN401 - any JSON
-        async with self._http.get(url) as response:
-            response.raise_for_status()
-            return await response.json()
-
-    async def _post(self, url: str, body: object) -> Any:  # noqa: ANN401 - any JSON
-        async with self._http.post(url, json=body) as response:
-            assert response.ok, await response.text()
-            return await response.json()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,9 @@ WITH_CLOUD: Final = (
 """Run to the letter, in this order, on one local cloud."""
 ELSEWHERE: Final = {
     "make posture": "tests/integration/test_posture_command.py",
-    "make run": "tests/integration/test_commands_run.py",
+    "make run": "tests/integration/test_demo_run.py",
     'make run ARGS="--vms 200 --seed 7 --out outcomes.jsonl"': (
-        "tests/integration/test_commands_run.py"  # with fewer VMs
+        "tests/integration/test_demo_run.py"  # with fewer VMs
     ),
     'make dead-letters ARGS="show <id>"': "tests/integration/test_commands_dead_letters.py",
     "pip install .": "tests/integration/test_packaging.py",

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from patch_assessor_cli.display import make_console
+from patch_assessor_cli.console import make_console
 from patch_assessor_cli.fleet_posture import VmPosture, sum_up
 from patch_assessor_cli.posture import age, print_fleet, to_json
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from demo.fleet_requests import Expected
 from patch_assessor_cli.arrivals import AlertSummary, Arrival
 from patch_assessor_cli.client import ALERTS_TOPIC
-from patch_assessor_cli.fleet_requests import Expected
 
 
 class Ledger:

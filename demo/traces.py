@@ -8,9 +8,9 @@ from typing import Final
 
 from rich.console import Console
 
+from demo.tree import most_telling, render_tree
 from localcloud.cloud import CloudOptions
 from localcloud.otlp import Collector, collector
-from patch_assessor_cli.tree import most_telling, render_tree
 
 _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _ENDPOINTS: Final = (_ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

@@ -2,16 +2,19 @@
 
 import io
 from collections import Counter
+from dataclasses import replace
 
 from rich.console import Console
 
+from demo.display import Snapshot, make_display
+from demo.fleet_requests import Expected
+from demo.ledger import Ledger
+from demo.report import SHOWN_ROWS, print_arrivals, print_verdict
+from demo.waiting import Waiting
+from localcloud.control import Counts
 from patch_assessor_cli.arrivals import Arrival
 from patch_assessor_cli.client import ALERTS_TOPIC, RESULTS_TOPIC
-from patch_assessor_cli.control import Waiting
-from patch_assessor_cli.display import Snapshot, make_console, make_display
-from patch_assessor_cli.fleet_requests import Expected
-from patch_assessor_cli.ledger import Ledger
-from patch_assessor_cli.report import SHOWN_ROWS, print_arrivals, print_verdict
+from patch_assessor_cli.console import make_console
 
 ESCAPE = "\x1b"
 VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines"
@@ -84,7 +87,7 @@ def test_dead_letters_are_shown_once_there_are_any() -> None:
 
 def test_the_bus_counts_as_quiet_only_when_nothing_is_on_its_way() -> None:
     """A message that a function holds, one that is scheduled, one that nobody has read yet."""
-    nothing = {"active": 0, "locked": 0, "scheduled": 0, "deadLetter": 0}
+    nothing = Counts(active=0, locked=0, scheduled=0, dead_letter=0, total=0)
     names = (
         "assessment-requests",
         "assessments-in-progress",
@@ -102,8 +105,8 @@ def test_the_bus_counts_as_quiet_only_when_nothing_is_on_its_way() -> None:
         ("assessment-results/Subscriptions/all", "active"),
         ("patch-alerts/Subscriptions/all", "locked"),
     ):
-        assert not Waiting.of(quiet | {name: nothing | {count: 1}}).is_over, (name, count)
-    unread = {"assessment-results/Subscriptions/rejected": nothing | {"active": 1}}
+        assert not Waiting.of(quiet | {name: replace(nothing, **{count: 1})}).is_over, (name, count)
+    unread = {"assessment-results/Subscriptions/rejected": replace(nothing, active=1)}
     assert Waiting.of(quiet | unread).is_over  # nobody reads that one here
 
 

@@ -1,7 +1,7 @@
 """A trace as text."""
 
+from demo.tree import most_telling, render_tree
 from localcloud.otlp_records import Span
-from patch_assessor_cli.tree import most_telling, render_tree
 
 SECOND = 1_000_000_000
 BEGAN = 1_767_614_400 * SECOND  # 2026-01-05T12:00:00Z

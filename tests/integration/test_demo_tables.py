@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.tables import with_tables
 from localcloud.azurite import CACHE, is_installed, run_azurite
 from localcloud.cloud import CloudOptions
-from patch_assessor_cli.tables import with_tables
 
 pytestmark = pytest.mark.integration
 

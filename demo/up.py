@@ -1,18 +1,21 @@
 """`up`: leaves the local cloud and the app running, and says how to reach them."""
 
+import json
 import os
 import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from demo import cloud_options
+from demo.tables import with_tables
 from localcloud.cloud import CloudOptions, LocalCloud
-from patch_assessor_cli import cloud_options
-from patch_assessor_cli.control import read_fleet
+from localcloud.control import Control
 from patch_assessor_cli.errors import CommandError, ExitCode
-from patch_assessor_cli.local import UP_FILE, RunningCloud, find_local_cloud, write_local_cloud
+from patch_assessor_cli.local import UP_FILE, RunningCloud, find_local_cloud
 from patch_assessor_cli.running import run as run_to_end
-from patch_assessor_cli.tables import with_tables
 
 _SHOWN_VMS = 3
 
@@ -50,7 +53,7 @@ async def _up(options: CloudOptions) -> ExitCode:
     async with cloud_options.start(options) as cloud:
         running = describe(cloud)
         async with aiohttp.ClientSession() as session:
-            vm_ids = await read_fleet(session, running.arm_control_url)
+            vm_ids = await Control(session, cloud.control_addresses).vm_ids()
         write_local_cloud(running)
         try:
             sys.stdout.write(welcome(running, vm_ids))
@@ -58,6 +61,21 @@ async def _up(options: CloudOptions) -> ExitCode:
             await cloud.failed()
         finally:
             UP_FILE.unlink(missing_ok=True)
+
+
+def write_local_cloud(cloud: RunningCloud, path: Path = UP_FILE) -> None:
+    """Writes the file, readable by this user alone, all at once.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(cloud), file, indent=2)
+        file.write("\n")
+    draft.replace(path)
 
 
 def _tell(line: str) -> None:

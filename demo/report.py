@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from demo.changes import ChangeResult, ChangesResult
+from demo.fleet_requests import Expected
+from demo.ledger import Ledger
 from patch_assessor_cli.arrivals import AlertSummary, OutcomeSummary, RejectionSummary, is_rejection
-from patch_assessor_cli.changes import ChangeResult, ChangesResult
-from patch_assessor_cli.fleet_requests import Expected
-from patch_assessor_cli.ledger import Ledger
 
 SHOWN_ROWS = 40
 _SHOWN_MISSING = 20

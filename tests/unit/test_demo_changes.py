@@ -6,12 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from localcloud.arm.behaviours import BEHAVIOURS
-from localcloud.arm.fleet import make_fleet
-from localcloud.arm.model import Vm
-from localcloud.arm.scenario import apply, parse_change
-from patch_assessor_cli.arrivals import AlertSummary, OutcomeSummary
-from patch_assessor_cli.changes import (
+from demo.changes import (
     ASSESSMENT_SECONDS,
     CHANGES,
     Change,
@@ -19,9 +14,14 @@ from patch_assessor_cli.changes import (
     ChangesResult,
     fields_of,
 )
-from patch_assessor_cli.display import make_console
-from patch_assessor_cli.ledger import Ledger
-from patch_assessor_cli.report import print_changes, print_verdict
+from demo.ledger import Ledger
+from demo.report import print_changes, print_verdict
+from localcloud.arm.behaviours import BEHAVIOURS
+from localcloud.arm.fleet import make_fleet
+from localcloud.arm.model import Vm
+from localcloud.arm.scenario import apply, parse_change
+from patch_assessor_cli.arrivals import AlertSummary, OutcomeSummary
+from patch_assessor_cli.console import make_console
 
 VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-1"
 TRACE = "00000000000040008000000000000001"

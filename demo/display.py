@@ -10,10 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from patch_assessor_cli.control import Waiting
+from demo.waiting import Waiting
 
 _PLAIN_SECONDS = 5.0
-_PLAIN_WIDTH = 220
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +70,6 @@ class Display(Protocol):
     def show(self, snapshot: Snapshot) -> None:
         """Shows how far it is now."""
         ...
-
-
-def make_console(*, is_terminal: bool) -> Console:
-    """Returns a console for stdout.
-
-    Args:
-        is_terminal: Whether somebody watches; else there are no control codes and no folding.
-    """
-    if is_terminal:
-        return Console(markup=False, emoji=False, highlight=False)
-    return Console(
-        force_terminal=False,
-        no_color=True,
-        markup=False,  # what is shown was written by others
-        emoji=False,
-        highlight=False,
-        width=_PLAIN_WIDTH,
-    )
 
 
 def make_display(console: Console) -> Display:

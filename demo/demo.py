@@ -5,6 +5,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any, Final
 
@@ -12,10 +13,7 @@ import aiohttp
 from azure.servicebus.aio import ServiceBusClient
 from rich.console import Console
 
-from localcloud.cloud import LocalCloud
-from localcloud.tasks import cancel
-from patch_assessor_cli.arrivals import AlertSummary, Arrival, OutcomeSummary
-from patch_assessor_cli.changes import (
+from demo.changes import (
     ASSESSMENT_SECONDS,
     CHANGES,
     Change,
@@ -23,6 +21,16 @@ from patch_assessor_cli.changes import (
     ChangesResult,
     fields_of,
 )
+from demo.display import Snapshot, make_display
+from demo.fleet_requests import fleet_requests, vm_request
+from demo.ledger import Ledger
+from demo.report import print_arrivals, print_changes
+from demo.tables import names_storage
+from demo.waiting import Waiting
+from localcloud.cloud import LocalCloud
+from localcloud.control import Control
+from localcloud.tasks import cancel
+from patch_assessor_cli.arrivals import AlertSummary, Arrival, OutcomeSummary
 from patch_assessor_cli.client import (
     ALERTS_TOPIC,
     REQUESTS_QUEUE,
@@ -33,22 +41,21 @@ from patch_assessor_cli.client import (
     open_client,
     send,
 )
-from patch_assessor_cli.control import (
-    FleetVm,
-    Waiting,
-    change_vm,
-    find_vm,
-    read_fleet,
-    read_waiting,
-)
-from patch_assessor_cli.display import Snapshot, make_display
-from patch_assessor_cli.fleet_requests import fleet_requests, vm_request
-from patch_assessor_cli.ledger import Ledger
-from patch_assessor_cli.report import print_arrivals, print_changes
-from patch_assessor_cli.tables import names_storage
 
 _SUBSCRIPTIONS: Final = (Subscription(RESULTS_TOPIC, "all"), Subscription(ALERTS_TOPIC, "all"))
-_LOOK_SECONDS: Final = 0.25
+_READ_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangingVm:
+    """The VM of the second act: its resource ID, and its operating system, `Linux` or `Windows`."""
+
+    vm_id: str
+    os_type: str
+
+    @property
+    def name(self) -> str:
+        return self.vm_id.rpartition("/")[2]
 
 
 class Demo:
@@ -91,19 +98,20 @@ class Demo:
         """Plays both acts, and prints what each told."""
         self._began = time.monotonic()
         async with (
-            aiohttp.ClientSession() as session,
+            aiohttp.ClientSession() as http,
             open_client(Connection(self._cloud.connection_string)) as client,
         ):
+            control = Control(http, self._cloud.control_addresses)
             following = follow(client, _SUBSCRIPTIONS, self._take)
-            await _until_first(following, self._play(client, session))
+            await _until_first(following, self._play(client, control))
         self.seconds = time.monotonic() - self._began
 
-    async def _play(self, client: ServiceBusClient, session: aiohttp.ClientSession) -> None:
+    async def _play(self, client: ServiceBusClient, control: Control) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._give_up_after):
-                await self._assess_fleet(client, session)
+                await self._assess_fleet(client, control)
         print_arrivals(self._console, self.ledger)
-        vm = await self._changing_vm(session)
+        vm = await self._changing_vm(control)
         if vm is None:
             return
         self._console.print(f"\n{vm.name} lacks no patch; it changes now, and is assessed again.")
@@ -112,13 +120,13 @@ class Demo:
             async with asyncio.timeout(self._give_up_after):
                 await self._until_old(vm)
                 for change in CHANGES:
-                    result = await self._assess_changed(client, session, vm, change)
+                    result = await self._assess_changed(client, control, vm, change)
                     self.changes = ChangesResult(vm.vm_id, (*self.changes.results, result))
         print_changes(self._console, self.changes)
 
-    async def _assess_fleet(self, client: ServiceBusClient, session: aiohttp.ClientSession) -> None:
+    async def _assess_fleet(self, client: ServiceBusClient, control: Control) -> None:
         """Asks for all VMs, and returns when all is told."""
-        vm_ids = await read_fleet(session, self._arm_url)
+        vm_ids = await control.vm_ids()
         requests = fleet_requests(vm_ids, lambda: str(uuid.uuid4()))
         self.ledger.expect(each for request in requests for each in request.expected)
         await send(client, REQUESTS_QUEUE, [request.message for request in requests])
@@ -127,9 +135,9 @@ class Demo:
             "one of them has to be rejected."
         )
         with make_display(self._console) as display:
-            await self._until_quiet(session, lambda waiting: display.show(self._snapshot(waiting)))
+            await self._until_quiet(control, lambda waiting: display.show(self._snapshot(waiting)))
 
-    async def _changing_vm(self, session: aiohttp.ClientSession) -> FleetVm | None:
+    async def _changing_vm(self, control: Control) -> _ChangingVm | None:
         """Returns the VM of the second act; None, and says why, if there is none."""
         options = self._cloud.options
         if self.ledger.missing:
@@ -139,12 +147,13 @@ class Demo:
                 "\nWithout tables, workers don't know what others told: no changes."
             )
             return None
-        vm = await find_vm(session, self._arm_url, "clean")
-        if vm is None:
-            self._console.print("\nThis fleet has no VM without patches to show changes on.")
-        return vm
+        for vm in await control.vms():
+            if vm["behaviour"] == "clean":
+                return _ChangingVm(str(vm["id"]), str(vm["osType"]))
+        self._console.print("\nThis fleet has no VM without patches to show changes on.")
+        return None
 
-    async def _until_old(self, vm: FleetVm) -> None:
+    async def _until_old(self, vm: _ChangingVm) -> None:
         """Waits until the fleet's assessment of the VM can't be taken for a new request's own."""
         told = [
             each.enqueued_time
@@ -155,16 +164,16 @@ class Demo:
         await asyncio.sleep(max(0.0, ASSESSMENT_SECONDS - age.total_seconds()))
 
     async def _assess_changed(
-        self, client: ServiceBusClient, session: aiohttp.ClientSession, vm: FleetVm, change: Change
+        self, client: ServiceBusClient, control: Control, vm: _ChangingVm, change: Change
     ) -> ChangeResult:
         """Changes the VM, asks for it, and returns what was told until all was quiet."""
         outcomes, alerts = len(self.ledger.outcomes), len(self.ledger.alerts)
         fields = fields_of(change, vm.os_type, self._cloud.options.time_scale)
-        await change_vm(session, self._arm_url, vm.vm_id, fields)
+        await control.change_vm(vm.vm_id, fields)
         request = vm_request(vm.vm_id, str(uuid.uuid4()))
         self.ledger.expect(request.expected)
         await send(client, REQUESTS_QUEUE, [request.message])
-        await self._until_quiet(session, lambda _: None)
+        await self._until_quiet(control, lambda _: None)
         told = [OutcomeSummary.of(each) for each in self.ledger.outcomes[outcomes:]]
         return ChangeResult(
             change,
@@ -172,18 +181,15 @@ class Demo:
             tuple(AlertSummary.of(each) for each in self.ledger.alerts[alerts:]),
         )
 
-    async def _until_quiet(
-        self, session: aiohttp.ClientSession, show: Callable[[Waiting], None]
-    ) -> None:
-        """Looks, and shows how far it is, until nothing is on its way any more."""
-        url = str(self._cloud.bus.ready["controlUrl"])
+    async def _until_quiet(self, control: Control, show: Callable[[Waiting], None]) -> None:
+        """Reads and shows how far it is, until nothing is on its way any more."""
         while True:
-            waiting = await read_waiting(session, url)
+            waiting = Waiting.of(await control.counts())
             self.dead_letters = waiting.dead
             show(waiting)
             if waiting.is_over:
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_READ_SECONDS)
 
     def _take(self, arrival: Arrival) -> bool:
         self.ledger.take(arrival)
@@ -199,10 +205,6 @@ class Demo:
             outcomes=self.ledger.outcomes_by_type(),
             alerts=self.ledger.alerts_by_condition(),
         )
-
-    @property
-    def _arm_url(self) -> str:
-        return str(self._cloud.arm.ready["controlUrl"])
 
 
 async def _until_first(*work: Coroutine[Any, Any, None]) -> None:

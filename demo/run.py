@@ -9,15 +9,15 @@ from typing import IO, Annotated
 
 import typer
 
+from demo import cloud_options
+from demo.demo import Demo
+from demo.report import print_verdict
+from demo.tables import with_tables
+from demo.traces import collected, print_trace
 from localcloud.cloud import CloudOptions
-from patch_assessor_cli import cloud_options
-from patch_assessor_cli.demo import Demo
-from patch_assessor_cli.display import make_console
+from patch_assessor_cli.console import make_console
 from patch_assessor_cli.errors import CommandError, ExitCode
-from patch_assessor_cli.report import print_verdict
 from patch_assessor_cli.running import run as run_to_end
-from patch_assessor_cli.tables import with_tables
-from patch_assessor_cli.traces import collected, print_trace
 
 
 def run(  # noqa: PLR0913 - one for each command line option

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from demo.traces import goes_elsewhere, print_trace
 from localcloud.cloud import CloudOptions
 from localcloud.otlp import Collector
 from localcloud.otlp_records import Span
-from patch_assessor_cli.display import make_console
-from patch_assessor_cli.traces import goes_elsewhere, print_trace
+from patch_assessor_cli.console import make_console
 
 
 def spans_of(trace_id: str, invocations: int) -> list[Span]:

@@ -116,7 +116,7 @@ async def test_ctrl_c_on_a_terminal_stops_everything(place: Place) -> None:
         "-c",
         # A shell's foreground job: a session of its own, whose terminal is the one given.
         "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-        "os.execv(sys.executable, [sys.executable, '-m', 'patch_assessor_cli', *sys.argv[1:]])",
+        "os.execv(sys.executable, [sys.executable, '-m', 'demo', *sys.argv[1:]])",
         *("run", "--vms", "4", "--time-scale", "1"),
         cwd=place.directory,
         env={**place.environment, "TERM": "xterm-256color"},

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
+from demo.fleet_requests import Expected, Request, fleet_requests
+from demo.ledger import Ledger
 from patch_assessor_cli.arrivals import Arrival
 from patch_assessor_cli.client import ALERTS_TOPIC, RESULTS_TOPIC
-from patch_assessor_cli.fleet_requests import Expected, Request, fleet_requests
-from patch_assessor_cli.ledger import Ledger
 
 SUBSCRIPTION = "e37510d7-33b6-4676-886f-ee75bcc01871"
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from localcloud.cloud import CloudOptions, LocalCloud
+from localcloud.control import ControlError
 from localcloud.processes import PartError
 from patch_assessor_cli.errors import CommandError
 from patch_assessor_cli.local import DIRECTORY
@@ -68,10 +69,10 @@ async def start(options: CloudOptions) -> AsyncIterator[LocalCloud]:
     """Yields a running local cloud.
 
     Raises:
-        CommandError: A part of it does not start, or ends by itself.
+        CommandError: A part of it does not start, ends by itself, or does not answer.
     """
     try:
         async with LocalCloud(options) as cloud:
             yield cloud
-    except PartError as error:
+    except (PartError, ControlError) as error:
         raise CommandError(str(error)) from error
