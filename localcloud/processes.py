@@ -59,7 +59,7 @@ class PartOptions:
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
     log: Path
-    start_seconds: float = 60.0
+    start_seconds: float = 180.0
     stop_seconds: float = 15.0
 
 
