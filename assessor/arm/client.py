@@ -27,6 +27,7 @@ from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 from assessor.arm import continuation
 from assessor.arm.errors import Phase
 from assessor.arm.operation import Begun, Ended, Running
+from assessor.arm.origin import Origin, OriginPolicy
 from assessor.arm.poller import CALL_SECONDS, Answers, OperationPoller, SinglePoll
 from assessor.arm.sdk_errors import arm_errors, document
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
@@ -47,8 +48,8 @@ def _pipeline(
     """Returns the policies that each call passes, in their order.
 
     The SDK's own list less what must not happen here: retries (the bus waits), redirects (the token
-    goes nowhere else), and the registration of resource providers (a right that the app lacks). And
-    less what the app does otherwise: logging and tracing.
+    goes nowhere else, which OriginPolicy makes sure of), and the registration of resource providers
+    (a right that the app lacks). And less what the app does otherwise: logging and tracing.
     """
     return [
         RequestIdPolicy(),
@@ -58,6 +59,7 @@ def _pipeline(
         ),
         ContentDecodePolicy(),
         *policies,
+        OriginPolicy(cloud.endpoint),
         AsyncARMChallengeAuthenticationPolicy(credential, cloud.scope),
         CustomHookPolicy(),  # raw_response_hook
     ]
@@ -140,7 +142,7 @@ class ArmClient:
 
         The token is checked each time, whoever made it: ARM's own 202 could name any URL too.
         """
-        origin = continuation.Origin(self._cloud.endpoint, vm_id.subscription_id)
+        origin = Origin(self._cloud.endpoint, vm_id.subscription_id)
         checked = continuation.check(token, origin)
         with arm_errors(Phase.POLL):
             poller = await self._poller(vm_id, continuation_token=checked)

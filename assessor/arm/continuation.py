@@ -13,19 +13,15 @@ tests hold this module against what the pinned SDK writes and reads.
 import base64
 import binascii
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from assessor.arm.origin import Origin
 from assessor.resource_id import VirtualMachineId
 
-_HTTPS_PORT: Final = 443
-_URL_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
-"""What RFC 3986 allows: no white space, no backslash, no control character."""
 _MAX_CHARACTERS: Final = 32 * 1024
 _URL_HEADERS: Final = frozenset({"location", "azure-asyncoperation", "operation-location"})
 _HEADERS: Final = _URL_HEADERS | {"content-type", "retry-after"}
@@ -41,43 +37,6 @@ class TokenRefusedError(ValueError):
     def __init__(self, problem: str) -> None:
         super().__init__(f"the continuation token is refused: {problem}")
         self.problem = problem
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where tokens may lead: ARM's endpoint, and one subscription beneath it."""
-
-    endpoint: str
-    subscription_id: str
-
-    def problem_with(self, url: str) -> str | None:
-        """Returns why `url` must not be called; None if it may."""
-        try:
-            parts = urlsplit(url)
-            authority = _authority(parts)
-        except ValueError:
-            return "a URL can't be read"
-        path = unquote(parts.path)
-        problems = {
-            "a URL has characters that no URL has": not _URL_CHARACTERS.fullmatch(url),
-            "a URL is not https": parts.scheme != "https",
-            "a URL leads away from the configured ARM endpoint": (
-                "@" in parts.netloc or authority != _authority(urlsplit(self.endpoint))
-            ),
-            "a URL is not in the subscription of its request": (
-                not parts.path.lower().startswith(f"/subscriptions/{self.subscription_id.lower()}/")
-            ),
-            "a URL's path leads out of its subscription": (
-                not {"", ".", ".."}.isdisjoint(path.split("/")[1:])
-                or not {"\\", "%"}.isdisjoint(path)  # a server might decode or turn them once more
-                or not path.isprintable()
-            ),
-        }
-        return next((problem for problem, is_so in problems.items() if is_so), None)
-
-
-def _authority(parts: SplitResult) -> tuple[str | None, int]:
-    return parts.hostname, _HTTPS_PORT if parts.port is None else parts.port
 
 
 _HeaderText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,256}$")]
@@ -122,19 +81,21 @@ def check(token: str, origin: Origin) -> str:
         TokenRefusedError: something in it leads anywhere but to `origin`, or it is no token.
     """
     state = _parse(token)
-    try:
-        urls = tuple(_urls(state))
-    except RecursionError as error:
-        raise TokenRefusedError("the data in it is nested too deep") from error
-    for url in urls:
-        problem = origin.problem_with(url)
-        if problem is not None:
-            raise TokenRefusedError(problem)
     links = {
         name: value
         for name, value in state.response.headers.items()
         if name.lower() in _URL_HEADERS
     }
+    try:
+        problems = [
+            *(origin.problem_with(url) for url in _urls(state)),
+            *(origin.problem_with_operation(url) for url in links.values()),
+        ]
+    except RecursionError as error:
+        raise TokenRefusedError("the data in it is nested too deep") from error
+    for problem in problems:
+        if problem is not None:
+            raise TokenRefusedError(problem)
     if not links:  # the SDK would take the answer in the token for the operation's result
         raise TokenRefusedError("it names no operation")
     answer = _Response(status_code=state.response.status_code, headers=links, content="")

@@ -185,7 +185,7 @@ def test_every_answer_has_a_line_in_the_table(
 def test_every_line_of_the_table_can_be_reached() -> None:
     """None stands in the shadow of one above it."""
     statuses = [None, *range(100, 600)]
-    codes = ["", "conflict", "operationnotallowed"]
+    codes = ["", "conflict", "operationnotallowed", "urlrefused"]
     reached: set[ErrorRule] = {
         judge(ArmError(phase, status, ApiError(code, "")))
         for phase in Phase

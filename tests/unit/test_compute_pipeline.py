@@ -46,11 +46,12 @@ def test_nothing_is_retried_redirected_or_registered() -> None:
 
 def test_calls_are_named_authorised_and_seen() -> None:
     """By an ID of their own, the app's name, a token, and whoever waits for the answer."""
-    assert passed()[:6] == [
+    assert passed()[:7] == [
         "RequestIdPolicy",
         "HeadersPolicy",
         "UserAgentPolicy",
         "ContentDecodePolicy",
+        "OriginPolicy",
         "AsyncARMChallengeAuthenticationPolicy",
         "CustomHookPolicy",
     ]

@@ -1,0 +1,126 @@
+"""The app's ARM token goes to ARM's origin alone, whichever answer or token a URL came from.
+
+The SDK and the app's pipeline are the real ones; the transport answers in memory and notes calls.
+"""
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from azure.core.rest import HttpRequest
+
+from assessor.arm.client import ArmClient
+from assessor.arm.continuation import TokenRefusedError, check, for_operation
+from assessor.arm.errors import ArmError, Verdict, judge
+from assessor.arm.origin import Origin, UrlRefusedError, problem_with_origin
+from assessor.settings import ArmCloud
+from tests.support.builders import ACTIVITY_ID, OTHER_SUBSCRIPTION, SUBSCRIPTION, VM_ID
+from tests.support.recorded_arm import Credential, RecordedArm
+
+ENDPOINT = "https://management.azure.com"
+CLOUD = ArmCloud(ENDPOINT, f"{ENDPOINT}/.default")
+ORIGIN = Origin(ENDPOINT, SUBSCRIPTION)
+OPERATIONS = f"{ENDPOINT}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/locations"
+ELSEWHERE = (
+    "https://evil.example/x",
+    "http://management.azure.com/x",
+    "https://management.azure.com.evil.example/x",
+    "https://management.azure.com@evil.example/x",
+    "https://management.azure.com:8443/x",
+    "//evil.example/x",
+    "https://[evil/x",
+)
+
+
+def answer(status: int, body: Mapping[str, Any], **headers: str) -> Mapping[str, Any]:
+    """Returns what ARM answers."""
+    named = {name.replace("_", "-"): [text] for name, text in headers.items()}
+    return {
+        "StatusCode": status,
+        "ResponseHeaders": {"content-type": ["application/json"], **named},
+        "ResponseBody": json.dumps(body),
+    }
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_a_url_that_is_not_https_on_arms_origin_is_refused(url: str) -> None:
+    """Whatever it looks like."""
+    assert problem_with_origin(url, ENDPOINT) is not None
+
+
+@pytest.mark.parametrize("url", ELSEWHERE[:5])
+async def test_no_call_of_the_pipeline_leaves_arms_origin(url: str) -> None:
+    """The policy stands before authentication: neither the token nor the call goes out."""
+    transport = RecordedArm([])
+    client = ArmClient(Credential(), CLOUD, transport).client(SUBSCRIPTION)
+    with pytest.raises(UrlRefusedError):
+        await client.send_request(HttpRequest("GET", url))
+    assert transport.calls == []
+
+
+@pytest.mark.parametrize("url", ELSEWHERE[:5])
+async def test_a_resource_location_elsewhere_is_not_followed_and_ends_the_assessment(
+    url: str,
+) -> None:
+    """It stands in the body of an operation's status, which no check of a token sees."""
+    transport = RecordedArm([answer(200, {"status": "Succeeded", "resourceLocation": url})])
+    arm = ArmClient(Credential(), CLOUD, transport)
+    with pytest.raises(ArmError) as refused:
+        await arm.poll(VM_ID, for_operation(ENDPOINT, VM_ID, "eastus", ACTIVITY_ID, "2026-04-01"))
+    assert refused.value.error.code == "UrlRefused"
+    assert "example" not in refused.value.error.message
+    assert judge(refused.value).verdict is Verdict.FINAL
+    assert {urlsplit(called).netloc for _, called in transport.calls} == {"management.azure.com"}
+
+
+@pytest.mark.parametrize("header", ["Azure_AsyncOperation", "Location"])
+async def test_a_link_elsewhere_in_a_polls_answer_is_not_followed(header: str) -> None:
+    """ARM may name another URL to poll at each poll, and the SDK takes it up."""
+    transport = RecordedArm(
+        [
+            answer(202, {"status": "InProgress"}, **{header: "https://evil.example/x"}),
+            answer(200, {"status": "Succeeded"}),
+        ]
+    )
+    arm = ArmClient(Credential(), CLOUD, transport)
+    token = for_operation(ENDPOINT, VM_ID, "eastus", ACTIVITY_ID, "2026-04-01")
+    with suppress(ArmError):
+        await arm.poll(VM_ID, token)
+    assert {urlsplit(called).netloc for _, called in transport.calls} == {"management.azure.com"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{ENDPOINT}{VM_ID}?api-version=2026-04-01&$expand=userData",
+        f"{ENDPOINT}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/locations/eastus",
+        f"{OPERATIONS}/eastus/operations/b".replace("Compute", "KeyVault"),
+        f"{OPERATIONS}/eastus/operations/{ACTIVITY_ID}".replace(SUBSCRIPTION, OTHER_SUBSCRIPTION),
+        f"{OPERATIONS}/eastus/operations/{ACTIVITY_ID}/more",
+        f"{OPERATIONS}/eastus/operations/a%2Fb",
+        f"{OPERATIONS}/eastus/operations/../../x",
+    ],
+)
+def test_a_token_leads_to_an_operation_of_its_own_subscription_or_nowhere(url: str) -> None:
+    """Not to user data, not to another provider, not to another subscription."""
+    assert ORIGIN.problem_with_operation(url) is not None
+
+
+def test_an_operation_of_compute_may_be_polled() -> None:
+    """In any case, with whatever query ARM gave it."""
+    url = f"{OPERATIONS}/EastUS/operations/{ACTIVITY_ID}?p=1&monitor=true&api-version=2026-04-01"
+    assert ORIGIN.problem_with_operation(url) is None
+
+
+def test_a_token_that_reads_a_vm_with_its_user_data_is_refused() -> None:
+    """The VM lies in the request's own subscription, and is no operation."""
+    user_data = f"{ENDPOINT}{VM_ID}?api-version=2026-04-01&$expand=userData"
+    own = json.loads(b64decode(for_operation(ENDPOINT, VM_ID, "eastus", ACTIVITY_ID, "2026-04-01")))
+    own["data"]["response"]["headers"] = {"Location": user_data}
+    token = b64encode(json.dumps(own).encode()).decode()
+    with pytest.raises(TokenRefusedError, match="not that of an operation"):
+        check(token, ORIGIN)
