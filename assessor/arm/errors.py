@@ -11,9 +11,6 @@ from typing import Final
 
 from assessor.arm.result import ApiError
 
-URL_REFUSED: Final = "UrlRefused"
-"""The app's own code of a call that it did not make, for it would have led away from ARM."""
-
 
 class Phase(StrEnum):
     """What ARM was asked when it refused."""
@@ -111,7 +108,7 @@ RULES: Final = (
         "ARM's answer leads away from ARM, and nothing was called",
         Verdict.FINAL,
         statuses=_is(None),
-        codes=frozenset({URL_REFUSED.lower()}),
+        codes=frozenset({"urlrefused"}),
     ),
     ErrorRule(
         "no answer came: the call may or may not have arrived", Verdict.WAIT, statuses=_is(None)

@@ -10,7 +10,7 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 
-from assessor.arm.errors import URL_REFUSED, ArmError, Phase
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.origin import UrlRefusedError
 from assessor.arm.reading import object_in
 from assessor.arm.result import ApiError, parse_error
@@ -23,7 +23,7 @@ def arm_errors(phase: Phase) -> Iterator[None]:
     try:
         yield
     except UrlRefusedError as error:
-        raise ArmError(phase, None, ApiError(URL_REFUSED, f"{error}.")) from error
+        raise ArmError(phase, None, ApiError("UrlRefused", f"{error}.")) from error
     except HttpResponseError as error:
         raise _refusal(phase, error) from error
     except (AzureError, TimeoutError, json.JSONDecodeError) as error:
