@@ -29,6 +29,7 @@ from assessor.arm.errors import Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.origin import Origin, OriginPolicy
 from assessor.arm.poller import CALL_SECONDS, Answers, OperationPoller, SinglePoll
+from assessor.arm.rate_limiter import region_name
 from assessor.arm.sdk_errors import arm_errors, document
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
@@ -134,7 +135,7 @@ class ArmClient:
     def continuation_token(self, vm: VirtualMachine, activity_id: str) -> str:
         """Returns a continuation token of the operation of that name, begun by whomever."""
         return continuation.for_operation(
-            self._cloud.endpoint, vm.id, vm.location or "", activity_id, API_VERSION
+            self._cloud.endpoint, vm.id, region_name(vm.location), activity_id, API_VERSION
         )
 
     async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:

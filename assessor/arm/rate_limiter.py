@@ -41,7 +41,12 @@ class Region:
     @classmethod
     def of(cls, subscription_id: str, location: str | None) -> "Region":
         """Returns the region by names in any case; an unknown location is one of its own."""
-        return cls(subscription_id.lower(), (location or "").lower().replace(" ", ""))
+        return cls(subscription_id.lower(), region_name(location))
+
+
+def region_name(location: str | None) -> str:
+    """Returns a location as it stands in URLs: `westus` for `West US`, empty for an unknown one."""
+    return (location or "").lower().replace(" ", "")
 
 
 @dataclass(slots=True)

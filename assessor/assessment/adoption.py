@@ -1,15 +1,21 @@
 """Adoption: which assessment that the VM knows of answers a request, and what the VM tells of one.
 
-ARM's instance view names the last assessment of a VM, with its counts and without its patches.
+ARM's instance view names the last assessment of a VM, with its counts and without its patches. What
+it names may be an installation, a write of the VM or the VM's own periodic assessment, and its
+`InProgress` may be left from long ago. So what is found is a candidate until ARM has shown its end,
+and that is an assessment's.
 """
 
+import re
 from datetime import datetime, timedelta
 from typing import Final
 
 from assessor.arm.errors import ArmError
-from assessor.arm.result import ApiError
+from assessor.arm.rate_limiter import region_name
+from assessor.arm.result import ApiError, AssessmentResult
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.clock import from_text
+from assessor.expectation import Expectation
 from assessor.messages.outcome import Finished
 from assessor.messages.progress import OperationRef
 from assessor.messages.request import AssessmentRequest
@@ -17,25 +23,41 @@ from assessor.messages.request import AssessmentRequest
 _CLOCKS_APART: Final = timedelta(seconds=2)
 """How much older than its request an assessment may seem that was begun for it: some hosts write
 whole seconds, and Compute and Service Bus have a clock each."""
+_GUID: Final = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_REGION: Final = re.compile(r"[a-z0-9-]+")
+_MOST_REFUSED: Final = 3
+"""How many candidates one request tries; each is tried once, so that it never goes in circles."""
+_PATIENCE: Final = 3.0
+"""How many times its expected duration a candidate is followed: an installation takes hours."""
+_LEAST_PATIENCE: Final = timedelta(minutes=30)
 
 
 def adoptable(
-    vm: VirtualMachine, request: AssessmentRequest, now: datetime, deadline: timedelta
+    vm: VirtualMachine,
+    request: AssessmentRequest,
+    now: datetime,
+    deadline: timedelta,
+    refused: tuple[str, ...] = (),
 ) -> PatchSummary | None:
-    """Returns the assessment that already answers `request`, if the VM knows of one.
+    """Returns the assessment that may already answer `request`, if the VM knows of one.
 
     That is one which runs now, or which began after the request was made: after a crash it is the
     request's own, else another request's of the same time. Either way it is as fresh as a new one
-    would be.
+    would be. Whether it is an assessment is known at its end: see `proves_assessment`.
 
     Args:
         vm: the VM as it was just read.
         request: what was asked.
         now: the time.
         deadline: nobody is at work any more on an assessment that has run for longer.
+        refused: the activity IDs that were tried before, in vain.
     """
     summary = vm.last_assessment
-    if summary is None or summary.activity_id is None or vm.location is None:
+    if summary is None or not _GUID.fullmatch(summary.activity_id or ""):
+        return None
+    if not _REGION.fullmatch(region_name(vm.location)):  # its URL could not be made
+        return None
+    if len(refused) >= _MOST_REFUSED or (summary.activity_id or "").lower() in refused:
         return None
     started_at = from_text(summary.start_time)
     if started_at is None:
@@ -44,6 +66,28 @@ def adoptable(
     since = min(request.fresh_since or request.enqueued_at, request.enqueued_at) - _CLOCKS_APART
     is_fresh = not summary.is_in_progress and started_at >= since
     return summary if is_live or is_fresh else None
+
+
+def proves_assessment(result: AssessmentResult, operation: OperationRef) -> bool:
+    """Returns whether the end of an adopted operation is an assessment's.
+
+    It carries the operation's own name as `assessmentActivityId`, and the list of patches; one that
+    failed by its own word has no list to carry.
+    """
+    if (result.activity_id or "").lower() != operation.activity_id.lower():
+        return False
+    return result.patches is not None or result.is_failed
+
+
+def patience_ends_at(
+    operation: OperationRef, expected: Expectation, accepted_at: datetime, deadline: timedelta
+) -> datetime:
+    """Returns until when an adopted operation that still runs is followed.
+
+    Long enough for any assessment, and early enough before the deadline for one of one's own.
+    """
+    enough = max(timedelta(seconds=expected.seconds * _PATIENCE), _LEAST_PATIENCE)
+    return min(operation.begun_at + enough, accepted_at + deadline / 2)
 
 
 def summary_of(vm: VirtualMachine, operation: OperationRef) -> PatchSummary | None:

@@ -1,8 +1,9 @@
 """The state machine of one assessment: what an invocation does before it lets go of a request.
 
     start ──► (read the VM) ──► begin or adopt ──► poll ──► Done
-                  │                   │             │
-                  └───────────────────┴─────────────┴─────► Later
+      ▲           │                   │             │ │
+      │           └───────────────────┴─────────────┼─┴───► Later
+      └───── what was adopted is no assessment ◄────┘
 
 Nothing is published here and nothing is rescheduled: a step returns what is to be done.
 """
@@ -24,6 +25,8 @@ from assessor.assessment.adoption import (
     adoptable,
     finished_by_summary,
     operation_lost,
+    patience_ends_at,
+    proves_assessment,
     summary_of,
 )
 from assessor.assessment.polling_window import PollingWindow
@@ -104,7 +107,9 @@ class StateMachine:
         skip = vm.skip_reason()
         if skip is not None:
             return Done(progress, Skipped(skip, _SKIP_MESSAGES[skip], self.clock.now()))
-        found = adoptable(vm, progress.request, self.clock.now(), self.deadline)
+        found = adoptable(
+            vm, progress.request, self.clock.now(), self.deadline, progress.not_adopted
+        )
         if found is not None and found.activity_id is not None:
             return await self._adopt(progress, vm, found, found.activity_id)
         return await self._begin(progress, vm)
@@ -158,7 +163,19 @@ class StateMachine:
         root = root_span_id(activity_id, progress.request.request_id)
         operation = OperationRef(activity_id, token, begun_at, root, adopted)
         self.telemetry.begun(activity_id, root, adopted=adopted)
-        return replace(progress, operation=operation, attempt=0), operation
+        return replace(progress, operation=operation, attempt=0, problem=None), operation
+
+    async def _begin_own(self, progress: AssessmentProgress, adopted: OperationRef) -> Step:
+        """Starts anew without the operation that was adopted and is no assessment to wait for."""
+        return await self._start(
+            replace(
+                progress,
+                operation=None,
+                expected=None,
+                attempt=0,
+                not_adopted=(*progress.not_adopted, adopted.activity_id.lower()),
+            )
+        )
 
     async def _resume(self, progress: AssessmentProgress, operation: OperationRef) -> Step:
         now = self.clock.now()
@@ -190,16 +207,34 @@ class StateMachine:
                     left = await window.wait(max(retry_after, expected.next_poll(elapsed)))
                     if left is not None:
                         return self._later(progress, left, "the operation runs")
-                match await self.arm.poll(progress.request.vm, operation.token):
-                    case Ended() as ended:
-                        return self._ended(progress, operation, ended)
-                    case Running(retry_after=retry_after):
-                        pass
+                polled = await self.arm.poll(progress.request.vm, operation.token)
+                if operation.adopted and self._is_refuted(progress, operation, polled):
+                    return await self._begin_own(progress, operation)
+                if isinstance(polled, Ended):
+                    return self._ended(progress, operation, polled)
+                retry_after = polled.retry_after
         except ArmError as error:
             return await self._refused(progress, error)
         except TokenRefusedError as error:
-            message = f"The operation is not followed: {error}. Nothing was called."
-            return self._failed(progress, ApiError("ContinuationTokenRefused", message), None)
+            return await self._token_refused(progress, operation, error)
+
+    async def _token_refused(
+        self, progress: AssessmentProgress, operation: OperationRef, error: TokenRefusedError
+    ) -> Step:
+        if operation.adopted:
+            return await self._begin_own(progress, operation)
+        message = f"The operation is not followed: {error}. Nothing was called."
+        return self._failed(progress, ApiError("ContinuationTokenRefused", message), None)
+
+    def _is_refuted(
+        self, progress: AssessmentProgress, operation: OperationRef, polled: Running | Ended
+    ) -> bool:
+        """Whether an adopted operation has ended as no assessment, or runs for too long for one."""
+        if isinstance(polled, Ended):
+            return not proves_assessment(polled.result, operation)
+        expected = progress.expected or self.durations.unknown
+        until = patience_ends_at(operation, expected, progress.accepted_at, self.deadline)
+        return self.clock.now() >= until
 
     def _ended(self, progress: AssessmentProgress, operation: OperationRef, ended: Ended) -> Done:
         ended_at = ended.ended_at or self.clock.now()
@@ -209,20 +244,25 @@ class StateMachine:
     async def _refused(self, progress: AssessmentProgress, error: ArmError) -> Step:
         """Does what the table of errors says about a refusal."""
         rule = judge(error)
+        operation = progress.operation
+        is_adopted = operation is not None and operation.adopted and error.phase is Phase.POLL
         match rule.verdict:
             case Verdict.WAIT:
                 return self._back_off(progress, error, rule.why)
-            case Verdict.RECHECK if progress.attempt < _RECHECKS:
+            case _ if operation is not None and is_adopted:
+                return await self._begin_own(progress, operation)
+            case Verdict.RECHECK if progress.attempt < _RECHECKS or progress.not_adopted:
                 return self._back_off(progress, error, rule.why)
-            case Verdict.LOST if progress.operation is not None:
-                return await self._lost(progress, progress.operation, error)
+            case Verdict.LOST if operation is not None:
+                return await self._lost(progress, operation, error)
             case Verdict.RECHECK | Verdict.LOST | Verdict.FINAL:
-                return self._failed(progress, error.error, progress.operation)
+                return self._failed(progress, error.error, operation)
             case _:
                 assert_never(rule.verdict)
 
     def _back_off(self, progress: AssessmentProgress, error: ArmError, why: str) -> Step:
         now = self.clock.now()
+        progress = replace(progress, problem=error.error)
         delay = backoff.delay(progress.attempt, error.retry_after, self.random)
         not_before = None
         if error.retry_after is not None:
@@ -276,7 +316,9 @@ class StateMachine:
     def _overdue(self, progress: AssessmentProgress, why: str) -> Done:
         minutes = self.deadline.total_seconds() / 60
         message = f"There was no result after {minutes:g} minutes; at the end: {why}."
-        return self._failed(progress, ApiError("DeadlineExceeded", message), progress.operation)
+        details = (progress.problem.to_json(),) if progress.problem else ()
+        error = ApiError("DeadlineExceeded", message, details=details)
+        return self._failed(progress, error, progress.operation)
 
     def _failed(
         self, progress: AssessmentProgress, error: ApiError, operation: OperationRef | None

@@ -57,6 +57,9 @@ class AssessmentProgress:
         vm: the VM as it was read before the begin.
         operation: what runs in ARM, once something does.
         expected: how long that is expected to take; what was so at its begin decides each poll.
+        not_adopted: the activity IDs, in lower case, that the VM named and that proved to be no
+            assessments, or none that ARM shows.
+        problem: the last error that was waited out; told if the deadline passes.
     """
 
     request: AssessmentRequest
@@ -68,6 +71,8 @@ class AssessmentProgress:
     vm: VirtualMachine | None = None
     operation: OperationRef | None = None
     expected: Expectation | None = None
+    not_adopted: tuple[str, ...] = ()
+    problem: ApiError | None = None
 
     def rescheduled(
         self, now: datetime, *, attempt: int = 0, not_before: datetime | None = None

@@ -110,7 +110,12 @@ class World:
         if ends_at > self.clock.now():
             return Running(POLL_SECONDS)
         self.mortality.pause()
-        result = {"status": "Succeeded", "assessmentActivityId": token, "rebootPending": True}
+        result = {
+            "status": "Succeeded",
+            "assessmentActivityId": token,
+            "rebootPending": True,
+            "availablePatches": [],
+        }
         return Ended(parse_result(result), None, ends_at)
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:

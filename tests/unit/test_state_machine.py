@@ -27,7 +27,7 @@ VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")
 OTHER_VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-2")
 ACTIVITY = "14e074b4-2fd7-4d20-8b3b-5339add89570"
 RUNNING = VirtualMachine(VM, location="eastus", power_state="running", agent_state="Ready")
-RESULT = {"status": "Succeeded", "assessmentActivityId": ACTIVITY}
+RESULT = {"status": "Succeeded", "assessmentActivityId": ACTIVITY, "availablePatches": []}
 
 
 @pytest.fixture
