@@ -27,6 +27,7 @@ from demo.ledger import Ledger
 from demo.report import print_arrivals, print_changes
 from demo.tables import names_storage
 from demo.waiting import Waiting
+from dotnet_text import ignoring_case
 from localcloud.cloud import LocalCloud
 from localcloud.control import Control
 from localcloud.tasks import cancel
@@ -158,7 +159,8 @@ class Demo:
         told = [
             each.enqueued_time
             for each in self.ledger.outcomes
-            if str(each.data.get("vmId")).lower() == vm.vm_id.lower() and each.enqueued_time
+            if ignoring_case(str(each.data.get("vmId"))) == ignoring_case(vm.vm_id)
+            and each.enqueued_time
         ]
         age = datetime.now(UTC) - max(told, default=datetime.min.replace(tzinfo=UTC))
         await asyncio.sleep(max(0.0, ASSESSMENT_SECONDS - age.total_seconds()))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dotnet_text import ignoring_case
 from patch_assessor_cli.client import Message
 
 _FORMS: Final = 5
@@ -25,9 +26,9 @@ class Expected:
     vm_id: str | None
 
     @classmethod
-    def of(cls, request_id: str | None, vm_id: str | None) -> "Expected":
+    def of(cls, request_id: str | None, vm_id: object) -> "Expected":
         """Returns it with the VM's ID in the one case that compares; ARM's IDs have no case."""
-        return cls(request_id or "", vm_id.lower() if vm_id else None)
+        return cls(request_id or "", ignoring_case(str(vm_id)) if vm_id else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from demo.changes import ChangeResult, ChangesResult
 from demo.fleet_requests import Expected
 from demo.ledger import Ledger
 from patch_assessor_cli.arrivals import AlertSummary, OutcomeSummary, RejectionSummary, is_rejection
+from plain_text import one_line
 
 SHOWN_ROWS = 40
 _SHOWN_MISSING = 20
@@ -157,7 +158,7 @@ def _print_rejection(console: Console, rejection: RejectionSummary) -> None:
 
 
 def _named(expected: Expected) -> str:
-    return f"request {expected.request_id} for {expected.vm_id or 'no VM'}"
+    return one_line(f"request {expected.request_id} for {expected.vm_id or 'no VM'}")
 
 
 def _table(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from localcloud.otlp_records import Span
+from plain_text import one_line
 
 ROOT: Final = "assess_patches"
 
@@ -82,7 +83,7 @@ def _label(span: Span) -> str:
         value = span.attributes.get(name)
         if value is not None and not (name == "error.type" and str(value).isdigit()):
             notes.append(form.format(value[0] if isinstance(value, list) else value))
-    return f"{span.name} ({', '.join(notes)})" if notes else span.name
+    return one_line(f"{span.name} ({', '.join(notes)})" if notes else span.name)
 
 
 def _process(span: Span) -> str:

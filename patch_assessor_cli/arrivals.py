@@ -1,15 +1,19 @@
 """What arrives on the topics, as data: the message, the CloudEvent in it, and what people read."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from patch_assessor_cli.json_lines import json_line
+from plain_text import one_line
+
 OUTCOME_PREFIX = "PatchAssessor."
 _COMPLETED = "AssessmentCompleted"
 _FAILED = "AssessmentFailed"
 _REJECTED = "RequestRejected"
+_MANY = 1e15
+"""Beyond it, and for what is no number, a number of a stranger's is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,13 @@ class Arrival:
         }
 
     def to_line(self) -> str:
-        """Returns the message as one line of JSON, without its end."""
-        return json.dumps(self.to_json(), default=str, ensure_ascii=False)
+        """Returns the message as one line of JSON by RFC 8259, without its end."""
+        return json_line(self.to_json())
 
     @property
     def event_type(self) -> str:
         """The CloudEvent's type without this app's prefix; empty where there is none."""
-        return str(_part(self.body, "type") or "").removeprefix(OUTCOME_PREFIX)
+        return _text(self.body, "type").removeprefix(OUTCOME_PREFIX)
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -66,7 +70,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeSummary:
-    """An outcome in the words of a table.
+    """An outcome in the words of a table, as plain text.
 
     Attributes:
         vm_id: The VM's resource ID; empty for a rejected message.
@@ -103,17 +107,17 @@ class OutcomeSummary:
             os=_text(vm, "osName") or _text(vm, "osType"),
             outcome=arrival.event_type.removeprefix("Assessment").removeprefix("Request"),
             status=_status(arrival.event_type, data),
-            grave=_part(data, "criticalAndSecurityPatchCount"),
-            other=_part(data, "otherPatchCount"),
-            reboot=_part(data, "rebootPending"),
-            seconds=_part(data, "operationSeconds"),
+            grave=_count(data, "criticalAndSecurityPatchCount"),
+            other=_count(data, "otherPatchCount"),
+            reboot=_flag(data, "rebootPending"),
+            seconds=_number(data, "operationSeconds"),
             trace_id=_text(data, "assessmentActivityId").replace("-", "").lower(),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class AlertSummary:
-    """An alert event in the words of a table.
+    """An alert event in the words of a table, as plain text.
 
     Attributes:
         vm: The VM's name.
@@ -139,7 +143,7 @@ class AlertSummary:
         essentials = _object(arrival.data, "essentials")
         context = _object(arrival.data, "alertContext")
         return cls(
-            vm=(arrival.subject or "").rpartition("/")[2],
+            vm=one_line(arrival.subject or "").rpartition("/")[2],
             condition=_text(essentials, "monitorCondition"),
             rule=_text(essentials, "alertRule"),
             severity=_text(essentials, "severity"),
@@ -195,4 +199,20 @@ def _object(value: object, name: str) -> Mapping[str, Any]:
 
 def _text(value: object, name: str) -> str:
     part = _part(value, name)
-    return "" if part is None else str(part)
+    return "" if part is None else one_line(str(part))
+
+
+def _number(value: object, name: str) -> float | None:
+    part = _part(value, name)
+    is_number = isinstance(part, int | float) and not isinstance(part, bool)
+    return part if is_number and abs(part) < _MANY else None
+
+
+def _flag(value: object, name: str) -> bool | None:
+    part = _part(value, name)
+    return part if isinstance(part, bool) else None
+
+
+def _count(value: object, name: str) -> int | None:
+    number = _number(value, name)
+    return None if number is None else int(number)

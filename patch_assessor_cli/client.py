@@ -260,5 +260,5 @@ def _to_sdk(message: Message) -> ServiceBusMessage:
 def _json_or_text(body: bytes) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode("utf-8", errors="replace")

@@ -1,7 +1,6 @@
 """`dead-letters`: shows what could not be handled, and sends it again."""
 
 import asyncio
-import json
 import sys
 import uuid
 from collections.abc import Sequence
@@ -24,8 +23,10 @@ from patch_assessor_cli.client import (
 from patch_assessor_cli.connection_options import ConnectionString, Namespace
 from patch_assessor_cli.dead_letter_queue import DeadLetter, check_window, peek, resubmit
 from patch_assessor_cli.errors import CommandError, ExitCode
+from patch_assessor_cli.json_lines import json_line
 from patch_assessor_cli.progress_bar import progress_bar
 from patch_assessor_cli.running import run as run_to_end
+from plain_text import one_line, some_lines
 
 _ENTITIES: Final = (
     REQUESTS_QUEUE,
@@ -70,7 +71,7 @@ def list_(
         connection = choose_connection(connection_string, namespace)
         letters = await _find(connection, entity or _ENTITIES, None)
         for letter in letters:
-            sys.stdout.write(f"{json.dumps(to_json(letter)) if as_json else describe(letter)}\n")
+            sys.stdout.write(f"{json_line(to_json(letter)) if as_json else describe(letter)}\n")
         if not letters and not as_json:
             sys.stdout.write("No dead letters.\n")
         return ExitCode.DONE
@@ -93,7 +94,7 @@ def show(
         connection = choose_connection(connection_string, namespace)
         for letter in await _find(connection, entity or _ENTITIES, [message_id]):
             if as_json:
-                sys.stdout.write(f"{json.dumps(whole(letter), default=str)}\n")
+                sys.stdout.write(f"{json_line(whole(letter))}\n")
                 continue
             sys.stdout.write(f"{describe(letter)}\n")
             for name, value in (
@@ -101,8 +102,8 @@ def show(
                 ("correlation ID", letter.correlation_id),
                 *letter.application_properties.items(),
             ):
-                sys.stdout.write(f"{name}: {value}\n")
-            sys.stdout.write(f"\n{letter.body.decode('utf-8', errors='replace')}\n")
+                sys.stdout.write(f"{one_line(f'{name}: {value}')}\n")
+            sys.stdout.write(f"\n{some_lines(letter.body.decode('utf-8', errors='replace'))}\n")
         return ExitCode.DONE
 
     run_to_end(main())
@@ -163,9 +164,10 @@ def resubmit_(  # noqa: PLR0913 - one for each command line option
                 sent = await resubmit(client, source, letters, make_id, advance)
         for old, new in sent.items():
             if as_json:
-                sys.stdout.write(f"{json.dumps({'messageId': old, 'sentAs': new})}\n")
+                sys.stdout.write(f"{json_line({'messageId': old, 'sentAs': new})}\n")
                 continue
-            sys.stdout.write(f"{old} is sent again{f' as {new}' if new != old else ''}.\n")
+            told = f"{old} is sent again{f' as {new}' if new != old else ''}."
+            sys.stdout.write(f"{one_line(told)}\n")
         return ExitCode.DONE
 
     run_to_end(main())
@@ -175,7 +177,7 @@ def describe(letter: DeadLetter) -> str:
     """Returns a dead letter in one line for people."""
     enqueued = letter.enqueued_time
     when = f"{enqueued:%Y-%m-%dT%H:%M:%SZ}" if enqueued else "-"
-    return (
+    return one_line(
         f"{letter.source}  {letter.message_id}  sent {when}  deliveries {letter.delivery_count}  "
         f"{letter.reason}: {' '.join(letter.description.split())}"
     )

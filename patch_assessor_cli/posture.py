@@ -1,6 +1,5 @@
 """`posture`: shows what the fleet looks like now, from the table and without any message."""
 
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -20,9 +19,11 @@ from patch_assessor_cli.alert_rules import ALERT_RULES
 from patch_assessor_cli.console import make_console
 from patch_assessor_cli.errors import CommandError, ExitCode
 from patch_assessor_cli.fleet_posture import SubscriptionPosture, VmPosture, read_fleet, sum_up
+from patch_assessor_cli.json_lines import json_line
 from patch_assessor_cli.local import find_local_cloud
 from patch_assessor_cli.progress_bar import progress_bar
 from patch_assessor_cli.running import run as run_to_end
+from plain_text import one_line
 
 _SHOWN_VMS: Final = 40
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60))
@@ -64,7 +65,7 @@ def posture(
             fleet = await _read(client, subscription)
         if as_json:
             for vm in fleet:
-                sys.stdout.write(f"{json.dumps(to_json(vm))}\n")
+                sys.stdout.write(f"{json_line(to_json(vm))}\n")
         else:
             print_fleet(make_console(is_terminal=sys.stdout.isatty()), fleet, datetime.now(UTC))
         return ExitCode.DONE
@@ -136,7 +137,7 @@ def _subscriptions(sums: Sequence[SubscriptionPosture], now: datetime) -> Table:
         table.add_column(name)
     for each in sums:
         table.add_row(
-            each.subscription_id,
+            one_line(each.subscription_id),
             str(each.vms),
             str(each.never_assessed),
             *(str(each.open_alerts[rule.name]) for rule in ALERT_RULES),
@@ -186,7 +187,7 @@ def _print_some(
     if not rows:
         return
     for row in islice(rows, _SHOWN_VMS):
-        table.add_row(*row)
+        table.add_row(*map(one_line, row))
     console.print(f"\n{title}: {len(rows)}")
     console.print(table)
     if len(rows) > _SHOWN_VMS:
@@ -201,8 +202,8 @@ def _table(first: str) -> Table:
 
 def _name(vm: VmPosture) -> str:
     """Returns the VM as group/name: the subscription stands in the table above."""
-    parts = vm.vm_id.split("/")
-    return f"{parts[4]}/{parts[-1]}"
+    *_, group, _, _, _, name = ("", "", "", "", *vm.vm_id.split("/"))
+    return f"{group}/{name}"
 
 
 def _attempt(vm: VmPosture, now: datetime) -> str:

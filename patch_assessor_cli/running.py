@@ -10,6 +10,7 @@ import typer
 from azure.core.exceptions import AzureError
 
 from patch_assessor_cli.errors import CommandError, ExitCode
+from plain_text import one_line
 
 
 def run(main: Coroutine[Any, Any, ExitCode]) -> NoReturn:
@@ -31,10 +32,11 @@ def _exit_code(main: Coroutine[Any, Any, ExitCode]) -> ExitCode:
     except asyncio.CancelledError:
         return ExitCode.TERMINATED
     except CommandError as error:
-        sys.stderr.write(f"{error.sentence}\n")
+        sys.stderr.write(f"{one_line(error.sentence)}\n")
         return error.exit_code
     except AzureError as error:
-        sys.stderr.write(f"Azure's SDK gave up with {type(error).__name__}: {error.message}\n")
+        sdk_says = one_line(f"{type(error).__name__}: {error.message}")
+        sys.stderr.write(f"Azure's SDK gave up with {sdk_says}\n")
     return ExitCode.FAILED
 
 

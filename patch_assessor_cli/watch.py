@@ -24,7 +24,9 @@ from patch_assessor_cli.client import (
 )
 from patch_assessor_cli.connection_options import ConnectionString, Namespace
 from patch_assessor_cli.errors import ExitCode
+from patch_assessor_cli.json_lines import json_line
 from patch_assessor_cli.running import run as run_to_end
+from plain_text import one_line
 
 
 def watch(  # noqa: PLR0913 - one for each command line option
@@ -87,7 +89,13 @@ async def _watch(  # noqa: PLR0913 - the command's options
 
     def show(arrival: Arrival) -> bool:
         nonlocal shown
-        text = arrival.to_line() if as_json else describe(arrival, arrival.topic == alerts_topic)
+        try:
+            is_alert = arrival.topic == alerts_topic
+            text = arrival.to_line() if as_json else describe(arrival, is_alert)
+        except Exception as error:  # noqa: BLE001 - it would stop this run, and each one after it
+            text = one_line(f"{arrival.message_id} can't be shown: {error!r}")
+            sys.stderr.write(f"{text}\n")
+            text = json_line({"messageId": arrival.message_id}) if as_json else text
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()  # whoever reads a pipe sees it before the message is completed
         shown += 1
@@ -138,7 +146,7 @@ def _findings(outcome: OutcomeSummary) -> list[str]:
 
 def _line(when: str, kind: str, parts: list[str], trace_id: str) -> str:
     told = [part for part in parts if part] + ([f"trace {trace_id}"] if trace_id else [])
-    return f"{when}  {kind:7}  {', '.join(told)}"
+    return one_line(f"{when}  {kind:7}  {', '.join(told)}")
 
 
 def _time(moment: datetime | None) -> str:

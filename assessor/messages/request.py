@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails, from_json
 from assessor.messages import cloud_event
 from assessor.messages.request_body import RequestBody, RequestId
 from assessor.resource_id import Scope, VirtualMachineId, is_allowed
+from assessor.telemetry.ids import traceparent_in
 
 _FORMS: Final = {
     "vmId": ("vmId",),
@@ -60,7 +61,7 @@ class AssessmentRequest:
         enqueued_at: when the request was taken, in UTC. An assessment that began later answers it.
         requested_by: who asks, in the requester's words.
         reason: why, in the requester's words.
-        traceparent: the W3C trace context that the request came with, unchecked.
+        traceparent: the W3C trace context that the request came with.
         scan_id: the scan that the request is part of; None for a request of its own.
         fresh_since: an assessment that began after then answers the request too; None: only one
             that began after the request was taken.
@@ -89,7 +90,7 @@ class ScanRequest:
         running_only: whether VMs that are not running are left out.
         requested_by: who asks, in the requester's words.
         reason: why, in the requester's words.
-        traceparent: the W3C trace context that the request came with, unchecked.
+        traceparent: the W3C trace context that the request came with.
     """
 
     scope: Scope
@@ -206,7 +207,7 @@ def _request_id(payload: Mapping[str, Any], message: IncomingMessage) -> str:
 def _payload(message: IncomingMessage) -> tuple[Mapping[str, Any], str | None]:
     """Returns the request's JSON object, out of its envelope, and the trace it came with."""
     properties = message.application_properties
-    traceparent = properties.get("traceparent") or properties.get("Diagnostic-Id")
+    traceparents = [properties.get("traceparent"), properties.get("Diagnostic-Id")]
     payload: object
     try:
         event = cloud_event.find(message.body, message.content_type, properties)
@@ -214,14 +215,14 @@ def _payload(message: IncomingMessage) -> tuple[Mapping[str, Any], str | None]:
             payload = _json(message.body)
         else:
             payload = _json(event.data) if isinstance(event.data, bytes | str) else event.data
-            traceparent = traceparent or event.traceparent
+            traceparents.append(event.traceparent)
     except cloud_event.CloudEventError as error:
         raise _NotUnderstoodError(
             *(FieldError(name, problem) for name, problem in error.problems)
         ) from error
     if not isinstance(payload, Mapping):
         raise _NotUnderstoodError(FieldError("body", "must be a JSON object", _shown(payload)))
-    return payload, traceparent if isinstance(traceparent, str) else None
+    return payload, next(filter(None, map(traceparent_in, traceparents)), None)
 
 
 def _json(data: bytes | str) -> object:

@@ -1,15 +1,20 @@
 """The IDs of an assessment's trace: all of them follow from the activity ID and the request's."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Final
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import SpanContext
 
 _RANDOM_UUID = 4
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 
 
 def trace_id_of(activity_id: str) -> int:
@@ -44,6 +49,15 @@ def root_span_id(activity_id: str, request_id: str) -> str:
 def traceparent_of(context: SpanContext) -> str:
     """Returns the W3C trace context of a span."""
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+
+def traceparent_in(value: object) -> str | None:
+    """Returns what a sender gave as W3C trace context if it is one, of 55 characters; else None.
+
+    W3C trace context, section 3.2.
+    """
+    is_one = isinstance(value, str) and _TRACEPARENT.fullmatch(value)
+    return str(value) if is_one else None
 
 
 class AssessmentIdGenerator(IdGenerator):

@@ -1,4 +1,4 @@
-"""Log records that say which trace and which assessment they belong to.
+"""Log records that say which trace and which assessment they belong to, each on one line.
 
 Every record gets the IDs as attributes, for whatever handler shows it. OtlpHandler makes records of
 OpenTelemetry's out of them. It stands in for the SDK's own, which is deprecated in favour of a beta
@@ -19,6 +19,7 @@ from opentelemetry.util.types import AnyValue
 
 from assessor.telemetry.attributes import ACTIVITY_ID
 from assessor.telemetry.invocation_context import current_activity_id
+from plain_text import one_line, some_lines
 
 APP_LOGGERS: Final = ("assessor", "handlers")
 QUIET_LOGGERS: Final = ("azure", "azure.servicebus._pyamqp", "urllib3")
@@ -41,7 +42,8 @@ _NANOSECONDS: Final = 1_000_000_000
 def stamp_records() -> None:
     """Makes every log record carry `trace_id`, `span_id` and `assessment_activity_id`.
 
-    Each is an empty text where there is none, so that a formatter may name it.
+    Each is an empty text where there is none, so that a formatter may name it. What a record says,
+    which others may have written, is made plain text, whoever logs it and whatever shows it.
     """
     make = logging.getLogRecordFactory()
     if getattr(make, "stamps", False):
@@ -54,10 +56,24 @@ def stamp_records() -> None:
         record.span_id = f"{context.span_id:016x}" if context.is_valid else ""
         # Not by its full name, which callers may use in `extra`: logging refuses to overwrite.
         record.assessment_activity_id = current_activity_id() or ""
+        _make_plain(record)
         return record
 
     stamped.stamps = True  # type: ignore[attr-defined] # so that a second call does not stack up
     logging.setLogRecordFactory(stamped)
+
+
+def _make_plain(record: logging.LogRecord) -> None:
+    try:
+        said = record.getMessage()
+    except Exception:  # noqa: BLE001 - of any argument's own; whoever shows the record tells of it
+        return
+    plain = one_line(said)
+    if plain != said:
+        record.msg, record.args = plain, ()
+    if record.exc_info and record.exc_info[0] is not None:
+        raised = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+        record.exc_text = some_lines(raised, "    ")  # which formatters take in place of their own
 
 
 def quieten() -> None:

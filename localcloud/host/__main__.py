@@ -18,6 +18,7 @@ from pathlib import Path
 
 from localcloud.host.errors import HostError
 from localcloud.host.host import FunctionsHost
+from localcloud.host.logs import PlainFormatter
 from localcloud.host.options import HostOptions
 from localcloud.host.supervisor import RestartPolicy
 from localcloud.host.timers import Timers
@@ -33,11 +34,9 @@ def main() -> int:
         The exit code.
     """
     arguments = _parser().parse_args()
-    logging.basicConfig(
-        level=arguments.log_level,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s host %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s host %(message)s"))
+    logging.basicConfig(level=arguments.log_level, handlers=[handler])
     logging.getLogger("azure").setLevel(logging.ERROR)  # outages are the host's to report
     options = HostOptions(
         app=arguments.app,

@@ -10,10 +10,11 @@ from localcloud.host.invocations import Invocations
 from localcloud.host.ports import Listener
 from localcloud.host.settings import AppSettings
 from localcloud.host.supervisor import RestartPolicy
+from plain_text import one_line
 
 
 def _write_line(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{one_line(line)}\n")
     sys.stderr.flush()
 
 

@@ -20,6 +20,7 @@ import time
 import traceback
 from pathlib import Path
 
+from localcloud.host.logs import PlainFormatter
 from localcloud.host.wire import Indexed, IndexingFailed, Invoke, Message, encode, read_message
 
 _GRACE_SECONDS = 5.0
@@ -84,7 +85,7 @@ def _log_to_stderr(level: int) -> None:
     handler = logging.StreamHandler()
     handler.addFilter(add_invocation)
     handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)s worker %(name)s%(invocation)s %(message)s")
+        PlainFormatter("%(asctime)s %(levelname)s worker %(name)s%(invocation)s %(message)s")
     )
     logging.basicConfig(level=level, handlers=[handler])
     # The runtime's own chatter: the real host keeps these system logs from the user too.

@@ -36,7 +36,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source / "patch_assessor_cli",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "dotnet_text.py", "plain_text.py"):
         shutil.copy(ROOT / name, source)
     _pip(sys.executable, "wheel", "--no-deps", "--no-build-isolation", "-w", directory, source)
 

@@ -2,8 +2,11 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +25,7 @@ from patch_assessor_cli.arrivals import (
 )
 from patch_assessor_cli.client import RESULTS_TOPIC
 from patch_assessor_cli.watch import describe
+from plain_text import one_line
 
 NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
 VM = VirtualMachineId("e37510d7-33b6-4676-886f-ee75bcc01871", "rg-web", "web-01")
@@ -150,3 +154,66 @@ def test_a_line_of_json_has_the_message_whole() -> None:
     ]
     assert line["enqueuedTime"] == "2026-01-05T12:30:00+00:00"
     assert line["body"] == {"data": {"ü": 1}}
+
+
+HOSTILE = "id\x1b]0;PWNED\x07\x1b[2J\n\u2028\u202e\x9b"
+
+
+@given(ANY_JSON)
+def test_any_message_has_one_line_for_people(body: object) -> None:
+    """Whatever stands where a text, a number or a flag should."""
+    for kind in ("AlertFired", "RequestRejected", "AssessmentCompleted"):
+        for is_alert in (True, False):
+            told = describe(arrival({"type": f"PatchAssessor.{kind}", "data": body}), is_alert)
+            assert one_line(told) == told
+
+
+def test_a_field_of_another_kind_is_left_out() -> None:
+    """A number that is none can't be shown as one."""
+    odd: dict[str, Any] = {
+        "vmName": HOSTILE,
+        "criticalAndSecurityPatchCount": HOSTILE,
+        "otherPatchCount": float("nan"),
+        "operationSeconds": {},
+        "rebootPending": HOSTILE,
+    }
+    summary = OutcomeSummary.of(arrival({"type": "PatchAssessor.AssessmentCompleted", "data": odd}))
+    assert summary.vm == one_line(HOSTILE)
+    assert (summary.grave, summary.other, summary.seconds, summary.reboot) == (None,) * 4
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\xff\x00",
+        b"text",
+        float("nan"),
+        float("-inf"),
+        1 << 70,
+        NOW,
+        UUID(int=1),
+        Decimal("1.5"),
+        HOSTILE,
+        "\ud800",
+        {b"\xff": {5: object()}},
+        (1, [None, {}]),
+    ],
+)
+def test_a_line_of_json_is_json_whatever_a_message_holds(value: object) -> None:
+    """By RFC 8259, in one line without control characters, and in UTF-8."""
+    line = Arrival(RESULTS_TOPIC, "m", None, None, None, NOW, {"p": value}, value).to_line()
+    assert one_line(line) == line
+    line.encode()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    assert json.loads(line, parse_constant=refuse)["messageId"] == "m"
+
+
+def test_json_of_any_depth_has_a_line() -> None:
+    """Python's own writer gives up at some depth."""
+    deep: object = 1
+    for _ in range(3000):
+        deep = [deep]
+    assert "too deep" in arrival(deep).to_line()

@@ -30,6 +30,7 @@ from tests.support.builders import (
     vm_ids,
 )
 
+EVENTS_TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 _NAMES = {
     "subscriptionId": VM_ID.subscription_id,
     "resourceGroupName": VM_ID.resource_group,
@@ -172,17 +173,33 @@ def test_the_messages_trace_goes_before_the_events() -> None:
         "id": "1",
         "source": "s",
         "type": "t",
-        "traceparent": "00-1-1-00",
+        "traceparent": EVENTS_TRACEPARENT,
         "data": {"vmId": str(VM_ID)},
     }
-    assert _accepted(incoming(body))[0].traceparent == "00-1-1-00"
+    assert _accepted(incoming(body))[0].traceparent == EVENTS_TRACEPARENT
     (request,) = _accepted(incoming(body, properties={"traceparent": TRACEPARENT}))
     assert request.traceparent == TRACEPARENT
 
 
-@pytest.mark.parametrize("odd", [5, b"00-1", {"a": 1}, ""])
-def test_a_trace_that_is_no_text_is_left_out(odd: object) -> None:
-    """An odd property is no reason to refuse a request."""
+@pytest.mark.parametrize(
+    "odd",
+    [
+        5,
+        b"00-1",
+        {"a": 1},
+        "",
+        "00-1-1-00",
+        TRACEPARENT.upper(),
+        f"{TRACEPARENT}\x1b[2J",
+        f"{TRACEPARENT}\n",
+        f"ff{TRACEPARENT[2:]}",
+        f"00-{'0' * 32}{TRACEPARENT[35:]}",
+        f"{TRACEPARENT[:36]}{'0' * 16}-01",
+        "|4bf92f3577b34da6.1.",
+    ],
+)
+def test_a_trace_that_is_none_is_left_out(odd: object) -> None:
+    """It is kept only if it is one, 55 characters; an odd one is no reason to refuse a request."""
     (request,) = _accepted(incoming({"vmId": str(VM_ID)}, properties={"traceparent": odd}))
     assert request.traceparent is None
 

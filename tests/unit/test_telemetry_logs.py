@@ -104,3 +104,37 @@ def test_every_handler_can_show_the_ids(rig: Rig) -> None:
     assert form.format(outside) == "//"
     follow = rig.one("follow")
     assert form.format(inside) == f"{trace_id_of(ACTIVITY):032x}/{span_id(follow):016x}/{ACTIVITY}"
+
+
+@pytest.mark.parametrize("name", ["assessor.test", "azure.servicebus"])
+def test_what_strangers_wrote_stays_one_line(rig: Rig, name: str) -> None:
+    """Whoever logs it, and in what was raised: no line is forged, and no terminal commanded."""
+    stamp_records()
+    forged = "x\n[2026-11-27T00:00:00.000Z] Information: request \x1b[2J"
+    shown: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: shown.append(handler.format(record))  # type: ignore[method-assign]
+    logger = logging.getLogger(name)
+    logger.addHandler(handler)
+    try:
+        logger.warning("request %s", forged)
+        try:
+            raise ValueError(forged)  # noqa: TRY301 - for its traceback
+        except ValueError:
+            logger.exception("%d %% of it", 5)
+    finally:
+        logger.removeHandler(handler)
+
+    first, second = shown
+    assert first == r"request x\u000a[2026-11-27T00:00:00.000Z] Information: request \u001b[2J"
+    assert second.startswith("5 % of it\nTraceback")
+    assert "\n    [2026-11-27" in second
+    assert "\x1b" not in second
+    assert rig.logs()[0].body == first
+
+
+def test_a_record_that_can_not_be_written_harms_nobody() -> None:
+    """The handler tells of it, as ever."""
+    stamp_records()
+    record = logging.getLogRecordFactory()("n", logging.INFO, "p", 1, "%d", ("x",), None)
+    assert record.msg == "%d"

@@ -1,0 +1,60 @@
+"""One line of JSON of whatever a message can hold, that any reader of JSON takes."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from plain_text import one_line
+
+_DEEPEST: Final = 100
+"""Deeper JSON is given as text: readers, Python's own among them, give up at some depth."""
+
+
+def json_line(value: object) -> str:
+    """Returns `value` as one line of JSON by RFC 8259, without its end or any control character.
+
+    What JSON has no form for is text: times by RFC 3339, bytes in UTF-8 or else base64, numbers
+    that are none (`NaN`, `Infinity`), and anything else as Python writes it.
+    """
+    return one_line(json.dumps(_plain(value, 0), ensure_ascii=False, allow_nan=False))
+
+
+def _plain(  # noqa: PLR0911 - one return for each kind of value
+    value: object, depth: int
+) -> Any:  # noqa: ANN401 - any JSON
+    match value:
+        case None | bool() | str():
+            return value
+        case int() if abs(value) < 1 << 63:
+            return int(value)
+        case float() if math.isfinite(value):
+            return value
+        case bytes():
+            return text_of(value)
+        case datetime():
+            return value.isoformat()
+        case Mapping() if depth < _DEEPEST:
+            return {_name(name): _plain(each, depth + 1) for name, each in value.items()}
+        case list() | tuple() if depth < _DEEPEST:
+            return [_plain(each, depth + 1) for each in value]
+        case Mapping() | list() | tuple():
+            return "(too deep)"
+        case float():
+            return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+        case _:
+            return str(value)
+
+
+def _name(name: object) -> str:
+    return text_of(name) if isinstance(name, bytes) else str(name)
+
+
+def text_of(value: bytes) -> str:
+    """Returns bytes as the text that they are in UTF-8, else in base64."""
+    try:
+        return value.decode()
+    except ValueError:
+        return base64.b64encode(value).decode()
