@@ -13,10 +13,10 @@ from statistics import fmean, median
 from typing import Final
 
 from benchmarks.readings import Reading, Readings, Verdict
-from benchmarks.simulation.clock import run_virtual
-from benchmarks.simulation.fleet import FleetSpec
-from benchmarks.simulation.rounds import Round, Told
-from benchmarks.simulation.world import open_world
+from tests.simulation.clock import run_virtual
+from tests.simulation.fleet import FleetSpec
+from tests.simulation.rounds import Round, Told
+from tests.simulation.world import open_world
 
 FIGURE: Final = "calls"
 SIZES: Final = (100, 1_000, 10_000)

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from benchmarks.readings import Reading, Readings, Verdict
-from benchmarks.simulation.clock import run_virtual
-from benchmarks.simulation.fleet import DrawnDurations, FleetSpec, make_vms
-from benchmarks.simulation.rounds import Round
-from benchmarks.simulation.world import open_world
 from localcloud.arm.buckets import DOCUMENTED, Policy
 from localcloud.arm.routing import Kind
+from tests.simulation.clock import run_virtual
+from tests.simulation.fleet import DrawnDurations, FleetSpec, make_vms
+from tests.simulation.rounds import Round
+from tests.simulation.world import open_world
 
 FIGURE: Final = "makespan"
 SIZES: Final = (100, 1_000, 10_000)

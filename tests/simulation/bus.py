@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from assessor.bus.message import OutgoingMessage
-from benchmarks.simulation.clock import START, SimulatedClock
+from tests.simulation.clock import START, SimulatedClock
 
 _LATENCY_SECONDS: Final = (0.005, 0.05)
 """Between these a send takes, and a message from its time to its receiver."""

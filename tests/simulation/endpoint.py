@@ -10,11 +10,11 @@ from typing import Final, TypeVar
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.result import parse_error
-from benchmarks.simulation.clock import SimulatedClock
 from localcloud.arm import errors
 from localcloud.arm.buckets import Buckets, Overdraw, Subject
 from localcloud.arm.clock import timestamp
 from localcloud.arm.routing import Kind
+from tests.simulation.clock import SimulatedClock
 
 T = TypeVar("T")
 

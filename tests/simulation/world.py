@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
@@ -16,17 +16,17 @@ from assessor.posture.store import MemoryPosture
 from assessor.scans.pace import Pace
 from assessor.scans.store import MemoryScans
 from assessor.settings import Settings, read_settings
-from benchmarks.simulation.arm import SimulatedArm
-from benchmarks.simulation.bus import SimulatedBus, Traffic
-from benchmarks.simulation.clock import SimulatedClock
-from benchmarks.simulation.endpoint import ArmCalls, Endpoint
-from benchmarks.simulation.fleet import DrawnDurations, FleetSpec, make_vms, subscription_id
-from benchmarks.simulation.listing import SimulatedFleet, vm_id_of
-from benchmarks.simulation.rounds import Listener, Round
-from benchmarks.simulation.workers import Surroundings, Worker
 from localcloud.arm.buckets import DOCUMENTED, Buckets
 from localcloud.arm.cloud import Cloud
 from localcloud.arm.model import Vm
+from tests.simulation.arm import SimulatedArm
+from tests.simulation.bus import SimulatedBus, Traffic
+from tests.simulation.clock import SimulatedClock
+from tests.simulation.endpoint import ArmCalls, Endpoint
+from tests.simulation.fleet import DrawnDurations, FleetSpec, make_vms, subscription_id
+from tests.simulation.listing import SimulatedFleet, vm_id_of
+from tests.simulation.rounds import Listener, Round
+from tests.simulation.workers import Surroundings, Worker
 
 WORKERS: Final = 4
 
@@ -92,39 +92,45 @@ class World:
             NotOneOutcomeError: a request had no outcome, or several.
         """
         turns = _Turns(self._clock.now(), self._settings.pace_per_minute if paced else None)
-        return await self._round([self._request(vm, request_id, turns) for vm in self.vms])
+        requests = [self._request(vm, request_id, turns) for vm in self.vms]
+        return await self._round(requests, self.vms)
 
-    async def scan(self, request_id: str) -> Round:
+    async def scan(self, request_id: str, alone: Sequence[Vm] = ()) -> Round:
         """Asks for each subscription by one request; returns what became of all VMs.
 
+        Args:
+            request_id: the round's name, which no earlier one had.
+            alone: VMs that are asked for by requests of their own as well, a minute later.
+
         Raises:
-            NotOneOutcomeError: a VM had no outcome, or several.
+            NotOneOutcomeError: a request had no outcome for one of its VMs, or several.
         """
         scopes = [f"/subscriptions/{subscription_id(n)}" for n in range(self._spec.subscriptions)]
-        return await self._round(
-            [
-                OutgoingMessage(
-                    json.dumps({"scope": scope, "requestId": request_id}).encode(),
-                    message_id=f"{request_id} {scope}",
-                    correlation_id=request_id,
-                    content_type="application/json",
-                )
-                for scope in scopes
-            ]
-        )
+        later = _Turns(self._clock.now() + timedelta(minutes=1), None)
+        requests = [self._request(vm, f"{request_id} alone", later) for vm in alone]
+        requests += [
+            OutgoingMessage(
+                json.dumps({"scope": scope, "requestId": request_id}).encode(),
+                message_id=f"{request_id} {scope}",
+                correlation_id=request_id,
+                content_type="application/json",
+            )
+            for scope in scopes
+        ]
+        return await self._round(requests, [*self.vms, *alone])
 
     async def pause(self, seconds: float) -> None:
         """Lets time pass."""
         await asyncio.sleep(seconds)
 
-    async def _round(self, requests: Sequence[OutgoingMessage]) -> Round:
+    async def _round(self, requests: Sequence[OutgoingMessage], asked: Sequence[Vm]) -> Round:
         started_at = self._clock.seconds()
         calls = self._endpoint.calls = ArmCalls()
         traffic = self._bus.traffic = Traffic()
         self._bus.accept(self._settings.requests_queue, requests)
         await self._bus.drained()
         handed_over = traffic.sent.get(self._settings.in_progress_queue, 0)
-        return Round(started_at, self._listener.told_of(self.vms), calls, traffic, handed_over)
+        return Round(started_at, self._listener.told_of(asked), calls, traffic, handed_over)
 
     def _request(self, vm: Vm, request_id: str, turns: "_Turns") -> OutgoingMessage:
         at = turns.next(vm)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from assessor.bus.message import OutgoingMessage
 from assessor.scans.event import SCAN_COMPLETED
-from benchmarks.simulation.bus import Traffic
-from benchmarks.simulation.clock import seconds_of
-from benchmarks.simulation.endpoint import ArmCalls
 from localcloud.arm.cloud import Cloud
 from localcloud.arm.model import Vm
+from tests.simulation.bus import Traffic
+from tests.simulation.clock import seconds_of
+from tests.simulation.endpoint import ArmCalls
 
 
 class NotOneOutcomeError(Exception):
@@ -101,14 +101,15 @@ class Listener:
         )
 
     def told_of(self, vms: Iterable[Vm]) -> tuple[Told, ...]:
-        """Returns the outcomes since it was asked last, one of each VM.
+        """Returns the outcomes since it was asked last, one of each VM as often as it is named.
 
         Raises:
-            NotOneOutcomeError: a VM had none, or several.
+            NotOneOutcomeError: a VM had fewer, or more.
         """
         told, self._told = tuple(self._told), []
         outcomes = Counter(each.vm_key for each in told)
-        wrong = tuple(vm.key for vm in vms if outcomes[vm.key] != 1)
+        asked = Counter(vm.key for vm in vms)
+        wrong = tuple(key for key in asked | outcomes if outcomes[key] != asked[key])
         if wrong:
             raise NotOneOutcomeError(wrong)
         return told

@@ -7,11 +7,11 @@ from typing import Final
 from assessor.arm.errors import Phase
 from assessor.arm.listing import ListedVm, Page
 from assessor.resource_id import Scope, VirtualMachineId
-from benchmarks.simulation.endpoint import Endpoint
 from localcloud.arm.buckets import Subject
 from localcloud.arm.cloud import Cloud
 from localcloud.arm.model import Vm
 from localcloud.arm.routing import Kind
+from tests.simulation.endpoint import Endpoint
 
 _PAGE_SIZE: Final = 50
 

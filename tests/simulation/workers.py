@@ -21,8 +21,8 @@ from assessor.ports import Arm, ScanStore, VmLister
 from assessor.posture.store import MemoryPosture
 from assessor.settings import Settings
 from assessor.telemetry.telemetry import AssessmentIdGenerator, Delivery, Telemetry
-from benchmarks.simulation.bus import Delivered, SimulatedBus
-from benchmarks.simulation.clock import SimulatedClock
+from tests.simulation.bus import Delivered, SimulatedBus
+from tests.simulation.clock import SimulatedClock
 
 SLOTS: Final = 64
 """How many messages of each queue a worker handles at once: maxConcurrentCalls in host.json."""

@@ -14,14 +14,14 @@ from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.result import Json, parse_error, parse_result
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
-from benchmarks.simulation.clock import SimulatedClock, moment_of
-from benchmarks.simulation.endpoint import Endpoint
 from localcloud.arm import bodies
 from localcloud.arm.buckets import Subject
 from localcloud.arm.cloud import Cloud
 from localcloud.arm.model import Vm
 from localcloud.arm.operations import Operation, State
 from localcloud.arm.routing import Kind
+from tests.simulation.clock import SimulatedClock, moment_of
+from tests.simulation.endpoint import Endpoint
 
 T = TypeVar("T")
 

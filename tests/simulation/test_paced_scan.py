@@ -1,0 +1,85 @@
+"""Scans of whole fleets at ARM's pace, in simulated time, ARM's limits enforced.
+
+One outcome for each VM is held by the world itself: a round with none or several for one of them is
+an error.
+"""
+
+from collections import Counter, defaultdict
+
+import pytest
+
+from benchmarks.figures import makespan
+from tests.simulation.clock import run_virtual
+from tests.simulation.fleet import FleetSpec, make_vms
+from tests.simulation.rounds import Round
+from tests.simulation.world import open_world
+
+BURST, PER_MINUTE = 540, 180
+"""What a scan releases at once for each subscription and region, and how it goes on."""
+MOST_OVER_FLOOR = 1.1
+
+
+def _busiest(scanned: Round, region_of: dict[str, str]) -> int:
+    """Returns the most begins that one subscription and region saw in any minute."""
+    begun: dict[str, list[float]] = defaultdict(list)
+    for each in scanned.told:
+        if each.begun_at is not None:
+            begun[region_of[each.vm_key]].append(each.begun_at)
+    most = 0
+    for times in begun.values():
+        times.sort()
+        first = 0
+        for last, at in enumerate(times):
+            while at - times[first] >= 60:
+                first += 1
+            most = max(most, last - first + 1)
+    return most
+
+
+def _region_of(spec: FleetSpec) -> dict[str, str]:
+    return {vm.key: f"{vm.subscription_id} {vm.region.name}" for vm in make_vms(spec)}
+
+
+def _makespan(scanned: Round) -> float:
+    return max(each.at for each in scanned.told) - scanned.started_at
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(FleetSpec(620), id="620 in one region"),
+        pytest.param(FleetSpec(10_000), id="10,000 in one region", marks=pytest.mark.deep),
+        pytest.param(
+            FleetSpec(12_000, regions=6), id="12,000 in six regions", marks=pytest.mark.deep
+        ),
+        pytest.param(
+            FleetSpec(2_500, subscriptions=2, regions=3, assessable=False),
+            id="2,500 of all kinds in two subscriptions",
+            marks=pytest.mark.deep,
+        ),
+    ],
+)
+def test_a_fleet_is_scanned_at_arms_pace(spec: FleetSpec) -> None:
+    """Nothing is refused, no bucket is overdrawn, and no minute of its refill is left unused."""
+    scanned = makespan.scan(spec)
+
+    assert scanned.calls.throttled == Counter()
+    largest_region = max(Counter(_region_of(spec).values()).values())
+    assert min(largest_region, BURST) <= _busiest(scanned, _region_of(spec)) <= BURST + PER_MINUTE
+    if spec.regions == 1:
+        assert _makespan(scanned) <= MOST_OVER_FLOOR * makespan.floor(spec)["makespan_s"]
+
+
+def test_a_request_for_one_vm_does_not_wait_for_a_scan() -> None:
+    """It comes while most of the scan's own are still to be released, and is done before them."""
+    spec = FleetSpec(BURST + PER_MINUTE // 2)
+    last = max(make_vms(spec), key=lambda vm: vm.key)  # ARM lists it last
+
+    async def run() -> Round:
+        async with open_world(spec) as world:
+            return await world.scan("scan", alone=[last])
+
+    scanned = run_virtual(run)
+    (begun_at,) = {each.begun_at for each in scanned.told if each.vm_key == last.key}
+    assert begun_at is not None
+    assert 60 <= begun_at - scanned.started_at < 62, "it had to wait for the scan"
