@@ -70,7 +70,7 @@ class Azurite:
 
 
 @asynccontextmanager
-async def run_azurite(cache: Path = CACHE, start_seconds: float = 60.0) -> AsyncIterator[Azurite]:
+async def run_azurite(cache: Path = CACHE, start_seconds: float = 180.0) -> AsyncIterator[Azurite]:
     """Runs Azurite's table service on a free port, in memory, for as long as the context is open.
 
     Args:

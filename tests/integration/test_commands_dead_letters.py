@@ -13,6 +13,7 @@ from azure.servicebus.aio import ServiceBusClient
 from localcloud.servicebus.entities import load_entities
 from localcloud.servicebus.server import ServiceBus
 from tests.integration.commands_harness import ROOT, Ended, Place
+from tests.support.waiting import BOUND_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +50,7 @@ class Bench:
                         application_properties={"traceparent": "00-a-b-01", "attempt": 3},
                     )
                 )
-                (message,) = await receiver.receive_messages(max_wait_time=30)
+                (message,) = await receiver.receive_messages(max_wait_time=BOUND_SECONDS)
                 await receiver.dead_letter_message(message, "NotGood", "It is\nnot good.")
 
     @property
@@ -106,7 +107,7 @@ async def test_a_resubmitted_message_is_the_same_but_for_what_made_it_dead(bench
     assert sent.code == 0, sent
     assert bench.counts == (1, 1)
     async with bench.client.get_queue_receiver(QUEUE) as receiver:
-        (message,) = await receiver.receive_messages(max_wait_time=30)
+        (message,) = await receiver.receive_messages(max_wait_time=BOUND_SECONDS)
         await receiver.complete_message(message)
     assert sent.out == f"m-2 is sent again as {message.message_id}.\n"
     assert b"".join(message.body) == BODY
@@ -136,12 +137,12 @@ async def test_watching_takes_what_it_shows_and_no_more(bench: Bench) -> None:
         for number in range(3):
             body = json.dumps({"type": f"PatchAssessor.Test{number}"})
             await sender.send_messages(ServiceBusMessage(body, message_id=f"m-{number}"))
-    watched = await bench.run("watch", "--count", "2", "--json", "--for", "60")
+    watched = await bench.run("watch", "--count", "2", "--json", "--for", "180")
     assert watched.code == 0, watched
     assert [json.loads(line)["messageId"] for line in watched.out.splitlines()] == ["m-0", "m-1"]
     left = bench.bus.counts()["assessment-results/Subscriptions/all"]
     assert left.active + left.locked == 1
-    rest = await bench.run("watch", "--count", "2", "--for", "3")
+    rest = await bench.run("watch", "--count", "2", "--for", "20")
     assert rest.code == 1, "one is less than two"
     assert len(rest.out.splitlines()) == 1
 
@@ -151,7 +152,7 @@ async def test_several_vms_make_one_message(bench: Bench) -> None:
     sent = await bench.run("send", "/subscriptions/a", "/subscriptions/b")
     assert sent.code == 0, sent
     async with bench.client.get_queue_receiver(QUEUE) as receiver:
-        (message,) = await receiver.receive_messages(max_wait_time=30)
+        (message,) = await receiver.receive_messages(max_wait_time=BOUND_SECONDS)
         await receiver.complete_message(message)
     assert message.message_id == sent.out.strip()
     assert json.loads(b"".join(message.body)) == {"vmIds": ["/subscriptions/a", "/subscriptions/b"]}

@@ -109,9 +109,9 @@ def _busiest(posts: Sequence[Mapping[str, Any]], region_of: Mapping[str, str]) -
 async def test_a_fleet_is_scanned_at_the_pace_that_is_set(tmp_path: Path) -> None:
     """Two subscriptions, three regions, and ARM's limits enforced, in real time.
 
-    At 30 a minute 90 of a subscription's VMs in one region are released at once, and the others one
-    every two seconds. A request for one VM that comes while those wait does not wait. Sizes and ARM's
-    own pace are proven in simulated time: tests/simulation/test_paced_scan.py.
+    At 30 a minute 90 of a subscription's VMs in one region are released at once, and the others
+    one every two seconds. A request for one VM that comes while those wait does not wait. Sizes
+    and ARM's own pace are proven in simulated time: tests/simulation/test_paced_scan.py.
     """
     burst, pace, late = 90, 30, 10
     fleet = [

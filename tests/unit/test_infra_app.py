@@ -185,11 +185,11 @@ def test_the_app_has_the_role_for_each_entity_that_it_calls_and_no_other(
 ) -> None:
     """A trigger receives, the worker sends; managing is for scaling on the length of a queue.
 
-    The triggers name the queues they receive from, and the worker, which puts the app together,
+    The triggers name the queues they receive from, and `build_app`, which puts the app together,
     names everything that the app sends to.
     """
     receives = _entity_attributes(*(_ROOT / "handlers").glob("*.py"))
-    sends = _entity_attributes(_ROOT / "assessor" / "worker.py")
+    sends = _entity_attributes(_ROOT / "assessor" / "app.py")
     owner, receiver, sender = (
         f"Azure Service Bus Data {kind}" for kind in ("Owner", "Receiver", "Sender")
     )
