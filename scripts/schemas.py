@@ -189,7 +189,8 @@ def _bundle(schema: Schema, title: str) -> Schema:
     """Returns a schema that stands alone, in the words that generators of code know.
 
     Those are draft 7's: `definitions`, no reference beside other words, nothing that depends on a
-    value. What a validator would need beyond that, the modular schema has.
+    value, and a type for ARM's own objects and lists. What a validator would need beyond that, or
+    less, the modular schema has.
     """
     definitions = {name: _plain(each) for name, each in schema.pop("$defs", {}).items()}
     head: Schema = {"$schema": _BUNDLED_DIALECT, "title": "".join(title.title().split())}
@@ -207,10 +208,34 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return value
     if "$ref" in value:
         return {"$ref": value["$ref"]}
-    kept = {name: each for name, each in value.items() if name not in {"if", "then", "else"}}
-    if isinstance(kept.get("title"), str):
-        del kept["title"]
-    return {name: _plain(each) for name, each in kept.items()}
+    left_out = {"if", "then", "else"} | (
+        {"title"} if isinstance(value.get("title"), str) else set()
+    )
+    kept = {name: _plain(each) for name, each in value.items() if name not in left_out}
+    if "properties" in kept:
+        kept["type"] = "object"
+        kept["properties"] = {
+            name: _or_null(each) if _is_as_sent(each) else each
+            for name, each in kept["properties"].items()
+        }
+    return kept
+
+
+def _is_as_sent(schema: Schema) -> bool:
+    """Whether this describes a list or an object of ARM's, which passes on whatever it is.
+
+    Generators and strict validators want a type; ARM's reference has one, or null.
+    """
+    return str(schema.get("$ref", "")).endswith("Shape") or (
+        "items" in schema and "type" not in schema
+    )
+
+
+def _or_null(schema: Schema) -> Schema:
+    """Returns the same for a value that may be null too, with the type that it has if not."""
+    about = {name: schema.pop(name) for name in ("description",) if name in schema}
+    described = {"type": "array", **schema} if "items" in schema else schema
+    return about | {"anyOf": [described, {"type": "null"}]}
 
 
 def _absolute(own: str) -> Callable[[str], str]:
