@@ -18,6 +18,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.app import App, Ports, build_app
+from assessor.arm.authentication import RenewableCredential
 from assessor.arm.client import ArmClient
 from assessor.arm.tracing import TracingPolicy
 from assessor.arm.vm_lister import ArmVmLister
@@ -110,7 +111,9 @@ async def open_ports(
     settings: Settings, telemetry: Telemetry, stopping: asyncio.Event, opening: AsyncExitStack
 ) -> Ports:
     """Returns the adapters that the app works with in Azure, which `opening` closes."""
-    credential = await opening.enter_async_context(_credential(settings.azure_client_id))
+    credential = await opening.enter_async_context(
+        RenewableCredential(lambda: _credential(settings.azure_client_id))
+    )
     arm = ArmClient(
         credential,
         settings.arm_cloud,

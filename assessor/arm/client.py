@@ -22,15 +22,15 @@ from azure.core.pipeline.policies import (
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.mgmt import compute
 from azure.mgmt.compute.aio import ComputeManagementClient
-from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
 from assessor.arm import continuation
+from assessor.arm.authentication import ArmAuthentication
 from assessor.arm.errors import Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.origin import Origin, OriginPolicy
 from assessor.arm.poller import CALL_SECONDS, Answers, OperationPoller, SinglePoll
 from assessor.arm.rate_limiter import region_name
-from assessor.arm.sdk_errors import arm_errors, document
+from assessor.arm.sdk_errors import arm_errors, streamed_object
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
 from assessor.settings import ArmCloud
@@ -61,7 +61,7 @@ def _pipeline(
         ContentDecodePolicy(),
         *policies,
         OriginPolicy(cloud.endpoint),
-        AsyncARMChallengeAuthenticationPolicy(credential, cloud.scope),
+        ArmAuthentication(credential, cloud.scope),
         CustomHookPolicy(),  # raw_response_hook
     ]
 
@@ -121,8 +121,7 @@ class ArmClient:
                     stream=True,
                     cls=_http_response,
                 )
-                await answer.read()
-            resource = document(answer.text())
+                resource = await streamed_object(answer)
         return read_virtual_machine(vm_id, resource)
 
     async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> Begun:

@@ -11,6 +11,9 @@ from typing import Final
 
 from assessor.arm.result import ApiError
 
+IDENTITY_UNAVAILABLE: Final = "IdentityUnavailable"
+"""The code of an error that is the identity endpoint's: ARM was not called."""
+
 
 class Phase(StrEnum):
     """What ARM was asked when it refused."""
@@ -105,6 +108,12 @@ _BEGIN: Final = frozenset({Phase.BEGIN})
 
 RULES: Final = (
     ErrorRule(
+        "the identity endpoint gives no token, and ARM was not called",
+        Verdict.WAIT,
+        statuses=_is(None),
+        codes=frozenset({IDENTITY_UNAVAILABLE.lower()}),
+    ),
+    ErrorRule(
         "ARM's answer leads away from ARM, and nothing was called",
         Verdict.FINAL,
         statuses=_is(None),
@@ -138,10 +147,22 @@ RULES: Final = (
         _is(409),
     ),
     ErrorRule(
+        "ARM does not take the token any more: a new one is taken",
+        Verdict.WAIT,
+        statuses=_is(401),
+        codes=frozenset({"expiredauthenticationtoken"}),
+    ),
+    ErrorRule(
+        "ARM does not take the token in mid-operation: a new one is taken",
+        Verdict.WAIT,
+        _POLL,
+        _is(401),
+    ),
+    ErrorRule(
         "the identity may not read the operation, or ARM has forgotten it",
         Verdict.LOST,
         _POLL,
-        _is(401, 403, 404, 410),
+        _is(403, 404, 410),
     ),
     ErrorRule("ARM refuses for good", Verdict.FINAL),
 )

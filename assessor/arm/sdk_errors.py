@@ -10,9 +10,10 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 
-from assessor.arm.errors import ArmError, Phase
+from assessor.arm.authentication import IdentityError
+from assessor.arm.errors import IDENTITY_UNAVAILABLE, ArmError, Phase
 from assessor.arm.origin import UrlRefusedError
-from assessor.arm.reading import object_in
+from assessor.arm.reading import MOST_BYTES, object_in, read_object
 from assessor.arm.result import ApiError, parse_error
 from assessor.arm.retry_after import retry_after
 
@@ -22,11 +23,13 @@ def arm_errors(phase: Phase) -> Iterator[None]:
     """Turns what the SDK raises inside the `with` into ArmError."""
     try:
         yield
+    except ArmError:
+        raise
     except UrlRefusedError as error:
         raise ArmError(phase, None, ApiError("UrlRefused", f"{error}.")) from error
     except HttpResponseError as error:
         raise _refusal(phase, error) from error
-    except (AzureError, TimeoutError, json.JSONDecodeError) as error:
+    except Exception as error:  # whatever the SDK makes of bytes that are no answer of ARM's
         raise _no_answer(phase, error) from error
 
 
@@ -35,6 +38,8 @@ def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
     if answer is None or isinstance(error, DecodeError):
         return _no_answer(phase, error)
     body = json_object(_text_of(answer))
+    if answer.status_code < HTTPStatus.BAD_REQUEST and not _tells_an_end(body):
+        return _no_answer(phase, error)
     return ArmError(
         phase,
         answer.status_code,
@@ -48,17 +53,27 @@ def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
     )
 
 
+def _tells_an_end(body: Mapping[str, Any]) -> bool:
+    """Whether a status is an operation's that did not succeed: all else under a 2xx is unread."""
+    status = body.get("status")
+    return isinstance(status, str) and status.lower() in {"failed", "canceled"}
+
+
 def _text_of(answer: Any) -> str:  # noqa: ANN401 - as above
     """Returns a refusal's body; nothing where its charset or its compression is another one."""
     try:
         text: str = answer.text()
-    except (LookupError, ValueError, zlib.error, AzureError):
+    except (LookupError, ValueError, zlib.error, RecursionError, AzureError):
         return ""
     return text
 
 
 def _no_answer(phase: Phase, error: Exception) -> ArmError:
-    return ArmError(phase, None, ApiError(type(error).__name__, str(error) or "no answer in time"))
+    if isinstance(error, AzureError | TimeoutError):
+        code = IDENTITY_UNAVAILABLE if isinstance(error, IdentityError) else type(error).__name__
+        return ArmError(phase, None, ApiError(code, str(error) or "no answer in time"))
+    # What such an exception says may repeat the body.
+    return ArmError(phase, None, ApiError("UnreadableAnswer", f"{type(error).__name__} in reading"))
 
 
 def _code_of(body: Mapping[str, Any], status: int) -> str:
@@ -84,6 +99,24 @@ def _error_fields(body: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
     named = {name[:1].lower() + name[1:]: value for name, value in error.items()}
     return {**named, **error}
+
+
+async def streamed_object(answer: Any) -> Mapping[str, Any]:  # noqa: ANN401 - the transport's own
+    """Returns the JSON object of an answer that was asked for as a stream, read from its bytes.
+
+    Raises:
+        JSONDecodeError: it holds none that can be read, or is too large: it counts as no answer.
+    """
+    body = bytearray()
+    async for part in answer.iter_raw():
+        body += part
+        if len(body) > MOST_BYTES:
+            await answer.close()
+            break
+    fields = read_object(bytes(body), answer.headers)
+    if fields is None:
+        raise json.JSONDecodeError("no JSON object", "", 0)  # without the body, which may be secret
+    return fields
 
 
 def document(text: str) -> Mapping[str, Any]:

@@ -52,6 +52,6 @@ def test_calls_are_named_authorised_and_seen() -> None:
         "UserAgentPolicy",
         "ContentDecodePolicy",
         "OriginPolicy",
-        "AsyncARMChallengeAuthenticationPolicy",
+        "ArmAuthentication",
         "CustomHookPolicy",
     ]
