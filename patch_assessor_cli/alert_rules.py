@@ -8,7 +8,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class AlertRule:
+class ShownRule:
     """What a command knows of an alert rule.
 
     Attributes:
@@ -25,6 +25,6 @@ class AlertRule:
 
 
 ALERT_RULES: Final = (
-    AlertRule("CriticalOrSecurityPatchesAvailable", "Sev1", "PatchesAlert", "lack patches"),
-    AlertRule("RebootPending", "Sev2", "RebootAlert", "to be rebooted"),
+    ShownRule("CriticalOrSecurityPatchesAvailable", "Sev1", "PatchesAlert", "lack patches"),
+    ShownRule("RebootPending", "Sev2", "RebootAlert", "to be rebooted"),
 )

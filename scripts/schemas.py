@@ -14,7 +14,7 @@ from pydantic_core import core_schema
 
 from assessor.alerts.rules import RULES
 from assessor.messages.alert_data import CommonAlert
-from assessor.messages.contract import MESSAGES, Event, Message
+from assessor.messages.contract import MESSAGES, Envelope, PublishedMessage
 from assessor.messages.outcome_data import About, Asked, Result
 from assessor.messages.request_body import RequestBody
 from assessor.messages.request_schema import FORMS
@@ -26,7 +26,7 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _BUNDLED_DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 _PREFIX: Final = "urn:patch-assessor:message:"
 _COMMON: Final[Mapping[str, type]] = {
-    "event": Event,
+    "event": Envelope,
     "request": Asked,
     "about": About,
     "result": Result,
@@ -84,7 +84,7 @@ def _told(schema: Schema) -> Schema:
     return head | schema
 
 
-def _modular(message: Message) -> Schema:
+def _modular(message: PublishedMessage) -> Schema:
     """Returns the schema of a message, which refers to what it has in common with others."""
     own = _data(message)
     definitions = own.pop("$defs", {})
@@ -98,7 +98,7 @@ def _modular(message: Message) -> Schema:
     return _renamed(whole, _absolute(message.message_id))
 
 
-def _data(message: Message) -> Schema:
+def _data(message: PublishedMessage) -> Schema:
     """Returns the schema of a message's data, with the alert rules that there are as examples."""
     schema = _schema(message.data)
     essentials = schema.get("$defs", {}).get("Essentials")
@@ -109,8 +109,8 @@ def _data(message: Message) -> Schema:
     return schema
 
 
-def _event(message: Message, data: Schema) -> Schema:
-    envelope = _schema(Event)
+def _event(message: PublishedMessage, data: Schema) -> Schema:
+    envelope = _schema(Envelope)
     fields = dict(envelope["properties"])
     required = list(envelope["required"])
     types = list(message.types)
@@ -179,7 +179,7 @@ def _request_fields() -> Schema:
     return {"title": schema.pop("title"), "description": description} | schema
 
 
-def _bundled_message(message: Message) -> Schema:
+def _bundled_message(message: PublishedMessage) -> Schema:
     own = _data(message)
     definitions = own.pop("$defs", {})
     return _bundle(_event(message, own) | {"$defs": definitions}, message.title)
@@ -284,7 +284,7 @@ def _alert_rules(before: str) -> str:
 def _rule_lines() -> Iterator[str]:
     for rule in RULES:
         values = (rule.name, rule.severity.value, rule.column, rule.heading)
-        yield f"    AlertRule({', '.join(map(json.dumps, values))}),\n"
+        yield f"    ShownRule({', '.join(map(json.dumps, values))}),\n"
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ _MAX_REASON: Final = 128
 
 
 def attempt_of(outcome: Outcome) -> Attempt | None:
-    """Returns what an outcome without a finding tells of its VM; None for any other outcome."""
+    """Returns what an outcome without a finding says of its VM; None for any other outcome."""
     match outcome.conclusion:
         case Skipped(reason=skipped):
             reason, found = skipped.value, True

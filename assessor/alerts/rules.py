@@ -15,7 +15,7 @@ from assessor.posture.model import Posture
 def _patches(before: Posture, finding: Finding) -> Reading:
     """Reads patches by the list where there is one, else by the count.
 
-    Shown are those that count, then those of which nobody can tell whether they do.
+    Shown are those that count, then those of which nobody knows whether they do.
     """
     count, listed = finding.assessment.critical_and_security_count, finding.listed
     if finding.hidden:  # a list that was cut has them all in its count, whatever ARM's says

@@ -58,7 +58,7 @@ def find(
 ) -> IncomingEvent | None:
     """Returns the event that a message holds, or None where the message is no CloudEvent.
 
-    Binary mode is told by the attributes among the application properties, structured mode by the
+    Binary mode is known by the attributes among the application properties, structured mode by the
     content type, or by `specversion` in a JSON body whose sender set no content type.
 
     Raises:

@@ -16,7 +16,7 @@ from assessor.messages.scan_data import ScanData
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class Envelope:
     """A CloudEvent 1.0 in structured JSON mode."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=str)
@@ -48,7 +48,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class PublishedMessage:
     """A message that the app publishes.
 
     Attributes:
@@ -86,7 +86,7 @@ _RESULTS: Final = "A message on the topic assessment-results: "
 _VM: Final = "The VM's resource ID."
 
 MESSAGES: Final = (
-    Message(
+    PublishedMessage(
         "assessment-completed",
         1,
         ("PatchAssessor.AssessmentCompleted",),
@@ -95,7 +95,7 @@ MESSAGES: Final = (
         _VM,
         CompletedData,
     ),
-    Message(
+    PublishedMessage(
         "assessment-failed",
         1,
         ("PatchAssessor.AssessmentFailed",),
@@ -104,7 +104,7 @@ MESSAGES: Final = (
         _VM,
         FailedData,
     ),
-    Message(
+    PublishedMessage(
         "assessment-skipped",
         1,
         ("PatchAssessor.AssessmentSkipped",),
@@ -113,7 +113,7 @@ MESSAGES: Final = (
         _VM,
         SkippedData,
     ),
-    Message(
+    PublishedMessage(
         "request-rejected",
         1,
         ("PatchAssessor.RequestRejected",),
@@ -123,7 +123,7 @@ MESSAGES: Final = (
         None,
         RejectedData,
     ),
-    Message(
+    PublishedMessage(
         "scan-completed",
         1,
         ("PatchAssessor.ScanCompleted",),
@@ -132,7 +132,7 @@ MESSAGES: Final = (
         "The scope: a subscription or a resource group.",
         ScanData,
     ),
-    Message(
+    PublishedMessage(
         "alert",
         1,
         ("PatchAssessor.AlertFired", "PatchAssessor.AlertResolved"),

@@ -1,4 +1,4 @@
-"""What became of a request: the conclusions there are, and the outcome that each is told as.
+"""What became of a request: the conclusions there are, and the outcome that each is published as.
 
 The contract is the "Outcome" section of docs/integrate.md. Every field of
 VirtualMachineAssessPatchesResult stands in the outcome under its REST name, with the value that

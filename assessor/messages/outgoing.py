@@ -37,10 +37,10 @@ _AMQP_INTS: Final = range(-(2**31), 2**31)
 def outcome_message(
     outcome: Outcome, traceparent: str | None, max_body_bytes: int = MAX_BODY_BYTES
 ) -> OutgoingMessage:
-    """Returns the message that tells `outcome`, cut to size where it has to be.
+    """Returns the message that publishes `outcome`, cut to size where it has to be.
 
     Args:
-        outcome: what to tell.
+        outcome: what to publish.
         traceparent: the assessment's trace context, for whoever works on from here.
         max_body_bytes: the most that the body may have.
     """

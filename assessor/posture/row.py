@@ -110,7 +110,7 @@ def from_row(row: Row, alert_columns: AlertColumns) -> Posture:
 def durations_from_row(row: Row) -> Learned | None:
     """Returns how long the VM's assessments took, from DURATION_COLUMNS of its row alone.
 
-    None where they hold nothing that can be used: they only say when to look.
+    None where they hold nothing that can be used: they only say when to poll.
     """
     try:
         count, seconds, spread = (row[name] for name in DURATION_COLUMNS)

@@ -119,7 +119,7 @@ class MemoryScans:
         return count(self._records.get(scan_id, {}).values())
 
     async def sum_up(self, scan_id: str) -> None:
-        """Remembers that the scan's end was told, and forgets its records."""
+        """Remembers that the scan's end was published, and forgets its records."""
         state = self._states.get(scan_id)
         if state is not None:
             self._states[scan_id] = replace(state, expanded=True, summed_up=True)

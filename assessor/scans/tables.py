@@ -94,7 +94,7 @@ class TableScans:
         return count([_concluded(row) async for row in self._rows(scan_id, columns)])
 
     async def sum_up(self, scan_id: str) -> None:
-        """Remembers that the scan's end was told, then forgets its records."""
+        """Remembers that the scan's end was published, then forgets its records."""
         await self._mark(scan_id, {"Expanded": True, "SummedUp": True})
         rows = [
             {"PartitionKey": scan_id, "RowKey": row["RowKey"]}

@@ -156,5 +156,5 @@ def test_durations_are_read_from_their_own_columns(learned: Learned) -> None:
     ],
 )
 def test_durations_that_make_no_sense_are_none(row: dict[str, Any]) -> None:
-    """They only say when to look."""
+    """They only say when to poll."""
     assert durations_from_row(row) is None
