@@ -125,7 +125,9 @@ def build_app(settings: Settings, ports: Ports) -> App:
         rescheduler=rescheduler,
         telemetry=ports.telemetry,
         clock=ports.clock,
+        random=ports.random,
         in_progress_queue=settings.in_progress_queue,
+        deadline=timedelta(minutes=settings.deadline_minutes),
     )
     return App(
         requests=RequestIntake(
@@ -207,4 +209,7 @@ def _build_scans(settings: Settings, ports: Ports, bus: Bus, rescheduler: Resche
         store=ports.scans,
         rescheduler=rescheduler,
         clock=ports.clock,
+        random=ports.random,
+        metrics=ports.telemetry.metrics,
+        deadline=deadline,
     )

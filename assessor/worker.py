@@ -120,7 +120,7 @@ async def open_ports(
         await open_transport(settings.arm_cloud.endpoint, opening),
         (TracingPolicy(telemetry),),
     )
-    postures, scans = await _open_stores(settings, opening)
+    postures, scans = await _open_stores(settings, telemetry, opening)
     return Ports(
         clock=SystemClock(),
         bus=ServiceBus(
@@ -138,7 +138,7 @@ async def open_ports(
 
 
 async def _open_stores(
-    settings: Settings, opening: AsyncExitStack
+    settings: Settings, telemetry: Telemetry, opening: AsyncExitStack
 ) -> tuple[PostureStore, ScanStore]:
     storage = table_storage(settings)
     if storage is None:
@@ -150,7 +150,11 @@ async def _open_stores(
         return MemoryPosture(), MemoryScans()
     tables = await open_tables(storage, opening)
     return (
-        TablePosture(tables.get_table_client(settings.posture_table), ALERT_COLUMNS),
+        TablePosture(
+            tables.get_table_client(settings.posture_table),
+            ALERT_COLUMNS,
+            lambda error: telemetry.metrics.unforeseen(type(error).__name__),
+        ),
         TableScans(tables.get_table_client(settings.scan_table)),
     )
 

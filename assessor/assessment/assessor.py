@@ -1,12 +1,25 @@
-"""The assessor: takes one request for one VM from step to step until its outcome is published."""
+"""The assessor: takes one request for one VM from step to step until its outcome is published.
 
+Here is the edge of the domain, and its last resort: what nobody foresaw is counted, logged with its
+stack, and tried again with back-off until the deadline; then it is the outcome.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+
+from assessor import backoff
+from assessor.arm.result import ApiError
 from assessor.assessment.conclusion import Concluder, trace_of
 from assessor.assessment.rescheduler import Rescheduler
-from assessor.assessment.state_machine import Done, StateMachine
-from assessor.messages.progress import AssessmentProgress
+from assessor.assessment.state_machine import INTERNAL_ERROR, Done, StateMachine, Step
+from assessor.errors import UnavailableError
+from assessor.messages.outcome import Refused
+from assessor.messages.progress import AssessmentProgress, Later
 from assessor.messages.request import AssessmentRequest
 from assessor.ports import Clock
 from assessor.telemetry.telemetry import Delivery, Telemetry
+from assessor.telemetry.unforeseen import note_unforeseen
 
 
 class Assessor:
@@ -20,13 +33,17 @@ class Assessor:
         rescheduler: Rescheduler,
         telemetry: Telemetry,
         clock: Clock,
+        random: Random,
         in_progress_queue: str,
+        deadline: timedelta,
     ) -> None:
         self._machine = machine
         self._concluder = concluder
         self._rescheduler = rescheduler
         self._telemetry = telemetry
         self._clock = clock
+        self._random = random
+        self._deadline = deadline
         self._queue = in_progress_queue
 
     async def start(self, request: AssessmentRequest) -> None:
@@ -54,7 +71,35 @@ class Assessor:
             await self._advance(progress)
 
     async def _advance(self, progress: AssessmentProgress) -> None:
-        step = await self._machine.advance(progress)
-        later = await self._concluder.conclude(step) if isinstance(step, Done) else step
-        if later is not None:
+        is_last = self._clock.now() >= progress.accepted_at + self._deadline
+        try:
+            step = await self._machine.advance(progress)
+            await self._go_on(step, is_last=is_last)
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place for whatever nobody foresaw
+            note_unforeseen(error, self._telemetry.metrics, f"request for {progress.request.vm}")
+            await self._go_on(self._after(progress, error, is_last=is_last), is_last=is_last)
+
+    async def _go_on(self, step: Step, *, is_last: bool) -> None:
+        later: Step | None = step
+        if isinstance(step, Done):
+            later = await self._concluder.conclude(step, is_last=is_last)
+        if isinstance(later, Later):
             await self._rescheduler.reschedule(later)
+
+    def _after(self, progress: AssessmentProgress, error: Exception, *, is_last: bool) -> Step:
+        """Returns what becomes of a request after an error that nobody foresaw."""
+        now = self._clock.now()
+        problem = ApiError(
+            INTERNAL_ERROR, f"The app failed ({type(error).__name__}); its log has the stack."
+        )
+        if is_last:
+            operation = progress.operation
+            return Done(
+                progress, Refused(problem, now, operation.activity_id if operation else None)
+            )
+        left = (progress.accepted_at + self._deadline - now).total_seconds()
+        delay = min(backoff.delay(progress.attempt, None, self._random), left)
+        later = replace(progress, problem=problem).rescheduled(now, attempt=progress.attempt + 1)
+        return Later(later, now + timedelta(seconds=delay), "the app failed")

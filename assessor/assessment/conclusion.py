@@ -36,6 +36,7 @@ from assessor.telemetry.telemetry import (
     Telemetry,
     current_traceparent,
 )
+from assessor.telemetry.unforeseen import note_unforeseen
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -67,11 +68,15 @@ class Concluder:
         self._clock = clock
         self._random = random
 
-    async def conclude(self, done: Done) -> Later | None:
+    async def conclude(self, done: Done, *, is_last: bool = False) -> Later | None:
         """Publishes the outcome and what it changes; returns a retry where that did not succeed.
 
         The outcome goes first, then the alerts that follow from it, then the scan's account: a
         crash in between repeats what was done, under the same IDs.
+
+        Args:
+            done: the request and its end.
+            is_last: whether its time is over: what fails by a fault of the app's own is then left.
         """
         progress = done.progress
         outcome = conclude(progress.request, progress.vm, done.conclusion)
@@ -80,11 +85,30 @@ class Concluder:
         try:
             await self._bus.send(self._topic, [outcome_message(outcome, traceparent)])
             for follow_up in self._consequences:
-                await follow_up(progress.request, outcome, traceparent)
+                await self._follow_up(follow_up, progress, outcome, traceparent, is_last=is_last)
         except UnavailableError as error:
             return self._retry(progress, error)
         self._finish(progress, outcome, trace)
         return None
+
+    async def _follow_up(
+        self,
+        follow_up: Consequence,
+        progress: AssessmentProgress,
+        outcome: Outcome,
+        traceparent: str | None,
+        *,
+        is_last: bool,
+    ) -> None:
+        try:
+            await follow_up(progress.request, outcome, traceparent)
+        except UnavailableError:
+            raise
+        except Exception as error:
+            if not is_last:
+                raise
+            what = f"what follows from the outcome for {progress.request.vm}"
+            note_unforeseen(error, self._telemetry.metrics, what)
 
     def _retry(self, progress: AssessmentProgress, error: UnavailableError) -> Later:
         """Returns when the request is concluded again; it is never given up."""

@@ -11,6 +11,7 @@ from assessor.messages.outcome import reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import (
     AssessmentRequest,
+    FieldError,
     IncomingMessage,
     Rejection,
     ScanRequest,
@@ -20,6 +21,7 @@ from assessor.messages.request_message import request_message
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope
 from assessor.telemetry.telemetry import Delivery, Telemetry, current_traceparent
+from assessor.telemetry.unforeseen import note_unforeseen
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class RequestIntake:
         """
         delivery = Delivery(self._queue, message.message_id)
         with self._telemetry.processing(delivery, self._clock.now()):
-            match parse_request(message, self._allowed_scopes):
+            match self._read(message):
                 case Rejection() as rejection:
                     await self._reject(rejection)
                 case ScanRequest() as scan:
@@ -67,6 +69,17 @@ class RequestIntake:
                 case requests:
                     await self._bus.send(self._queue, [_single(each) for each in requests])
                     _LOG.info("request %s names %d VMs", requests[0].request_id, len(requests))
+
+    def _read(
+        self, message: IncomingMessage
+    ) -> tuple[AssessmentRequest, ...] | ScanRequest | Rejection:
+        """Returns what the message asks for; it is rejected where the app itself fails at it."""
+        try:
+            return parse_request(message, self._allowed_scopes)
+        except Exception as error:  # noqa: BLE001 - whatever a sender may write
+            note_unforeseen(error, self._telemetry.metrics, f"message {message.message_id}")
+            problem = FieldError("body", "could not be read: the app failed at it")
+            return Rejection(message.message_id, "NotUnderstood", (problem,), message)
 
     async def _reject(self, rejection: Rejection) -> None:
         outcome = reject(rejection, self._clock.now())

@@ -40,6 +40,8 @@ from assessor.telemetry.telemetry import Telemetry, root_span_id
 
 _RECHECKS: Final = 3
 """How often a VM that refuses is read again before its refusal is believed."""
+INTERNAL_ERROR: Final = "InternalError"
+"""The code of an assessment that failed by a fault of the app's own."""
 _LOST_SECONDS: Final = 60.0
 """How often the instance view is read where the operation itself can't be polled."""
 
@@ -307,6 +309,8 @@ class StateMachine:
         left = (self._ends_at(progress) - now).total_seconds()
         if left <= 0:
             return self._overdue(progress, why)
+        if not attempt:
+            progress = replace(progress, problem=None)
         rescheduled = progress.rescheduled(now, attempt=attempt, not_before=not_before)
         return Later(rescheduled, now + timedelta(seconds=min(delay, left)), why)
 
@@ -314,6 +318,8 @@ class StateMachine:
         return progress.accepted_at + self.deadline
 
     def _overdue(self, progress: AssessmentProgress, why: str) -> Done:
+        if progress.problem is not None and progress.problem.code == INTERNAL_ERROR:
+            return self._failed(progress, progress.problem, progress.operation)
         minutes = self.deadline.total_seconds() / 60
         message = f"There was no result after {minutes:g} minutes; at the end: {why}."
         details = (progress.problem.to_json(),) if progress.problem else ()

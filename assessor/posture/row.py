@@ -99,7 +99,16 @@ def from_row(row: Row, alert_columns: AlertColumns) -> Posture:
     try:
         packed = b"".join(row[_part(number)] for number in range(row["Parts"]))
         posture = _POSTURE.validate_python(json.loads(zlib.decompress(packed)))
-    except (KeyError, TypeError, ValueError, zlib.error, ValidationError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        ValidationError,
+        zlib.error,
+    ) as error:
         raise RowError(f"the row can't be read: {type(error).__name__}") from error
     alerts = (*posture.open_alerts, *(each.alert for each in posture.unpublished))
     if any(each.rule not in alert_columns for each in alerts):

@@ -1,5 +1,9 @@
 """Postures in Azure Tables, through azure-data-tables."""
 
+import logging
+from collections.abc import Callable
+from typing import Final
+
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     AzureError,
@@ -15,6 +19,7 @@ from assessor.posture.model import Posture
 from assessor.posture.row import (
     DURATION_COLUMNS,
     AlertColumns,
+    Row,
     RowError,
     durations_from_row,
     from_row,
@@ -25,6 +30,8 @@ from assessor.posture.store import PostureConflictError, PostureError, Remembere
 from assessor.resource_id import VirtualMachineId
 from assessor.storage import TableMaker
 
+_LOG: Final = logging.getLogger(__name__)
+
 
 class TablePosture:
     """Remembers postures in one table, which it creates if it is not there.
@@ -33,7 +40,14 @@ class TablePosture:
     repeat of a save is refused: a conflict with oneself, which a new load clears up.
     """
 
-    def __init__(self, table: TableClient, alert_columns: AlertColumns) -> None:
+    def __init__(
+        self,
+        table: TableClient,
+        alert_columns: AlertColumns,
+        on_unreadable: Callable[[RowError], None] = lambda _: None,
+    ) -> None:
+        """Keeps what it works with; `on_unreadable` is told of each row that is set aside."""
+        self._on_unreadable = on_unreadable
         self._table = table
         self._alert_columns = alert_columns  # what begins the columns of each rule, by its name
         self._maker = TableMaker(table)
@@ -41,18 +55,31 @@ class TablePosture:
     async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
         """Returns what is remembered of a VM by one point read; None if nothing is.
 
+        A row that this version can't read is set aside: it is told of, and counts as a VM that
+        nothing is known of, whose next save replaces the row.
+
         Raises:
-            PostureError: the table did not answer, or keeps what this version can't read.
+            PostureError: the table did not answer.
         """
         partition, row = keys_of(vm_id)
         try:
             await self._maker.ensure()
             entity = await self._table.get_entity(partition, row)
-            return Remembered(from_row(entity, self._alert_columns), str(entity.metadata["etag"]))
+            return Remembered(self._posture(vm_id, entity), str(entity.metadata["etag"]))
         except ResourceNotFoundError:
             return None
-        except (AzureError, RowError) as error:
+        except AzureError as error:
             raise PostureError(vm_id, _reason(error)) from error
+
+    def _posture(self, vm_id: VirtualMachineId, entity: Row) -> Posture:
+        try:
+            return from_row(entity, self._alert_columns)
+        except RowError as error:
+            _LOG.error(
+                "the posture of %s is set aside, and its alerts start anew: %s", vm_id, error
+            )
+            self._on_unreadable(error)
+            return Posture(vm_id)
 
     async def durations(self, vm_id: VirtualMachineId) -> Learned | None:
         """Returns how long the VM's assessments took, by a point read of three columns.

@@ -83,6 +83,11 @@ class Expander:
         except (ArmError, PageLinkRefusedError, ScanStoreError, PublishError) as error:
             return self._after(step, error)
 
+    def give_up(self, step: ScanExpansion) -> Later:
+        """Returns the watch over what was sent so far, where the app itself fails at the rest."""
+        problem = ApiError("InternalError", "The app failed; its log has the stack.")
+        return self._finished(step, problem)
+
     def _after(
         self,
         step: ScanExpansion,

@@ -1,9 +1,14 @@
 """Scans from their request to their sum, as the rest of the app calls them."""
 
 import logging
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
 from typing import Final
 
+from assessor import backoff
 from assessor.assessment.rescheduler import Rescheduler
+from assessor.errors import UnavailableError
 from assessor.messages.outcome import Outcome
 from assessor.messages.progress import (
     Later,
@@ -18,6 +23,8 @@ from assessor.ports import Clock, ScanStore
 from assessor.scans.completion import ScanCloser
 from assessor.scans.expansion import Expander
 from assessor.scans.store import concluded
+from assessor.telemetry.metrics import Metrics
+from assessor.telemetry.unforeseen import note_unforeseen
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -25,7 +32,7 @@ _LOG: Final = logging.getLogger(__name__)
 class Scans:
     """What the app does with requests for whole scopes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one narrow part
         self,
         *,
         expander: Expander,
@@ -33,12 +40,18 @@ class Scans:
         store: ScanStore,
         rescheduler: Rescheduler,
         clock: Clock,
+        random: Random,
+        metrics: Metrics,
+        deadline: timedelta,
     ) -> None:
         self._expander = expander
         self._closer = closer
         self._store = store
         self._rescheduler = rescheduler
         self._clock = clock
+        self._random = random
+        self._metrics = metrics
+        self._deadline = deadline
 
     async def start(self, request: ScanRequest) -> None:
         """Starts a scan.
@@ -57,9 +70,35 @@ class Scans:
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
-        later = await self._next(progress)
+        try:
+            later = await self._next(progress)
+        except UnavailableError:
+            raise
+        except Exception as error:
+            note_unforeseen(error, self._metrics, f"scan {progress.scan.id}")
+            later = self._after(progress)
+            if later is None:
+                raise
         if later is not None:
             await self._rescheduler.reschedule(later)
+
+    def _after(self, progress: ScanProgress) -> Later | None:
+        """Returns what becomes of a scan after an error that nobody foresaw; None past its time.
+
+        A list that can't be turned into requests ends with what was sent; a sum that can't be made
+        ends in the dead-letter queue.
+        """
+        now = self._clock.now()
+        if now >= progress.scan.started_at + self._deadline:
+            if isinstance(progress, ScanExpansion):
+                return self._expander.give_up(progress)
+            if now >= progress.released_at + 2 * self._deadline:
+                return None
+        delay = timedelta(seconds=backoff.delay(progress.attempt, None, self._random))
+        again = replace(
+            progress, reschedules=progress.reschedules + 1, attempt=progress.attempt + 1
+        )
+        return Later(again, now + delay, "the app failed")
 
     async def _next(self, progress: ScanProgress) -> Later | None:
         match progress:

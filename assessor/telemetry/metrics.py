@@ -16,6 +16,7 @@ from assessor.telemetry.attributes import (
     ALERT_RULE,
     ARM_POLICY,
     CLOUD_ACCOUNT,
+    ERROR_TYPE,
     EVENT_NAME,
     EVENT_RESULT,
     HTTP_METHOD,
@@ -37,6 +38,7 @@ ARM_THROTTLES: Final = "assessor.arm.throttles"
 ARM_REMAINING: Final = "assessor.arm.remaining"
 ALERTS: Final = "assessor.alerts"
 EVENTS: Final = "assessor.events"
+UNFORESEEN: Final = "assessor.unforeseen"
 
 _SERIES: Final = 500
 """Of one instrument; whatever comes beyond is summed up as `otel.metric.overflow`."""
@@ -73,6 +75,9 @@ class Metrics:
         )
         self._alerts = meter.create_counter(ALERTS, "{alert}", "Alerts published")
         self._events = meter.create_counter(EVENTS, "{event}", "Events that Event Grid delivered")
+        self._unforeseen = meter.create_counter(
+            UNFORESEEN, "{error}", "Errors that nobody foresaw, which the last resort caught"
+        )
 
     def concluded(self, outcome: str, status: str, seconds: float | None) -> None:
         """Counts an outcome; measures the operation where there was one."""
@@ -121,6 +126,10 @@ class Metrics:
         """Counts one alert."""
         self._alerts.add(1, {ALERT_RULE: rule, ALERT_CONDITION: condition, ALERT_CHANGE: change})
 
+    def unforeseen(self, kind: str) -> None:
+        """Counts one error that the last resort caught, by its type."""
+        self._unforeseen.add(1, {ERROR_TYPE: kind})
+
     def event(self, name: str, became: str) -> None:
         """Counts one event."""
         self._events.add(1, {EVENT_NAME: name, EVENT_RESULT: became})
@@ -152,5 +161,6 @@ VIEWS: Final = (
     _view(ARM_REMAINING, ARM_POLICY, CLOUD_ACCOUNT),
     _view(ALERTS, ALERT_RULE, ALERT_CONDITION, ALERT_CHANGE),
     _view(EVENTS, EVENT_NAME, EVENT_RESULT),
+    _view(UNFORESEEN, ERROR_TYPE),
 )
 """What each instrument is told apart by, and no more; how its histogram is cut."""

@@ -16,6 +16,7 @@ from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.ports import PostureStore
 from assessor.posture.learned import Learned
 from assessor.posture.model import Attempt, Posture
+from assessor.posture.row import RowError
 from assessor.posture.store import MemoryPosture, PostureConflictError, PostureError
 from assessor.posture.tables import TablePosture
 from assessor.resource_id import VirtualMachineId
@@ -185,17 +186,24 @@ async def test_a_table_that_is_there_is_used(table: TableClient) -> None:
     assert await TablePosture(table, ALERT_COLUMNS).save(POSTURE, None)
 
 
-async def test_a_row_that_is_not_ours_is_an_error(table: TableClient) -> None:
-    """Its alerts would be forgotten otherwise; the error names the VM."""
-    store = TablePosture(table, ALERT_COLUMNS)
+async def test_a_row_that_cant_be_read_is_set_aside(
+    table: TableClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told of, with its VM, and the next save replaces it."""
+    told: list[RowError] = []
+    store = TablePosture(table, ALERT_COLUMNS, told.append)
     etag = await store.save(POSTURE, None)
     assert etag
     entity = await table.get_entity(VM_ID.subscription_id, "crptestps418|vmcrptestps418")
     entity["Format"] = 99
     await table.update_entity(entity)
-    with pytest.raises(PostureError, match="format is 99") as error:
-        await store.load(VM_ID)
-    assert not isinstance(error.value, PostureConflictError)
+    remembered = await store.load(VM_ID)
+    assert remembered is not None
+    assert remembered.posture == Posture(VM_ID)
+    assert "format is 99" in caplog.text
+    assert len(told) == 1
+    await store.save(POSTURE, remembered.etag)
+    assert len(told) == 1
 
 
 async def test_a_table_that_does_not_answer_is_an_error() -> None:
