@@ -23,6 +23,7 @@ from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.assessment.state_machine import StateMachine
 from assessor.bus.tracing import TracingBus
+from assessor.events.deletion import confirmed_by
 from assessor.events.intake import EventIntake
 from assessor.messages.progress import AssessmentProgress, InProgress
 from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
@@ -145,6 +146,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
         events=EventIntake(
             bus=bus,
             retire=alerts.retire,
+            is_gone=confirmed_by(ports.arm),
             count=metrics.event,
             clock=ports.clock,
             requests_queue=settings.requests_queue,

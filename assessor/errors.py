@@ -8,7 +8,8 @@ class UnavailableError(Exception):
         ├─ PublishError      Service Bus did not take a message
         ├─ PostureError      the table of postures did not answer
         │  └─ PostureConflictError
-        └─ ScanStoreError    the table of scans did not answer
+        ├─ ScanStoreError    the table of scans did not answer
+        └─ DeletionUnclearError  ARM does not tell whether a VM is gone
 
     ARM's own are ArmError (assessor.arm.errors), for there the answer decides what is done.
     """

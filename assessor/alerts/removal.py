@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Final
 
 from assessor.alerts.decision import Transition, event_id
+from assessor.arm.errors import GONE_CODES
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped
 from assessor.posture.model import Alert, Attempt, Change, Posture
 from assessor.posture.published_patches import PublishedPatches
 
-GONE_CODES: Final = frozenset({"resourcenotfound", "resourcegroupnotfound"})
-"""ARM's codes of a 404 for a VM, in lower case: the VM is unknown, or its whole group is."""
 _REMOVED: Final = "removed"
 _MAX_REASON: Final = 128
 

@@ -13,6 +13,8 @@ from assessor.arm.result import ApiError
 
 IDENTITY_UNAVAILABLE: Final = "IdentityUnavailable"
 """The code of an error that is the identity endpoint's: ARM was not called."""
+GONE_CODES: Final = frozenset({"resourcenotfound", "resourcegroupnotfound"})
+"""ARM's codes of a 404 for a VM, in lower case: the VM is unknown, or its whole group is."""
 
 
 class Phase(StrEnum):

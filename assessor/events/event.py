@@ -8,6 +8,7 @@ anything else looks at the event, and so it is neither kept, nor logged, nor pas
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,27 +47,40 @@ class EventRule:
         type: the event's type.
         about: the operation, or the type of resource, that the event has to be about.
         meaning: what the event means then.
+        topic: the sources that such events come from; None: any.
     """
 
     type: str
     about: str | None
     meaning: Meaning
+    topic: re.Pattern[str] | None = None
 
 
+_SUBSCRIPTION: Final = r"/subscriptions/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_MANAGED: Final = re.compile(rf"{_SUBSCRIPTION}(?:/resourceGroups/[^/]+)?", re.IGNORECASE)
+"""Topics of subscriptions and resource groups, and of resource notifications. Custom topics and
+domains, whose publishers write what they like, are resources below a group."""
+_CONFIGURED: Final = re.compile(
+    rf"{_SUBSCRIPTION}/resourceGroups/[^/]+"
+    r"/providers/Microsoft\.Maintenance/maintenanceConfigurations/[^/]+",
+    re.IGNORECASE,
+)
 _VM: Final = "Microsoft.Compute/virtualMachines"
 _MANAGER: Final = "Microsoft.Resources"
 _NOTIFICATIONS: Final = "Microsoft.ResourceNotifications.Resources"
 
 RULES: Final = (
     # System topics of subscriptions and resource groups.
-    EventRule(f"{_MANAGER}.ResourceWriteSuccess", f"{_VM}/write", Meaning.CHANGED),
-    EventRule(f"{_MANAGER}.ResourceActionSuccess", f"{_VM}/start/action", Meaning.CHANGED),
-    EventRule(f"{_MANAGER}.ResourceDeleteSuccess", f"{_VM}/delete", Meaning.DELETED),
+    EventRule(f"{_MANAGER}.ResourceWriteSuccess", f"{_VM}/write", Meaning.CHANGED, _MANAGED),
+    EventRule(
+        f"{_MANAGER}.ResourceActionSuccess", f"{_VM}/start/action", Meaning.CHANGED, _MANAGED
+    ),
+    EventRule(f"{_MANAGER}.ResourceDeleteSuccess", f"{_VM}/delete", Meaning.DELETED, _MANAGED),
     # The system topic of resource notifications.
-    EventRule(f"{_NOTIFICATIONS}.CreatedOrUpdated", _VM, Meaning.CHANGED),
-    EventRule(f"{_NOTIFICATIONS}.Deleted", _VM, Meaning.DELETED),
+    EventRule(f"{_NOTIFICATIONS}.CreatedOrUpdated", _VM, Meaning.CHANGED, _MANAGED),
+    EventRule(f"{_NOTIFICATIONS}.Deleted", _VM, Meaning.DELETED, _MANAGED),
     # System topics of maintenance configurations.
-    EventRule("Microsoft.Maintenance.PostMaintenanceEvent", None, Meaning.MAINTAINED),
+    EventRule("Microsoft.Maintenance.PostMaintenanceEvent", None, Meaning.MAINTAINED, _CONFIGURED),
     # Custom topics.
     EventRule("PatchAssessor.ScanRequested", None, Meaning.REQUESTED),
 )
@@ -189,6 +203,12 @@ def without_personal_data(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def rule_for(event: Event) -> EventRule | None:
-    """Returns the line of the table that the event falls under; None for any other event."""
+    """Returns the line of the table that the event falls under; None for any other event.
+
+    What says that Azure publishes it, and comes from elsewhere, is another event.
+    """
     kind = (event.type or "").lower()
-    return _BY_NAME.get((kind, event.about.lower())) or _BY_NAME.get((kind, ""))
+    rule = _BY_NAME.get((kind, event.about.lower())) or _BY_NAME.get((kind, ""))
+    if rule is None or rule.topic is None or rule.topic.fullmatch(event.source or ""):
+        return rule
+    return None

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from assessor.bus.message import OutgoingMessage
 from assessor.events.decisions import Assess, Decision, Ignore, Malformed, Request, Retire, decide
+from assessor.events.deletion import IsGone
 from assessor.events.event import Event
 from assessor.messages.model import to_json
 from assessor.messages.outcome import reject
@@ -34,6 +35,7 @@ class EventIntake:
         *,
         bus: Bus,
         retire: RetireVm,
+        is_gone: IsGone,
         count: Callable[[str, str], None],
         clock: Clock,
         requests_queue: str,
@@ -46,6 +48,7 @@ class EventIntake:
         Args:
             bus: where requests and rejections go.
             retire: resolves the alerts of VMs that are gone.
+            is_gone: confirms that one is.
             count: counts an event by its name and by what became of it.
             clock: tells the time.
             requests_queue: the queue that takes requests.
@@ -55,6 +58,7 @@ class EventIntake:
         """
         self._bus = bus
         self._retire = retire
+        self._is_gone = is_gone
         self._count = count
         self._clock = clock
         self._queue = requests_queue
@@ -68,6 +72,7 @@ class EventIntake:
         Raises:
             PublishError: Service Bus takes nothing; the event has to come again.
             PostureError: the posture of a VM that is gone can't be changed; likewise.
+            DeletionUnclearError: ARM does not tell whether a VM is gone; likewise.
         """
         decisions = decide(
             event, now=self._clock.now(), settle=self._settle, allowed=self._allowed_scopes
@@ -82,6 +87,9 @@ class EventIntake:
                 await self._bus.send(self._queue, [self._assessment(decision)])
                 _LOG.info("%s: %s is assessed at %s", event.name, decision.vm, decision.due)
             case Retire(vm=vm, at=at):
+                if not await self._is_gone(vm):
+                    _LOG.warning("%s: ARM does not say that %s is gone", event.name, vm)
+                    return
                 await self._retire(vm, at, event.key, current_traceparent())
                 _LOG.info("%s: %s is gone", event.name, vm)
             case Request():

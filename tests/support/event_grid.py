@@ -10,6 +10,7 @@ from typing import Any
 from tests.support.builders import SUBSCRIPTION, VM_ID
 
 Json = dict[str, Any]
+TOPIC = f"/subscriptions/{SUBSCRIPTION}"
 EVENT_TIME = "2026-01-05T11:57:30.1234567Z"
 
 
@@ -43,7 +44,7 @@ def deleted(vm: str = str(VM_ID), *, time: str = EVENT_TIME, event_id: str = "ev
 
 
 def _managed(name: str, operation: str, vm: str, time: str, event_id: str) -> Json:
-    event = recorded(name) | {"subject": vm, "eventTime": time, "id": event_id}
+    event = recorded(name) | {"subject": vm, "eventTime": time, "id": event_id, "topic": TOPIC}
     event["data"] |= {
         "operationName": f"Microsoft.Compute/virtualMachines/{operation}",
         "resourceUri": vm,
@@ -55,7 +56,7 @@ def _managed(name: str, operation: str, vm: str, time: str, event_id: str) -> Js
 
 def notified(vm: str = str(VM_ID), *, time: str = EVENT_TIME) -> Json:
     """Returns the resource notification of a VM that was created or updated."""
-    event = recorded("ARN_CreatedOrUpdated") | {"subject": vm, "eventTime": time}
+    event = recorded("ARN_CreatedOrUpdated") | {"subject": vm, "eventTime": time, "topic": TOPIC}
     event["data"]["resourceInfo"] |= {"id": vm, "type": "Microsoft.Compute/virtualMachines"}
     return event
 

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,11 @@ from azure.functions.meta import Datum
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.arm.errors import ArmError, Phase
+from assessor.arm.result import ApiError
+from assessor.arm.virtual_machine import VirtualMachine
 from assessor.events.decisions import Assess, decide
+from assessor.events.deletion import DeletionUnclearError, confirmed_by
 from assessor.events.event import RULES, Event, read_event, without_personal_data
 from assessor.events.intake import EventIntake
 from assessor.messages.request import AssessmentRequest, IncomingMessage, ScanRequest, parse_request
@@ -24,6 +28,7 @@ from tests.support.builders import (
     SUBSCRIPTION,
     VM_ID,
     json_values,
+    machine,
 )
 from tests.support.event_grid import (
     EVENT_TIME,
@@ -36,13 +41,18 @@ from tests.support.event_grid import (
     started,
     written,
 )
-from tests.support.fakes import FakeBus, FakeClock
+from tests.support.fakes import FakeArm, FakeBus, FakeClock
 
 SETTLE = timedelta(minutes=5)
 CHANGES = [written, started, notified]
 
 Json = dict[str, Any]
 _REQUEST = json.dumps({"vmId": str(VM_ID)})
+
+
+def refusal(status: int | None, code: str) -> ArmError:
+    """What ARM says instead of a VM."""
+    return ArmError(Phase.READ, status, ApiError(code, "x"))
 
 
 @dataclass
@@ -76,10 +86,12 @@ class App:
     def __init__(self, allowed: tuple[Scope, ...] = ()) -> None:
         self.bus = FakeBus()
         self.retired = Retired()
+        self.arm = FakeArm()
         self.counted = Counted()
         self.events = EventIntake(
             bus=self.bus,
             retire=self.retired.retire,
+            is_gone=confirmed_by(self.arm),
             count=self.counted.event,
             clock=FakeClock(),
             requests_queue="requests",
@@ -197,11 +209,67 @@ async def test_no_event_is_from_the_future() -> None:
     ],
 )
 async def test_a_deleted_vm_is_retired(event: Json) -> None:
-    """Nothing is asked of ARM."""
+    """Once ARM has said that it knows none."""
     app = App()
+    app.arm.reads = [refusal(404, "ResourceNotFound")]
     await app.take(event)
     assert app.retired.vms == [(VM_ID, _at(EVENT_TIME))]
     assert app.requests() == []
+
+
+@pytest.mark.parametrize(
+    "answer", [machine(), refusal(403, "AuthorizationFailed"), refusal(404, "Elsewhere")]
+)
+async def test_a_vm_that_arm_knows_is_not_retired(answer: VirtualMachine | ArmError) -> None:
+    """Whoever may publish CloudEvents writes their source: the event alone resolves no alert."""
+    app = App()
+    app.arm.reads = [answer]
+    await app.take(deleted())
+    assert app.retired.vms == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal(None, "ServiceRequestError"),
+        refusal(429, "TooManyRequests"),
+        replace(machine(), provisioning_state="Deleting"),
+    ],
+)
+async def test_a_deletion_that_is_not_confirmed_yet_comes_again(
+    answer: VirtualMachine | ArmError,
+) -> None:
+    """Event Grid delivers it later; by then ARM tells."""
+    app = App()
+    app.arm.reads = [answer, refusal(404, "ResourceNotFound")]
+    with pytest.raises(DeletionUnclearError):
+        await app.take(deleted())
+    assert app.retired.vms == []
+    await app.take(deleted())
+    assert [vm for vm, _ in app.retired.vms] == [VM_ID]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "/my/custom/topic",
+        "",
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.EventGrid/topics/t",
+        f"x/subscriptions/{SUBSCRIPTION}",
+        f"/subscriptions/{SUBSCRIPTION}\n",
+        "/subscriptions/all",
+    ],
+)
+@pytest.mark.parametrize("make", [*CHANGES, deleted, lambda: maintained(SUBSCRIPTION)])
+@pytest.mark.parametrize("shape", [dict, as_cloud_event])
+async def test_azures_events_come_from_azure_alone(
+    source: str, make: Callable[[], Json], shape: Callable[[Json], Json]
+) -> None:
+    """What a custom topic calls Microsoft's is ignored, like any unknown event."""
+    app = App()
+    await app.take(shape(make() | {"topic": source}))
+    assert (app.requests(), app.rejections(), app.retired.vms) == ([], [], [])
+    assert [became for _, became in app.counted.events] == ["ignore"]
 
 
 @pytest.mark.parametrize("shape", [dict, as_cloud_event])

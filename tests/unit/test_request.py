@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from assessor.messages.request import (
     AssessmentRequest,
+    FieldError,
     IncomingMessage,
     Rejection,
     ScanRequest,
@@ -458,3 +459,15 @@ def test_a_body_with_a_number_that_json_lacks_is_rejected(number: str) -> None:
         rejection = parse_request(incoming(body.encode(), content_type=kind), ())
         assert isinstance(rejection, Rejection)
         assert [error.field for error in rejection.errors] == ["body"]
+
+
+@pytest.mark.parametrize("in_event", [False, True])
+def test_a_request_within_a_json_string_is_understood(in_event: bool) -> None:  # noqa: FBT001 - a parameter
+    """A client that makes JSON of its body, and was given JSON; one level of it."""
+    text = json.dumps({"vmId": str(VM_ID)})
+    event = {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": text}
+    (request,) = _accepted(incoming(event if in_event else json.dumps(text).encode()))
+    assert request.vm == VM_ID
+    rejection = _rejected(incoming(json.dumps(json.dumps(text)).encode()))
+    assert rejection.reason == "NotUnderstood"
+    assert rejection.errors == (FieldError("body", "must be a JSON object", text),)
