@@ -33,6 +33,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from localcloud.guard import programs_only
 from localcloud.otlp_records import Log, Point, Span, to_attributes, to_log, to_points, to_span
 
 _HOST: Final = "127.0.0.1"
@@ -57,7 +58,7 @@ class Collector:
 
     def application(self) -> web.Application:
         """Returns the web application."""
-        application = web.Application(client_max_size=_MAX_BODY_BYTES)
+        application = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[programs_only])
         application.add_routes(
             [
                 web.post("/v1/traces", self._take_traces),

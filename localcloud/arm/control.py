@@ -18,6 +18,7 @@ from localcloud.arm.faults import FaultError, FaultPlan, parse_rules
 from localcloud.arm.fleet import MissingVm
 from localcloud.arm.model import Json, Vm
 from localcloud.arm.scenario import ScenarioError, apply, parse_change
+from localcloud.guard import programs_only
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,7 +34,7 @@ class Control:
 
     def application(self) -> web.Application:
         """Returns the web application."""
-        application = web.Application(middlewares=[_explain])
+        application = web.Application(middlewares=[programs_only, _explain])
         router = application.router
         router.add_get("/calls", self._calls)
         router.add_get("/fleet", self._fleet)

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from localcloud.guard import programs_only
+
 
 @asynccontextmanager
 async def control_server(status: Callable[[], dict[str, object]], port: int) -> AsyncIterator[str]:
@@ -25,7 +27,7 @@ async def control_server(status: Callable[[], dict[str, object]], port: int) -> 
     async def get_status(_: web.Request) -> web.Response:
         return web.json_response(status())
 
-    application = web.Application()
+    application = web.Application(middlewares=[programs_only])
     application.router.add_get("/admin/host/status", get_status)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

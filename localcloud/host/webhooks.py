@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from localcloud.guard import programs_only
 from localcloud.host.bindings import Function, OtherTrigger
 from localcloud.host.datum import Datum
 from localcloud.host.invocations import Invocations
@@ -134,7 +135,7 @@ async def event_grid_webhook(port: int = 0) -> AsyncIterator[EventGridWebhook]:
         The webhook.
     """
     webhook = EventGridWebhook()
-    application = web.Application(client_max_size=_LARGEST)
+    application = web.Application(client_max_size=_LARGEST, middlewares=[programs_only])
     application.router.add_post(_PATH, webhook.post)
     application.router.add_route("OPTIONS", _PATH, webhook.options)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, StringCo
 from pydantic import ValidationError as InvalidBody
 from pydantic.alias_generators import to_camel
 
+from localcloud.guard import programs_only
 from localcloud.servicebus.errors import BusError
 from localcloud.servicebus.faults import Operation
 from localcloud.servicebus.server import ServiceBus
@@ -51,7 +52,7 @@ class Control:
 
     def application(self) -> web.Application:
         """The web application."""
-        application = web.Application(middlewares=[_errors_as_json])
+        application = web.Application(middlewares=[programs_only, _errors_as_json])
         application.add_routes(
             [
                 web.get("/health", self.health),
