@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 from assessor.alerts.outbox import AlertOutbox
@@ -22,6 +22,7 @@ from assessor.assessment.intake import RequestIntake
 from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.assessment.state_machine import StateMachine
+from assessor.bus.bus_time import BusTime
 from assessor.bus.tracing import TracingBus
 from assessor.events.deletion import confirmed_by
 from assessor.events.intake import EventIntake
@@ -84,9 +85,17 @@ class App:
     schedule: ScanSchedule
     _settings: Settings
     _ports: Ports
+    _bus_time: BusTime
 
-    async def resume(self, progress: InProgress) -> None:
-        """Resumes whatever another invocation has rescheduled; raises PublishError."""
+    async def resume(self, progress: InProgress, enqueued_at: datetime | None = None) -> None:
+        """Resumes whatever another invocation has rescheduled; raises PublishError.
+
+        Args:
+            progress: what is resumed.
+            enqueued_at: when its message appeared, by the bus's clock.
+        """
+        if enqueued_at is not None:
+            self._bus_time.received(enqueued_at)
         if isinstance(progress, AssessmentProgress):
             await self.assessor.resume(progress)
             return
@@ -97,7 +106,8 @@ class App:
 
 def build_app(settings: Settings, ports: Ports) -> App:
     """Returns the app: every part of it is made here, once."""
-    bus = TracingBus(ports.bus.send, ports.telemetry)
+    bus_time = BusTime(ports.bus, ports.clock)
+    bus = TracingBus(bus_time.send, ports.telemetry)
     metrics = ports.telemetry.metrics
     durations = Durations(ports.postures.durations, settings.expected_seconds)
     rescheduler = Rescheduler(bus, settings.in_progress_queue, metrics, ports.clock)
@@ -133,6 +143,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
     return App(
         requests=RequestIntake(
             assessor=assessor,
+            received=bus_time.received,
             start_scan=scans.start,
             bus=bus,
             telemetry=ports.telemetry,
@@ -164,6 +175,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
         ),
         _settings=settings,
         _ports=ports,
+        _bus_time=bus_time,
     )
 
 

@@ -5,6 +5,7 @@ import azure.functions as func
 from assessor.messages.in_progress import parse_in_progress
 from assessor.settings import Settings
 from assessor.worker import Worker
+from handlers.requests import utc
 
 
 def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
@@ -31,6 +32,6 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
         """
         progress = parse_in_progress(message.get_body())
         async with worker.invocation() as app:
-            await app.resume(progress)
+            await app.resume(progress, utc(message.enqueued_time_utc))
 
     return functions

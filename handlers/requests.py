@@ -44,11 +44,12 @@ def incoming(message: func.ServiceBusMessage) -> IncomingMessage:
         message_id=message.message_id or f"sequence-number-{message.sequence_number}",
         content_type=message.content_type,
         application_properties=message.application_properties or {},
-        enqueued_at=_utc(message.enqueued_time_utc),
+        enqueued_at=utc(message.enqueued_time_utc),
     )
 
 
-def _utc(moment: datetime | None) -> datetime:
+def utc(moment: datetime | None) -> datetime:
+    """Returns the moment in UTC; now where none is told."""
     if moment is None:  # every Service Bus sets it; without it, now is what is known
         return datetime.now(UTC)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Final
 
 from assessor.assessment.assessor import Assessor
@@ -33,6 +34,7 @@ class RequestIntake:
         self,
         *,
         assessor: Assessor,
+        received: Callable[[datetime], None],
         start_scan: Callable[[ScanRequest], Awaitable[None]],
         bus: Bus,
         telemetry: Telemetry,
@@ -43,6 +45,7 @@ class RequestIntake:
     ) -> None:
         """Keeps whom it hands requests to; no `allowed_scopes` means that any may be named."""
         self._assessor = assessor
+        self._received = received
         self._start_scan = start_scan
         self._bus = bus
         self._telemetry = telemetry
@@ -57,6 +60,7 @@ class RequestIntake:
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
+        self._received(message.enqueued_at)
         delivery = Delivery(self._queue, message.message_id)
         with self._telemetry.processing(delivery, self._clock.now()):
             match self._read(message):

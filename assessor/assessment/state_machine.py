@@ -91,10 +91,18 @@ class StateMachine:
         may_ask = progress.not_before is None or progress.not_before <= now
         if now >= self._ends_at(progress) and (progress.operation is None or not may_ask):
             return self._overdue(progress, "it could not be begun")
-        if not may_ask and progress.not_before is not None:  # it came early: a clock is off
+        not_before = progress.not_before
+        if not may_ask and not_before is not None and not progress.came_early:
+            # A clock is off. Once it waits by its own; a second time the bus's clock is believed.
+            progress = replace(progress, came_early=True)
             return self._later(
-                progress, (progress.not_before - now).total_seconds(), "asked to wait"
+                progress,
+                (not_before - now).total_seconds(),
+                "asked to wait",
+                progress.attempt,
+                not_before,
             )
+        progress = replace(progress, came_early=False)
         if progress.operation is None:
             return await self._start(progress)
         return await self._resume(progress, progress.operation)

@@ -59,6 +59,7 @@ class AssessmentProgress:
         expected: how long that is expected to take; what was so at its begin decides each poll.
         not_adopted: the activity IDs, in lower case, that the VM named and that proved to be no
             assessments, or none that ARM shows.
+        came_early: whether it has come before `not_before` and was sent back for that.
         problem: the last error that was waited out; told if the deadline passes.
     """
 
@@ -73,6 +74,7 @@ class AssessmentProgress:
     expected: Expectation | None = None
     not_adopted: tuple[str, ...] = ()
     problem: ApiError | None = None
+    came_early: bool = False
 
     def rescheduled(
         self, now: datetime, *, attempt: int = 0, not_before: datetime | None = None
