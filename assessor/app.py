@@ -106,7 +106,7 @@ class App:
 
 def build_app(settings: Settings, ports: Ports) -> App:
     """Returns the app: every part of it is made here, once."""
-    bus_time = BusTime(ports.bus, ports.clock)
+    bus_time = BusTime(ports.bus.send, ports.clock.now)
     bus = TracingBus(bus_time.send, ports.telemetry)
     metrics = ports.telemetry.metrics
     durations = Durations(ports.postures.durations, settings.expected_seconds)

@@ -5,13 +5,13 @@ for moments that have passed already: its messages would come back at once, agai
 behind it is shows in each message that comes in: none was enqueued in the future.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from assessor.bus.message import OutgoingMessage
-from assessor.ports import Bus, Clock
+from assessor.bus.tracing import Send
 
 _NONE: Final = timedelta()
 _MOST: Final = timedelta(minutes=30)
@@ -21,20 +21,21 @@ _MOST: Final = timedelta(minutes=30)
 class BusTime:
     """A bus whose scheduled messages appear when they are meant to, by this machine's clock."""
 
-    def __init__(self, bus: Bus, clock: Clock) -> None:
-        self._bus = bus
-        self._clock = clock
+    def __init__(self, send: Send, now: Callable[[], datetime]) -> None:
+        """Wraps `send` of another bus; `now` tells this machine's time, in UTC."""
+        self._send = send
+        self._now = now
         self._behind = _NONE
 
     def received(self, enqueued_at: datetime) -> None:
         """Takes note of when a message that has just come in was enqueued, by the bus's clock."""
-        behind = enqueued_at - self._clock.now()
+        behind = enqueued_at - self._now()
         if _NONE < behind <= _MOST:
             self._behind = max(self._behind, behind)
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         """Sends the messages; raises PublishError."""
-        await self._bus.send(entity, [self._by_bus(message) for message in messages])
+        await self._send(entity, [self._by_bus(message) for message in messages])
 
     def _by_bus(self, message: OutgoingMessage) -> OutgoingMessage:
         if message.enqueue_at is None or not self._behind:
