@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from plain_text import one_line
 
+_LONGEST_BITS: Final = 4096
+"""The longest integer that is written in decimal: Python refuses to from 4,300 digits on."""
 _DEEPEST: Final = 100
 """Deeper JSON is given as text: readers, Python's own among them, give up at some depth."""
 
@@ -28,8 +30,8 @@ def _plain(  # noqa: PLR0911 - one return for each kind of value
     match value:
         case None | bool() | str():
             return value
-        case int() if abs(value) < 1 << 63:
-            return int(value)
+        case int():
+            return int(value) if value.bit_length() <= _LONGEST_BITS else hex(value)
         case float() if math.isfinite(value):
             return value
         case bytes():

@@ -10,9 +10,16 @@ from infra.package import shipped_files
 
 _ROOT = Path(__file__).parents[2]
 _APP = re.compile(
-    r"(dotnet_text|function_app|ncrontab)\.py|host\.json|requirements\.txt|(assessor|handlers)/([a-z_]+/)*[a-z_0-9]+\.py"
+    r"(dotnet_text|function_app|ncrontab|plain_text)\.py|host\.json|requirements\.txt|(assessor|handlers)/([a-z_]+/)*[a-z_0-9]+\.py"
 )
-_FILES = {"function_app.py", "ncrontab.py", "dotnet_text.py", "host.json", "requirements.txt"}
+_FILES = {
+    "function_app.py",
+    "ncrontab.py",
+    "dotnet_text.py",
+    "plain_text.py",
+    "host.json",
+    "requirements.txt",
+}
 """What the host and the build read beside the app's own modules."""
 
 

@@ -34,7 +34,8 @@ async def _effects(began_at: datetime, fresh_since: datetime | None) -> list[str
         agent_state="Ready",
         last_assessment=PatchSummary(fields),
     )
-    end = Ended(parse_result({"status": "Succeeded"}))
+    result = {"status": "Succeeded", "assessmentActivityId": OLD, "availablePatches": []}
+    end = Ended(parse_result(result))
     arm = FakeArm(reads=[known], begins=[ACTIVITY_ID], polls=[end], ended=end)
     machine = build_state_machine(
         settings(),
