@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Self, TypeVar, assert_never
 
-from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
@@ -85,6 +84,9 @@ class BusClients:
                     retry_backoff_max=_RETRY_BACKOFF_MAX,
                 )
             case IdentityConnection(namespace, client_id):
+                # A quarter of the host's start, and the local cloud connects without it.
+                from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415
+
                 credential = await self._stack.enter_async_context(
                     ManagedIdentityCredential(client_id=client_id)
                 )

@@ -56,7 +56,9 @@ async def restart(harness: Harness) -> bool:
     return busy
 
 
-@pytest.mark.parametrize("blow", [lose_locks, cut_connections, restart])
+@pytest.mark.parametrize(
+    "blow", [lose_locks, cut_connections, pytest.param(restart, marks=pytest.mark.deep)]
+)
 async def test_what_the_bus_takes_away_is_done_again_without_a_trace(
     tmp_path: Path, blow: Callable[[Harness], Awaitable[bool]]
 ) -> None:

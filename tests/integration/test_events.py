@@ -17,7 +17,7 @@ from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import run_azurite
 from localcloud.cloud import CloudOptions, LocalCloud
 from localcloud.eventgrid import EventGrid, Habits, HandshakeError, Schema
-from tests.support.cloud_harness import OFTEN, REQUESTS, Harness
+from tests.support.cloud_harness import OFTEN, OUTCOMES, REQUESTS, Harness
 from tests.support.event_grid import (
     as_cloud_event,
     deleted,
@@ -32,6 +32,9 @@ pytestmark = pytest.mark.integration
 SUBSCRIPTION: Final = "11111111-2222-4333-8444-555555555555"
 VMS: Final = tuple(
     VirtualMachineId(SUBSCRIPTION, f"group-{index % 2}", f"vm-{index}") for index in range(4)
+)
+OTHERS: Final = tuple(
+    VirtualMachineId(SUBSCRIPTION, f"others-{index % 2}", f"vm-{index}") for index in range(4)
 )
 Json = dict[str, Any]
 Shape = Callable[[Json], Json]
@@ -60,9 +63,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def _running(directory: Path, **settings: str) -> AsyncIterator[Rig]:
+async def _running(
+    directory: Path, fleet: Sequence[VirtualMachineId] = VMS, **settings: str
+) -> AsyncIterator[Rig]:
     scenario = directory / "fleet.json"
-    vms = [{"id": str(vm), "behaviour": "patches", "durationSeconds": 60} for vm in VMS]
+    vms = [{"id": str(vm), "behaviour": "patches", "durationSeconds": 60} for vm in fleet]
     scenario.write_text(json.dumps({"vms": vms}))
     options = CloudOptions(
         logs=directory / "logs",
@@ -83,41 +88,45 @@ def _now() -> str:
 
 def _burst(vm: VirtualMachineId) -> list[Json]:
     at = _now()
-    return [written(str(vm), time=at, event_id=f"{vm.name}-{number}") for number in range(5)]
+    return [
+        written(str(vm), time=at, event_id=f"{vm.resource_group}-{vm.name}-{number}")
+        for number in range(5)
+    ]
 
 
-@pytest.mark.parametrize("schema", list(Schema))
-async def test_events_become_assessments(tmp_path: Path, schema: Schema) -> None:
+async def test_events_become_assessments(tmp_path: Path) -> None:
     """Delivered twice and in bursts: each changed VM is assessed once, in either schema."""
-    shape = SHAPES[schema]
-    async with _running(tmp_path) as rig:
-        grid = rig.event_grid(schema, duplicates=0.5)
-        await grid.subscribe()
-        events = [
-            *_burst(VMS[0]),
-            *_burst(VMS[1]),
-            started(str(VMS[2]), time=_now(), event_id="start"),
-            requested({"vmId": str(VMS[3]), "requestId": "custom"}),
-            written("nonsense", time=_now(), event_id="malformed"),
-            deleted(str(VMS[2]), time=_now(), event_id="delete"),
-            {**written(), "eventType": "Microsoft.Resources.ResourceWriteFailure"},
-        ]
-        await grid.publish([shape(event) for event in events])
-        assert grid.attempts > len(events)
-        assert grid.dead_letters == []
-        await rig.harness.until_told(len(VMS) + 1)
+    fleet = {Schema.EVENT_GRID: VMS, Schema.CLOUD_EVENTS: OTHERS}
+    assert set(fleet) == set(Schema)
+    async with _running(tmp_path, (*VMS, *OTHERS)) as rig:
+        for schema, (one, another, third, fourth) in fleet.items():
+            grid = rig.event_grid(schema, duplicates=0.5)
+            await grid.subscribe()
+            events = [
+                *_burst(one),
+                *_burst(another),
+                started(str(third), time=_now(), event_id=f"{schema} start"),
+                requested({"vmId": str(fourth), "requestId": "custom"}, f"{schema} custom"),
+                written(f"nonsense {schema}", time=_now(), event_id=f"{schema} malformed"),
+                deleted(str(third), time=_now(), event_id=f"{schema} delete"),
+                {**written(), "eventType": "Microsoft.Resources.ResourceWriteFailure"},
+            ]
+            await grid.publish([SHAPES[schema](event) for event in events])
+            assert grid.attempts > len(events)
+            assert grid.dead_letters == []
+        await rig.harness.until_told(len(VMS) + len(OTHERS) + 2)
         arrived = await rig.harness.outcomes()
         posts = await rig.harness.posts()
         logs = "".join(path.read_text("utf-8") for path in (tmp_path / "logs").iterdir())
 
     assert Counter(each.type for each in arrived) == {
-        "AssessmentCompleted": len(VMS),
-        "RequestRejected": 1,
+        "AssessmentCompleted": len(VMS) + len(OTHERS),
+        "RequestRejected": 2,
     }
-    assert Counter(post.vm_id.lower() for post in posts) == {vm.key: 1 for vm in VMS}
-    (rejected,) = [each for each in arrived if each.type == "RequestRejected"]
-    assert [each["field"] for each in rejected.data["errors"]] == ["subject"]
-    assert "claims" not in rejected.data["body"]
+    assert Counter(post.vm_id.lower() for post in posts) == {vm.key: 1 for vm in (*VMS, *OTHERS)}
+    for rejected in (each for each in arrived if each.type == "RequestRejected"):
+        assert [each["field"] for each in rejected.data["errors"]] == ["subject"]
+        assert "claims" not in rejected.data["body"]
     assert "full-name" not in logs + json.dumps([dict(each.data) for each in arrived])
 
 
@@ -157,9 +166,10 @@ async def test_the_schedule_scans_each_scope_once_an_occurrence(tmp_path: Path) 
         await rig.harness.cloud.add_host()
 
         async def summed_up() -> bool:
-            return len(await _sums(rig.harness)) >= len(scopes)
+            told = (await rig.harness.counts(OUTCOMES)).total
+            return told >= len(VMS) + len(scopes) and len(await _sums(rig.harness)) >= len(scopes)
 
-        await rig.harness.until(summed_up, "the sums of one occurrence's scans", within=150)
+        await rig.harness.until(summed_up, "the sums of one occurrence's scans")
         sums = await _sums(rig.harness)
 
     occurrences = Counter((each["scope"], each["request"]["reason"]) for each in sums)

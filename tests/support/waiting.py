@@ -10,7 +10,7 @@ from typing import Final
 
 BOUND_SECONDS: Final = 180.0
 """Within this anything that is going to happen has happened."""
-_LOOK_SECONDS: Final = 0.02
+_LOOK_SECONDS: Final = 0.05
 
 
 async def eventually(
