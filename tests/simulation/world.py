@@ -100,13 +100,13 @@ class World:
 
         Args:
             request_id: the round's name, which no earlier one had.
-            alone: VMs that are asked for by requests of their own as well, a minute later.
+            alone: VMs that are asked for by requests of their own as well, ten seconds later.
 
         Raises:
             NotOneOutcomeError: a request had no outcome for one of its VMs, or several.
         """
         scopes = [f"/subscriptions/{subscription_id(n)}" for n in range(self._spec.subscriptions)]
-        later = _Turns(self._clock.now() + timedelta(minutes=1), None)
+        later = _Turns(self._clock.now() + timedelta(seconds=10), None)
         requests = [self._request(vm, f"{request_id} alone", later) for vm in alone]
         requests += [
             OutgoingMessage(
