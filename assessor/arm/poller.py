@@ -50,20 +50,26 @@ class OperationPoller:
             token=self.sdk.continuation_token(),
             retry_after=self.method.retry_after(),
             remaining=self.answers.remaining,
-            ended=await self._end() if self.method.finished() else None,
+            ended=await self._ended_at_once(),
         )
 
     async def poll(self) -> Running | Ended:
         """Polls once; raises ArmError."""
-        try:
+        with arm_errors(Phase.POLL):
+            try:
+                return await self._end()
+            except _StillRunning as running:
+                return Running(running.retry_after)
+
+    async def _ended_at_once(self) -> Ended | None:
+        if not self.method.finished():
+            return None
+        with arm_errors(Phase.POLL):
             return await self._end()
-        except _StillRunning as running:
-            return Running(running.retry_after)
 
     async def _end(self) -> Ended:
-        with arm_errors(Phase.POLL):
-            await self.sdk.wait()
-            result = parse_result(_result(self.method.last_document()))
+        await self.sdk.wait()
+        result = parse_result(_result(self.method.last_document()))
         status = self.answers.status
         return Ended(result, from_text(status.get("startTime")), from_text(status.get("endTime")))
 

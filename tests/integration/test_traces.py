@@ -159,11 +159,6 @@ async def test_two_workers_and_three_invocations_make_one_tree(
     assert "POST virtualMachines/assessPatches (202" in tree
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="a known defect: the assessment is rescheduled after its first poll, within the window, "
-    "so that the killed worker has nothing left to be adopted",
-)
 async def test_a_worker_that_dies_in_the_middle_leaves_one_tree(
     tmp_path: Path, collector: Collector
 ) -> None:
