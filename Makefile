@@ -52,7 +52,7 @@ posture: $(READY)  ## show the fleet as the app's table has it
 dead-letters: $(READY)  ## list, show or resubmit what could not be handled
 	@$(BIN)/python -m patch_assessor_cli dead-letters $(or $(ARGS),list)
 
-test: $(READY)   ## whatever guards behaviour, in five minutes
+test: $(READY)   ## whatever guards behaviour
 	$(PYTEST) -m "not deep" $(or $(ARGS),tests localcloud/tests)
 
 test-deep: $(READY)  ## the rest: chaos, the demo's variants, the documents' commands, many examples
