@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from azure.core.pipeline import PipelineResponse
 from azure.core.polling import AsyncLROPoller
-from azure.core.polling.base_polling import LocationPolling, StatusCheckPolling
+from azure.core.polling.base_polling import BadResponse, LocationPolling, StatusCheckPolling
 from azure.mgmt.compute.models import VirtualMachineAssessPatchesResult
 from azure.mgmt.core.polling.arm_polling import AzureAsyncOperationPolling, BodyContentPolling
 from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
@@ -92,6 +92,13 @@ class _InlineResult(AzureAsyncOperationPolling[Any, Any]):
     The SDK asks Location once more for the same; one call in eight is saved. A result without a
     list of patches is asked for there all the same.
     """
+
+    def get_status(self, pipeline_response: PipelineResponse[Any, Any]) -> str:
+        """Returns the operation's status; raises BadResponse where ARM told none."""
+        status: object = super().get_status(pipeline_response)
+        if not isinstance(status, str):  # the SDK takes whatever it is not for "it runs"
+            raise BadResponse("the status is no text")
+        return status
 
     def get_final_get_url(self, pipeline_response: PipelineResponse[Any, Any]) -> str | None:
         """Returns where the result is to be got; None where it is in `pipeline_response`."""
