@@ -175,22 +175,28 @@ async def follow(
     client: ServiceBusClient,
     subscriptions: Sequence[Subscription],
     handle: Callable[[Arrival], bool],
+    at_most: Callable[[], int] = lambda: _BATCH,
 ) -> None:
     """Receives from the subscriptions until `handle` says that it is enough.
 
     A message is completed after it was handled, so that one is rather handled twice than lost.
+    What is received and not wanted stays locked for others until its lock ends, even where it is
+    abandoned: it comes back to the same link. So no more is asked for than is wanted.
 
     Args:
         client: Of the namespace.
         subscriptions: What to receive from.
         handle: Gets each message; returns whether to go on.
+        at_most: Tells how many more are wanted.
     """
     enough = asyncio.Event()
 
     async def follow_one(subscription: Subscription) -> None:
         async with receiver(client, subscription) as messages:
             while not enough.is_set():
-                for message in await messages.receive_messages(_BATCH, _WAIT_SECONDS):
+                for message in await messages.receive_messages(
+                    max(1, min(_BATCH, at_most())), _WAIT_SECONDS
+                ):
                     if enough.is_set():
                         await messages.abandon_message(message)
                         continue

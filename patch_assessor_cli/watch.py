@@ -101,10 +101,13 @@ async def _watch(  # noqa: PLR0913 - the command's options
         shown += 1
         return shown != count
 
+    def wanted() -> int:
+        return sys.maxsize if count is None else count - shown
+
     async with open_client(choose_connection(connection_string, namespace)) as client:
         try:
             async with asyncio.timeout(for_seconds):
-                await follow(client, subscriptions, show)
+                await follow(client, subscriptions, show, wanted)
         except TimeoutError:
             return ExitCode.DONE if count is None else ExitCode.FAILED
     return ExitCode.DONE
