@@ -46,7 +46,8 @@ class FunctionApp:
     def copy_to(self, place: Path) -> Path:
         """Copies the app with its changed host.json, and returns where it is now."""
         place.mkdir()
-        shutil.copy(self.directory / "function_app.py", place)
+        for module in self.directory.glob("*.py"):  # function_app, and those that it imports
+            shutil.copy(module, place)
         ignored = shutil.ignore_patterns("__pycache__")
         for package in self.packages:
             shutil.copytree(self.directory / package, place / package, ignore=ignored)

@@ -103,8 +103,9 @@ async def test_each_request_has_one_true_outcome_whatever_breaks(
     random = Random(seed)
     vms = max(1, requests * 5 // 6)  # so that some VMs are asked for twice, by two requests
     asked = [Request(f"r-{index}", vm_id(index % vms)) for index in range(requests)]
+    made = fleet(vms, random)
 
-    async with running(tmp_path, Plan(fleet(vms, random), hosts=HOSTS, seed=seed)) as harness:
+    async with running(tmp_path, Plan(made, hosts=HOSTS, seed=seed)) as harness:
         await harness.break_arm(*ARM_FAULTS)
         chaos = Chaos(harness, random)
         await harness.ask(random.sample(asked, requests))
@@ -120,7 +121,10 @@ async def test_each_request_has_one_true_outcome_whatever_breaks(
             each.request_id for each in asked
         )
         check_truth(outcomes, asked, await harness.vms())
-        check_begins(posts, asked)
+        failing = {
+            str(each["id"]).lower() for each in made if each["behaviour"] == "operation-failed"
+        }
+        check_begins(posts, asked, failing)
         assert chaos.dealt.total() > 0
 
 
@@ -155,8 +159,13 @@ def check_truth(
                 assert outcome.data[name] == vm[name], outcome
 
 
-def check_begins(posts: Sequence[Post], asked: Sequence[Request]) -> None:
-    """Checks that every POST was made for a request, and that no request began two assessments."""
+def check_begins(posts: Sequence[Post], asked: Sequence[Request], failing: set[str]) -> None:
+    """Checks that every POST was made for a request, and that no request began two assessments.
+
+    Where a 202 was lost, what it began is found again in the instance view. An operation that
+    failed as a whole does not say there that it was an assessment, so one more is begun: on the VMs
+    of `failing` alone, and once.
+    """
     known = {each.client_request_id: each for each in asked}
     begun: Counter[str] = Counter()
     for post in posts:
@@ -164,5 +173,9 @@ def check_begins(posts: Sequence[Post], asked: Sequence[Request]) -> None:
         assert post.vm_id.lower() == known[post.client_request_id].vm_id.lower()
         assert (post.activity_id is not None) == (post.status == 202) or post.status == 0
         begun[post.client_request_id] += post.activity_id is not None
-    twice = [known[each].request_id for each, times in begun.items() if times > 1]
+    twice = [
+        known[each].request_id
+        for each, times in begun.items()
+        if times > (2 if known[each].vm_id.lower() in failing else 1)
+    ]
     assert not twice, f"begun more than once: {twice}: {posts}"
