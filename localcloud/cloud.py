@@ -49,6 +49,7 @@ class CloudOptions:
         time_scale: How many times faster than real assessments run.
         scenario: A JSON file with the fleet's VMs, in place of `vms`.
         enforce_limits: Whether ARM refuses calls above its documented limits.
+        signed_urls: Whether ARM signs operations' URLs, and refuses others.
         tables: Whether the app gets tables, of an Azurite (`localcloud.azurite`); without them
             each worker remembers by itself, and no longer than it lives.
         hosts: How many hosts, each with one worker, run the app.
@@ -64,6 +65,7 @@ class CloudOptions:
     time_scale: float = 60.0
     scenario: Path | None = None
     enforce_limits: bool = False
+    signed_urls: bool = False
     tables: bool = False
     hosts: int = 1
     drain_seconds: float = 20.0
@@ -240,6 +242,7 @@ class LocalCloud:
             f"--time-scale={options.time_scale:g}",
             f"--scenario={options.scenario}" if options.scenario else f"--vms={options.vms}",
             *(["--enforce-buckets"] if options.enforce_limits else []),
+            *(["--signed-urls"] if options.signed_urls else []),
         )
 
     async def _start_azurite(self) -> None:

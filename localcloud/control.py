@@ -108,6 +108,19 @@ class Control:
         """Changes a VM, in the words of `localcloud.arm.scenario`."""
         await self._ask("POST", f"{self._addresses.arm}/vms{vm_id}/patches", fields)
 
+    async def install_patches(self, vm_id: str, duration_seconds: float) -> str:
+        """Begins an installation on a VM, of so many seconds of ARM's time; returns its ID."""
+        url = f"{self._addresses.arm}/vms{vm_id}/installations"
+        return str(
+            (await self._ask("POST", url, {"durationSeconds": duration_seconds}))["activityId"]
+        )
+
+    async def tell_from_guest(self, vm_id: str, status: str, seconds_ago: float = 0.0) -> str:
+        """Has a VM tell of an assessment of its own, with any status; returns its ID."""
+        url = f"{self._addresses.arm}/vms{vm_id}/guest-assessments"
+        told = await self._ask("POST", url, {"status": status, "secondsAgo": seconds_ago})
+        return str(told["activityId"])
+
     async def break_arm(self, *rules: Mapping[str, object]) -> None:
         """Adds fault rules to ARM."""
         await self._ask("POST", f"{self._addresses.arm}/faults", list(rules))

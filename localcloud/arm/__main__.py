@@ -42,6 +42,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--scenario", type=Path, help="JSON with VMs, in place of --vms")
     parser.add_argument("--enforce-buckets", action="store_true", help="refuse above the limits")
     parser.add_argument(
+        "--signed-urls", action="store_true", help="sign operations' URLs, and refuse others"
+    )
+    parser.add_argument(
         "--exit-with-parent", action="store_true", help="end when stdin, a pipe, closes"
     )
     return parser
@@ -68,6 +71,7 @@ async def _run(fleet: Fleet, options: Namespace) -> None:
         control_port=options.control_port,
         ca_file=options.ca_file,
         enforce_buckets=options.enforce_buckets,
+        signed_urls=options.signed_urls,
     )
     async with run_arm(fleet, arm_options) as arm:
         sys.stdout.write(json.dumps(arm.announcement()) + "\n")

@@ -125,6 +125,20 @@ def _operation_failed(vm: Vm, _: random.Random) -> Vm:
     return replace(vm, assessment=failed)
 
 
+def fail_early(vm: Vm, rng: random.Random) -> Vm:
+    """Fails within half a minute: the guest has no extension of its architecture.
+
+    Seen on Linux on Arm64, after 18 seconds (Azure/azure-rest-api-specs#31144, microsoft/lisa).
+    """
+    error = ApiError(
+        "ExtensionNotFound",
+        "CPU Architecture 'arm64' was not found in the extension repository",
+        target=vm.name,
+    )
+    failed = Assessment(operation_status="Failed", status="Failed", patches=None, error=error)
+    return replace(vm, assessment=failed, duration_seconds=round(rng.uniform(3.0, 30.0), 3))
+
+
 def _deallocated(vm: Vm, _: random.Random) -> Vm:
     """Is deallocated."""
     return replace(vm, power=Power.DEALLOCATED)
@@ -175,6 +189,7 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "unknown": _unknown,
     "result-failed": _result_failed,
     "operation-failed": _operation_failed,
+    "fails-early": fail_early,
     "deallocated": _deallocated,
     "stopped": _stopped,
     "no-agent": _no_agent,

@@ -12,7 +12,7 @@ from typing import Any
 
 from localcloud.arm.clock import Ticks, seconds, timestamp
 from localcloud.arm.model import Assessment, Json, Patch, Power, Vm
-from localcloud.arm.operations import Operation, State
+from localcloud.arm.operations import GuestAssessment, Operation, Purpose, State
 
 _RESULT_LAG = seconds(0.0156601)
 """The recorded result starts this much after its operation."""
@@ -59,7 +59,9 @@ def result_bytes(operation: Operation) -> bytes:
 
 
 def result_body(operation: Operation) -> Json:
-    """Returns the VirtualMachineAssessPatchesResult of an operation that Succeeded."""
+    """Returns the result of an operation that Succeeded, of the kind that it is."""
+    if operation.purpose is Purpose.INSTALLATION:
+        return _installation_body(operation)
     if operation.vm.verbatim is not None:
         return _reissued(operation.vm.verbatim.result, operation.name)
     assessment = operation.vm.assessment
@@ -81,7 +83,9 @@ def result_body(operation: Operation) -> Json:
     return body
 
 
-def vm_body(vm: Vm, last: Operation | None, now: Ticks, *, instance_view: bool) -> Json:
+def vm_body(
+    vm: Vm, last: Operation | GuestAssessment | None, now: Ticks, *, instance_view: bool
+) -> Json:
     """Returns a VM as GET and list do; ``last`` is its latest assessment, if any."""
     properties: Json = {
         "vmId": vm.vm_id,
@@ -120,7 +124,7 @@ def vm_body(vm: Vm, last: Operation | None, now: Ticks, *, instance_view: bool) 
     }
 
 
-def instance_view_body(vm: Vm, last: Operation | None, now: Ticks) -> Json:
+def instance_view_body(vm: Vm, last: Operation | GuestAssessment | None, now: Ticks) -> Json:
     """Returns a VM's instance view; guest details only while the guest runs."""
     at = timestamp(now, vm.region.offset_minutes)
     view: Json = {"hyperVGeneration": "V2"}
@@ -179,7 +183,43 @@ class _Times:
             self.modified = timestamp(modified_at, 330)[:22] + "+05:30"
 
 
-def _summary(operation: Operation, now: Ticks) -> Json:
+def _installation_body(operation: Operation) -> Json:
+    """Returns a VirtualMachineInstallPatchesResult that found nothing to install."""
+    return {
+        "status": "Succeeded",
+        "installationActivityId": operation.name,
+        "rebootStatus": "NotNeeded",
+        "maintenanceWindowExceeded": False,
+        "excludedPatchCount": 0,
+        "notSelectedPatchCount": len(operation.vm.assessment.patches or ()),
+        "pendingPatchCount": 0,
+        "installedPatchCount": 0,
+        "failedPatchCount": 0,
+        "patches": [],
+        "startDateTime": _Times(operation).start,
+        "error": {"details": [], "code": "Success", "message": "0 error/s reported"},
+    }
+
+
+def _guest_summary(told: GuestAssessment) -> Json:
+    offset = told.vm.region.offset_minutes
+    summary: Json = {
+        "assessmentActivityId": told.activity_id,
+        "status": told.status,
+        "startTime": timestamp(told.started, offset),
+        "lastModifiedTime": timestamp(told.modified, offset),
+    }
+    if told.status != State.IN_PROGRESS.value:
+        grave, other = told.vm.assessment.counts()
+        summary["criticalAndSecurityPatchCount"] = grave
+        summary["otherPatchCount"] = other
+        summary["rebootPending"] = told.vm.assessment.reboot_pending
+    return summary
+
+
+def _summary(operation: Operation | GuestAssessment, now: Ticks) -> Json:
+    if isinstance(operation, GuestAssessment):
+        return _guest_summary(operation)
     state = operation.state(now)
     times = _Times(operation)
     assessment: Assessment = operation.vm.assessment

@@ -1,10 +1,12 @@
-"""Compute's request limits as token buckets.
+"""ARM's and Compute's request limits as token buckets.
 
-Two tables. RECORDED are the policies of the recorded answers, of 2020: they are counted and
-reported, never enforced. DOCUMENTED are today's limits for guest patch operations, and they refuse
-when enforcement is on. Their names in the header are assumed: Microsoft documents the numbers
-only. Left out: the limits of single requests that cost more than one, ARM's own hourly limits
-beyond their counters, and limits that follow load.
+Three tables. RECORDED are Compute's policies in the recorded answers, of 2020: they are counted and
+reported, never enforced. DOCUMENTED are today's ("Compute throttling limits"), and they refuse when
+enforcement is on; their names in the header are assumed, for Microsoft documents the numbers only.
+FRONT_DOOR are ARM's own over them, by subscription and principal ("Azure Resource Manager
+throttling"), enforced with the documented ones. Left out: the limits of single requests that cost
+more than one, ARM's limits by tenant, the greater ones that it keeps over all principals of a
+subscription, and limits that follow load.
 """
 
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ class Per(Enum):
     SUBSCRIPTION = "subscription"
     REGION = "subscription and region"
     VM = "VM"
+    PRINCIPAL = "subscription and principal"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Subject:
     subscription_id: str
     region: str
     vm_key: str
+    principal_id: str = ""
 
     def key(self, per: Per) -> str:
         """Returns the part of the subject that a policy looks at."""
@@ -51,6 +55,8 @@ class Subject:
                 return f"{self.subscription_id}/{self.region}".lower()
             case Per.VM:
                 return self.vm_key
+            case Per.PRINCIPAL:
+                return f"{self.subscription_id}/{self.principal_id}".lower()
 
 
 @dataclass
@@ -80,8 +86,8 @@ _READS: Final = (
 )
 _LISTS: Final = (Policy("ListVMs3Min", 900, 300, Per.SUBSCRIPTION),)
 _POLLS: Final = (
-    Policy("GetOperation3Min", 15000, 5000, Per.SUBSCRIPTION),
-    Policy("GetOperation30Min", 30000, 1000, Per.SUBSCRIPTION),
+    Policy("GetOperation3Min", 15000, 5000, Per.REGION),
+    Policy("GetOperation30Min", 30000, 1000, Per.REGION),
 )
 RECORDED: Final[Mapping[Kind, tuple[Policy, ...]]] = {
     Kind.ASSESS: (
@@ -96,10 +102,11 @@ RECORDED: Final[Mapping[Kind, tuple[Policy, ...]]] = {
     Kind.LIST_SUBSCRIPTION: _LISTS,
 }
 _DOCUMENTED_POLLS: Final = (
-    Policy("GetOperationSubscriptionMaximum", 15000, 5000, Per.SUBSCRIPTION),
+    Policy("GetOperationSubscriptionMaximum", 15000, 5000, Per.REGION),
     Policy("GetOperationResource", 45, 15, Per.VM),
 )
 _DOCUMENTED_LISTS: Final = (Policy("ListVMsSubscriptionMaximum", 900, 300, Per.SUBSCRIPTION),)
+_DOCUMENTED_READS: Final = (Policy("LowCostGetSubscriptionMaximum", 24000, 8000, Per.REGION),)
 DOCUMENTED: Final[Mapping[Kind, tuple[Policy, ...]]] = {
     Kind.ASSESS: (
         Policy("GuestPatchOperationsSubscriptionMaximum", 600, 200, Per.REGION),
@@ -107,9 +114,23 @@ DOCUMENTED: Final[Mapping[Kind, tuple[Policy, ...]]] = {
     ),
     Kind.OPERATION: _DOCUMENTED_POLLS,
     Kind.LOCATION: _DOCUMENTED_POLLS,
+    Kind.GET_VM: _DOCUMENTED_READS,
+    Kind.INSTANCE_VIEW: _DOCUMENTED_READS,
     Kind.LIST_GROUP: _DOCUMENTED_LISTS,
     Kind.LIST_SUBSCRIPTION: _DOCUMENTED_LISTS,
 }
+
+_ARM_READS: Final = (Policy("read", 250, 25 * 60, Per.PRINCIPAL),)
+FRONT_DOOR: Final[Mapping[Kind, tuple[Policy, ...]]] = {
+    Kind.ASSESS: (Policy("write", 200, 10 * 60, Per.PRINCIPAL),),
+    Kind.OPERATION: _ARM_READS,
+    Kind.LOCATION: _ARM_READS,
+    Kind.GET_VM: _ARM_READS,
+    Kind.INSTANCE_VIEW: _ARM_READS,
+    Kind.LIST_GROUP: _ARM_READS,
+    Kind.LIST_SUBSCRIPTION: _ARM_READS,
+}
+"""Deletes have a bucket of their own, and there are none here."""
 
 
 class Buckets:
@@ -155,6 +176,14 @@ class Buckets:
             f"Microsoft.Compute/{policy.name};{int(self._fill(policy, subject, now).level)}"
             for policy in self._policies.get(kind, ())
         )
+
+    def left(self, kind: Kind, subject: Subject) -> int | None:
+        """Returns how many such requests would pass now; None if nothing applies."""
+        now = self._clock()
+        levels = [
+            int(self._fill(policy, subject, now).level) for policy in self._policies.get(kind, ())
+        ]
+        return min(levels, default=None)
 
     def policies(self, kind: Kind) -> tuple[str, ...]:
         """Returns the names of the policies that a kind of request counts against."""

@@ -4,13 +4,14 @@ Free of HTTP and of tasks; time and new IDs come from outside.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from dotnet_text import ignoring_case
 from localcloud.arm import errors
 from localcloud.arm.clock import Clock, seconds
 from localcloud.arm.model import Power, Vm
-from localcloud.arm.operations import Operation, State
+from localcloud.arm.operations import GuestAssessment, Operation, Purpose, State
 
 DEFAULT_EXPIRY_SECONDS: Final = 4 * 3600.0
 """How long after its end an operation can be read; not documented by Azure."""
@@ -47,6 +48,8 @@ class Cloud:
         self._subscriptions = {group.split("/")[2] for group in self._groups}
         self._operations: dict[str, Operation] = {}
         self._issued: dict[str, list[str]] = {}
+        self._last: dict[str, Operation] = {}
+        self._summaries: dict[str, Operation | GuestAssessment] = {}
 
     @property
     def vms(self) -> Mapping[str, Vm]:
@@ -98,17 +101,42 @@ class Cloud:
             raise errors.vm_not_running()
         if not vm.has_agent:
             raise errors.vm_without_agent()
+        self._require_idle(vm)
         now = self._clock()
-        last = self.last_operation(vm)
-        if last is not None and last.state(now) is State.IN_PROGRESS:
-            raise errors.assessment_in_progress(vm.name)
         replay = vm.verbatim if vm.key not in self._issued else None
         ends = now + seconds(vm.duration_seconds / self._time_scale)
         name = replay.activity_id if replay else self._new_id()
         operation = Operation(name, vm, now, ends, ends + self._expiry, replay)
-        self._operations[name] = operation
         self._issued.setdefault(vm.key, []).append(name)
-        return operation
+        return self._keep(operation)
+
+    def begin_installation(self, vm: Vm, duration_seconds: float) -> Operation:
+        """Begins installPatches on a VM, as whoever patches it would; takes so long, unscaled.
+
+        Raises:
+            ArmError: 409, when another operation is on its way.
+        """
+        self._require_idle(vm)
+        now = self._clock()
+        ends = now + seconds(duration_seconds / self._time_scale)
+        return self._keep(
+            Operation(
+                self._new_id(),
+                replace(vm, verbatim=None),
+                now,
+                ends,
+                ends + self._expiry,
+                purpose=Purpose.INSTALLATION,
+            )
+        )
+
+    def tell_from_guest(self, vm: Vm, status: str, seconds_ago: float = 0.0) -> GuestAssessment:
+        """Has a VM tell of an assessment of its own, which began so many seconds ago, unscaled."""
+        now = self._clock()
+        started = now - seconds(seconds_ago / self._time_scale)
+        told = GuestAssessment(self._new_id(), status, replace(vm, verbatim=None), started, now)
+        self._summaries[vm.key] = told
+        return told
 
     def operation(self, subscription_id: str, location: str, name: str) -> Operation:
         """Returns an operation that is still remembered.
@@ -127,9 +155,12 @@ class Cloud:
         return operation
 
     def last_operation(self, vm: Vm) -> Operation | None:
-        """Returns a VM's latest assessment, None if there was none."""
-        names = self._issued.get(vm.key)
-        return self._operations[names[-1]] if names else None
+        """Returns a VM's latest operation, None if there was none."""
+        return self._last.get(vm.key)
+
+    def last_summary(self, vm: Vm) -> Operation | GuestAssessment | None:
+        """Returns what a VM's instance view tells of, None if it was never assessed."""
+        return self._summaries.get(vm.key)
 
     def issued(self, vm: Vm) -> list[str]:
         """Returns the activity IDs of a VM's assessments, oldest first."""
@@ -142,6 +173,17 @@ class Cloud:
     def delete(self, vm: Vm) -> None:
         """Takes a VM away. Its resource group stays, and so do its operations."""
         del self._vms[vm.key]
+
+    def _require_idle(self, vm: Vm) -> None:
+        last = self.last_operation(vm)
+        if last is not None and last.state(self._clock()) is State.IN_PROGRESS:
+            raise errors.assessment_in_progress(vm.name)
+
+    def _keep(self, operation: Operation) -> Operation:
+        self._operations[operation.name] = operation
+        self._last[operation.vm.key] = operation
+        self._summaries[operation.vm.key] = operation
+        return operation
 
     def _require_group(self, subscription_id: str, group: str) -> str:
         self.require_subscription(subscription_id)

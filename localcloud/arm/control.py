@@ -1,7 +1,10 @@
 """The control surface: what a test or a person may ask of the local ARM that Azure has not.
 
 ``GET /calls``, ``GET /fleet``, ``GET|POST|DELETE /faults``, ``POST /vms{resourceId}/patches`` and
-``DELETE /vms{resourceId}``. Plain HTTP on its own port, without authentication, on 127.0.0.1 only.
+``DELETE /vms{resourceId}``. ``POST /vms{resourceId}/installations`` begins installPatches, for
+``durationSeconds``; ``POST /vms{resourceId}/guest-assessments`` has the VM tell of an assessment of
+its own with ``status``, begun ``secondsAgo``. Both answer the ``activityId``, and say 409 where ARM
+would. Plain HTTP on its own port, without authentication, on 127.0.0.1 only.
 """
 
 import json
@@ -14,6 +17,7 @@ from aiohttp import web
 from dotnet_text import ignoring_case
 from localcloud.arm.calls import CallLog
 from localcloud.arm.cloud import Cloud
+from localcloud.arm.errors import ArmError
 from localcloud.arm.faults import FaultError, FaultPlan, parse_rules
 from localcloud.arm.fleet import MissingVm
 from localcloud.arm.model import Json, Vm
@@ -42,6 +46,8 @@ class Control:
         router.add_post("/faults", self._add_faults)
         router.add_delete("/faults", self._clear_faults)
         router.add_post("/vms{id:/.+}/patches", self._change)
+        router.add_post("/vms{id:/.+}/installations", self._install)
+        router.add_post("/vms{id:/.+}/guest-assessments", self._tell_from_guest)
         router.add_delete("/vms{id:/.+}", self._delete)
         return application
 
@@ -65,13 +71,25 @@ class Control:
         return web.Response(status=204)
 
     async def _change(self, request: web.Request) -> web.Response:
-        document = await request.json()
-        if not isinstance(document, dict):
-            raise ScenarioError("body", "must be an object")
+        document = await _object(request)
         vm = self._vm(request)
         changed = apply(vm, parse_change(document, vm))
         self.cloud.replace(changed)
         return web.json_response(self._entry(changed))
+
+    async def _install(self, request: web.Request) -> web.Response:
+        vm, document = self._vm(request), await _object(request)
+        duration = _number(document, "durationSeconds", vm.duration_seconds)
+        begun = self.cloud.begin_installation(vm, duration)
+        return web.json_response({"activityId": begun.name}, status=201)
+
+    async def _tell_from_guest(self, request: web.Request) -> web.Response:
+        vm, document = self._vm(request), await _object(request)
+        status = document.get("status", "Succeeded")
+        if not isinstance(status, str):
+            raise ScenarioError("status", "must be a text")
+        told = self.cloud.tell_from_guest(vm, status, _number(document, "secondsAgo", 0.0))
+        return web.json_response({"activityId": told.activity_id}, status=201)
 
     async def _delete(self, request: web.Request) -> web.Response:
         self.cloud.delete(self._vm(request))
@@ -112,6 +130,20 @@ class Control:
         }
 
 
+async def _object(request: web.Request) -> Json:
+    document = await request.json()
+    if not isinstance(document, dict):
+        raise ScenarioError("body", "must be an object")
+    return document
+
+
+def _number(document: Json, name: str, default: float) -> float:
+    value = document.get(name, default)
+    if not isinstance(value, int | float) or value < 0:
+        raise ScenarioError(name, "must be a number of seconds")
+    return float(value)
+
+
 @web.middleware
 async def _explain(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Answers what can't be understood with 400 and the part that is wrong."""
@@ -119,5 +151,7 @@ async def _explain(request: web.Request, handler: _Handler) -> web.StreamRespons
         return await handler(request)
     except JSONDecodeError as error:
         return web.json_response({"error": f"not JSON: {error.msg}"}, status=400)
+    except ArmError as error:
+        return web.json_response({"error": str(error)}, status=error.status)
     except (FaultError, ScenarioError) as error:
         return web.json_response({"field": error.field, "error": error.problem}, status=400)

@@ -3,10 +3,11 @@
 Sources: ARM's and Compute's error texts as they stand in public issue reports (among them
 Azure/ARO-RP#66 for AuthorizationFailed, Azure/aks-engine#2295 and
 hashicorp/terraform-provider-azurerm#19146 for throttling, hashicorp/terraform#24626 for a VM
-without agent, and the run-command error of a VM that is off). No public report shows a second
-assessPatches while one runs: :func:`assessment_in_progress` assumes 409 ``Conflict`` in the words
-that Compute uses for a second run command. :func:`operation_not_found` is Compute's text for an
-operation it no longer knows, from memory.
+without agent, the run-command error of a VM that is off, velero-io/velero#9171 for ARM's own
+throttling, and MicrosoftDocs/azure-docs#119301 for an operation that somebody else began). No
+public report shows a second assessPatches while one runs: :func:`assessment_in_progress` assumes
+409 ``Conflict`` in the words that Compute uses for a second run command.
+:func:`operation_not_found` is Compute's text for an operation it no longer knows, from memory.
 """
 
 import json
@@ -94,6 +95,17 @@ def vm_not_found(group: str, name: str) -> ArmError:
 def operation_not_found() -> ArmError:
     """Returns the 404 of an operation that never was or has expired."""
     return ArmError(404, "NotFound", "The entity was not found in this Azure location.")
+
+
+def not_the_original_caller() -> ArmError:
+    """Returns the 403 of an operation's URL that was not given to this caller (code assumed)."""
+    return ArmError(
+        403,
+        "AuthorizationFailed",
+        "Only the original caller of an asynchronous operation is allowed to retrieve the results. "
+        "The content hash provided in the query params of the request uri does not match the "
+        "expected hash",
+    )
 
 
 def unknown_namespace(namespace: str) -> ArmError:
@@ -217,6 +229,28 @@ def too_many_requests(throttle: Throttle, retry_after: int | None) -> ArmError:
         details=({"code": "TooManyRequests", "target": throttle.policy, "message": message},),
         inner={"internalErrorCode": "TooManyRequestsReceived"},
         headers={} if retry_after is None else {"Retry-After": str(retry_after)},
+    )
+
+
+def subscription_throttled(
+    action: str, subscription_id: str, principal_id: str, retry_after: int
+) -> ArmError:
+    """Returns ARM's own 429, of its front door, whatever the resource provider would say.
+
+    Args:
+        action: `read` or `write`.
+        subscription_id: whose bucket is empty.
+        principal_id: whose bucket is empty.
+        retry_after: seconds until there are tokens again.
+    """
+    return ArmError(
+        429,
+        "SubscriptionRequestsThrottled",
+        f"Number of '{action}' requests for subscription '{subscription_id}' actor "
+        f"'{principal_id}' exceeded. Please try again after '{retry_after}' seconds after "
+        "additional tokens are available. Refer to https://aka.ms/arm-throttling for additional "
+        "information.",
+        headers={"Retry-After": str(retry_after)},
     )
 
 

@@ -2,6 +2,13 @@
 
 A fleet of any size has the two recorded VMs besides; one of at least as many VMs as there are
 behaviours has each behaviour at least once.
+
+How long a VM's assessments take depends on its system, as far as public recordings tell: two of
+Linux took a minute, five of Windows Server 8.5 to 18.6 (azure-sdk-for-net's session records,
+azure-powershell's). So durations are lognormal, for Linux around 100 s with a spread of 0.65, for
+Windows around 720 s with one of 0.4; the shape is a choice, and so is that system versions don't
+differ. Operations that fail early do so within half a minute (azure-rest-api-specs#31144: 18 s).
+Left out: that a VM's durations change with its number of patches, and with its load.
 """
 
 import random
@@ -27,6 +34,10 @@ _SIZES: Final = ("Standard_B2ms", "Standard_D2s_v5", "Standard_D4s_v5", "Standar
 _ROLES: Final = ("web", "app", "sql", "dc", "batch", "build")
 _ENVIRONMENTS: Final = ("prod", "prod", "test", "dev")
 _WEIGHTS: Final = {"patches": 60, "clean": 14, "huge": 0}
+_DURATIONS: Final = {"Linux": (100.0, 0.65), "Windows": (720.0, 0.4)}
+"""Median seconds and the standard deviation of the logarithm, by operating system."""
+_LEAST_SECONDS: Final = 20.0
+_MOST_SECONDS: Final = 3600.0
 _RARE: Final = 2
 _GROUPS_A_SUBSCRIPTION: Final = 4
 _VMS_A_MISSING_ONE: Final = 25
@@ -97,24 +108,27 @@ def _vm(rng: random.Random, index: int, label: str, subscriptions: list[str]) ->
     subscription = rng.randrange(len(subscriptions))
     role, environment = rng.choice(_ROLES), rng.choice(_ENVIRONMENTS)
     group = rng.randrange(_GROUPS_A_SUBSCRIPTION)
+    region, image = rng.choice(REGIONS), rng.choice(_IMAGES)
     vm = Vm(
         subscription_id=subscriptions[subscription],
         resource_group=f"rg-{subscription + 1}-{('Shared', 'web', 'Data', 'ops')[group]}",
         name=f"{role}-{environment}-{index:04d}",
-        region=rng.choice(REGIONS),
-        image=rng.choice(_IMAGES),
+        region=region,
+        image=image,
         vm_id=_uuid(rng),
         behaviour=label,
         size=rng.choice(_SIZES),
         tags={"environment": environment, "role": role, "patchGroup": f"wave{rng.randint(1, 3)}"},
-        duration_seconds=_duration(rng),
+        duration_seconds=draw_duration(image.os_type, rng),
     )
     return BEHAVIOURS[label](vm, rng)
 
 
-def _duration(rng: random.Random) -> float:
-    """Around the recorded 11 minutes, from 4 to 25."""
-    return round(min(1500.0, max(240.0, rng.lognormvariate(6.5, 0.35))), 3)
+def draw_duration(os_type: str, rng: random.Random) -> float:
+    """Returns how many seconds the assessments of a VM with that operating system take."""
+    median, spread = _DURATIONS[os_type]
+    drawn = median * rng.lognormvariate(0, spread)
+    return round(min(_MOST_SECONDS, max(_LEAST_SECONDS, drawn)), 3)
 
 
 def _missing(rng: random.Random, vms: list[Vm]) -> tuple[MissingVm, ...]:

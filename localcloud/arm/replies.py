@@ -1,7 +1,8 @@
 """Answers on their way out: the headers that every answer of ARM has, as they were recorded.
 
-The counters of ARM's own hourly limits count the whole run, not one caller's hour, and never
-refuse. Left out: ``Retry-After`` on the recorded answers, which had none.
+What ARM says is left of its own limits is its bucket's level where limits are enforced. Elsewhere
+it is what was recorded, of the hourly limits of that time: a counter of the whole run, not of one
+caller's hour, that never refuses. Left out: ``Retry-After`` on the recorded answers: they had none.
 """
 
 import uuid
@@ -49,15 +50,33 @@ class Reply:
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
+@dataclass(frozen=True)
+class Remaining:
+    """What is left of the limits that a request counts against.
+
+    Attributes:
+        compute: of Compute's, as the header says it; empty to leave it out.
+        arm: of ARM's own; None where limits are not enforced.
+    """
+
+    compute: str
+    arm: int | None
+
+
 def finish(
-    request: web.Request, reply: Reply, *, remaining: str, calls: CallLog, routing_id: str
+    request: web.Request,
+    reply: Reply,
+    *,
+    remaining: "Remaining",
+    calls: CallLog,
+    routing_id: str,
 ) -> web.Response:
     """Returns the HTTP response of a reply.
 
     Args:
         request: what is answered.
         reply: the answer.
-        remaining: what is left of Compute's limits, empty to leave the header out.
+        remaining: what is left of the limits.
         calls: the calls so far, this one included.
         routing_id: region and time of ``x-ms-routing-request-id``.
     """
@@ -68,10 +87,12 @@ def finish(
     headers["x-ms-correlation-request-id"] = correlation_id
     headers["x-ms-routing-request-id"] = f"{routing_id}:{correlation_id}"
     headers.extend([("Server", _SERVER), ("Server", _SERVER)])  # twice, as recorded
-    if remaining and reply.status < HTTPStatus.BAD_REQUEST:
-        headers["x-ms-ratelimit-remaining-resource"] = remaining
+    if remaining.compute and reply.status < HTTPStatus.BAD_REQUEST:
+        headers["x-ms-ratelimit-remaining-resource"] = remaining.compute
     write = request.method != "GET"
-    left = (_WRITES_AN_HOUR if write else _READS_AN_HOUR) - calls.count(write=write)
+    left = remaining.arm
+    if left is None:
+        left = (_WRITES_AN_HOUR if write else _READS_AN_HOUR) - calls.count(write=write)
     kind = "writes" if write else "reads"
     headers[f"x-ms-ratelimit-remaining-subscription-{kind}"] = str(max(0, left))
     if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":

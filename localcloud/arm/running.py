@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from localcloud.arm.access import ASSESSOR_EVERYWHERE, AccessControl, RoleAssignment
-from localcloud.arm.buckets import DOCUMENTED, RECORDED, Buckets
+from localcloud.arm.buckets import DOCUMENTED, FRONT_DOOR, RECORDED, Buckets
 from localcloud.arm.calls import CallLog
 from localcloud.arm.clock import Clock, system_clock, unix_seconds
 from localcloud.arm.cloud import DEFAULT_EXPIRY_SECONDS, Cloud
@@ -22,6 +22,7 @@ from localcloud.arm.control import Control
 from localcloud.arm.faults import FaultPlan
 from localcloud.arm.fleet import Fleet
 from localcloud.arm.server import ArmServer
+from localcloud.arm.signatures import UrlSigner
 from localcloud.identity import TOKEN_PATH, IdentityEndpoint, ManagedIdentity, TokenSigner
 from localcloud.tls import LocalAuthority
 
@@ -40,7 +41,8 @@ class ArmOptions:
         control_port: of the control surface.
         ca_file: where the authority's certificate goes; None makes a file that goes with the run.
         expiry_seconds: how long after its end an operation can be read.
-        enforce_buckets: whether the documented request limits refuse.
+        enforce_buckets: whether ARM's and Compute's documented request limits refuse.
+        signed_urls: whether operations' URLs are signed, and made up ones refused.
         assignments: who may do what.
         user_assigned: identities that the app may name by client ID.
     """
@@ -53,6 +55,7 @@ class ArmOptions:
     ca_file: Path | None = None
     expiry_seconds: float = DEFAULT_EXPIRY_SECONDS
     enforce_buckets: bool = False
+    signed_urls: bool = False
     assignments: Sequence[RoleAssignment] = ASSESSOR_EVERYWHERE
     user_assigned: Sequence[ManagedIdentity] = ()
 
@@ -134,7 +137,19 @@ async def run_arm(
         time_scale=options.time_scale,
     )
     access = AccessControl(signer, options.assignments)
-    server = ArmServer(cloud, access, buckets, faults, calls, clock, options.time_scale)
+    server = ArmServer(
+        cloud,
+        access,
+        buckets,
+        faults,
+        calls,
+        clock,
+        options.time_scale,
+        front_door=Buckets(FRONT_DOOR, clock, enforce=True, time_scale=options.time_scale)
+        if options.enforce_buckets
+        else None,
+        signer=UrlSigner() if options.signed_urls else None,
+    )
     identity = IdentityEndpoint(
         signer, lambda: unix_seconds(clock()), user_assigned=options.user_assigned
     )

@@ -5,6 +5,9 @@ With a time scale of 1, answers are as recorded: no ``Retry-After``, so a client
 the client must look as often *per assessment* as it would in production, and this header is the
 only way to tell an unchanged client so. Left out: ARM's redirection between regions, batching,
 ``$filter``, deleted resources' 204, and answers other than JSON.
+
+With a signer, operations' URLs are signed, and others are refused (`localcloud.arm.signatures`);
+without one they are as they were recorded in 2021. Which of the two Azure still takes is not known.
 """
 
 import asyncio
@@ -24,8 +27,9 @@ from localcloud.arm.cloud import Cloud
 from localcloud.arm.faults import Answer, FaultPlan, Reset, Slow
 from localcloud.arm.model import Vm
 from localcloud.arm.operations import Operation, State
-from localcloud.arm.replies import Exchange, Reply, finish
+from localcloud.arm.replies import Exchange, Remaining, Reply, finish
 from localcloud.arm.routing import Kind, Route, is_api_version, resolve
+from localcloud.arm.signatures import UrlSigner
 
 _POLL_SECONDS = 30
 _PAGE_SIZE = 50
@@ -38,7 +42,9 @@ class ArmServer:
     Attributes:
         cloud: the state.
         access: tokens and roles.
-        buckets: request limits.
+        buckets: Compute's request limits.
+        front_door: ARM's own request limits; None where they are not enforced.
+        signer: signs operations' URLs; None leaves them unsigned.
         faults: what to break.
         calls: where calls are noted.
         clock: the time.
@@ -52,6 +58,8 @@ class ArmServer:
     calls: CallLog
     clock: Clock
     time_scale: float = 1
+    front_door: Buckets | None = None
+    signer: UrlSigner | None = None
 
     def application(self) -> web.Application:
         """Returns the web application."""
@@ -72,10 +80,15 @@ class ArmServer:
         return finish(
             request,
             reply,
-            remaining=self.buckets.remaining(exchange.kind, exchange.subject),
+            remaining=self._remaining(exchange),
             calls=self.calls,
             routing_id=f"{exchange.subject.region.upper()}:{compact(self.clock())}",
         )
+
+    def _remaining(self, exchange: Exchange) -> Remaining:
+        kind, subject, door = exchange.kind, exchange.subject, self.front_door
+        compute = self.buckets.remaining(kind, subject)
+        return Remaining(compute, None if door is None else door.left(kind, subject))
 
     async def _answer(self, request: web.Request, exchange: Exchange) -> tuple[Reply, Reset | None]:
         caller = self.access.authenticate(
@@ -91,7 +104,11 @@ class ArmServer:
         exchange.kind, exchange.vm_key, exchange.vm_id = route.kind, route.vm_key, route.vm_key
         self.cloud.require_subscription(route.subscription_id)
         self.access.authorize(caller, route.action, route.scope)
-        self._identify(route, exchange)
+        exchange.subject = Subject(
+            route.subscription_id, route.location, route.vm_key, caller.principal_id
+        )
+        self._enter(exchange)
+        self._identify(route, exchange, request)
         fault = self.faults.decide(route.kind, exchange.vm_key, route.subscription_id)
         if isinstance(fault, Answer):
             raise self._faulty(fault, exchange)
@@ -105,15 +122,31 @@ class ArmServer:
         reply = self._serve(route, exchange, request)
         return reply, fault if isinstance(fault, Reset) else None
 
-    def _identify(self, route: Route, exchange: Exchange) -> None:
+    def _enter(self, exchange: Exchange) -> None:
+        """Lets a request pass ARM's own limits, before Compute sees it; raises ArmError."""
+        if self.front_door is None:
+            return
+        overdraw = self.front_door.take(exchange.kind, exchange.subject)
+        if overdraw is not None:
+            raise errors.subscription_throttled(
+                overdraw.policy.name,
+                exchange.subject.subscription_id,
+                exchange.subject.principal_id,
+                max(1, math.ceil(overdraw.wait_seconds)),
+            )
+
+    def _identify(self, route: Route, exchange: Exchange, request: web.Request) -> None:
         """Finds the VM behind a request, where there is one, for faults, limits and counts."""
         vm = self.cloud.vms.get(route.vm_key)
+        principal_id = exchange.subject.principal_id
         if route.operation_name:
             vm = self._operation(route).vm
+            if self.signer is not None:
+                self.signer.check(route.operation_name, principal_id, request.query)
         region = vm.region.name if vm else route.location
         if vm:
             exchange.vm_key, exchange.vm_id = vm.key, vm.id
-        exchange.subject = Subject(route.subscription_id, region, exchange.vm_key)
+        exchange.subject = Subject(route.subscription_id, region, exchange.vm_key, principal_id)
 
     def _serve(self, route: Route, exchange: Exchange, request: web.Request) -> Reply:
         match route.kind:
@@ -135,9 +168,9 @@ class ArmServer:
         exchange.activity_id = operation.name
         url = self._operation_url(operation, request)
         reply = Reply(HTTPStatus.ACCEPTED, request_id=operation.name)
-        api_version = request.query["api-version"]
-        reply.headers["Location"] = f"{url}?monitor=true&api-version={api_version}"
-        reply.headers["Azure-AsyncOperation"] = f"{url}?api-version={api_version}"
+        version = f"api-version={request.query['api-version']}{self._signature(exchange)}"
+        reply.headers["Location"] = f"{url}?monitor=true&{version}"
+        reply.headers["Azure-AsyncOperation"] = f"{url}?{version}"
         self._pace(reply)
         return reply
 
@@ -162,7 +195,7 @@ class ArmServer:
         return Reply(HTTPStatus.OK, bodies.result_bytes(operation))
 
     def _read(self, vm: Vm, kind: Kind, request: web.Request) -> Reply:
-        last, now = self.cloud.last_operation(vm), self.clock()
+        last, now = self.cloud.last_summary(vm), self.clock()
         if kind is Kind.INSTANCE_VIEW:
             body = bodies.instance_view_body(vm, last, now)
         else:
@@ -182,7 +215,7 @@ class ArmServer:
         start = int(token) if token.isdecimal() else 0
         vms = self.cloud.in_scope(route.subscription_id, route.resource_group)
         page, now = vms[start : start + _PAGE_SIZE], self.clock()
-        last_of = self.cloud.last_operation
+        last_of = self.cloud.last_summary
         value = [bodies.vm_body(vm, last_of(vm), now, instance_view=view) for vm in page]
         if status_only:
             value = [{name: part for name, part in vm.items() if name != "tags"} for vm in value]
@@ -204,6 +237,13 @@ class ArmServer:
             f"{request.url.origin()}/subscriptions/{vm.subscription_id}/providers"
             f"/Microsoft.Compute/locations/{vm.region.name}/operations/{operation.name}"
         )
+
+    def _signature(self, exchange: Exchange) -> str:
+        if self.signer is None:
+            return ""
+        caller = exchange.subject.principal_id
+        signed = self.signer.sign(exchange.activity_id, caller, self.clock())
+        return "".join(f"&{name}={value}" for name, value in signed.items())
 
     def _pace(self, reply: Reply) -> None:
         if self.time_scale > 1:

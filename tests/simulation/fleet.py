@@ -1,17 +1,21 @@
 """The fleet of a simulation, and how long each of its assessments takes.
 
-A VM's own typical duration is the local cloud's: lognormal around 11 minutes, from 4 to 25. From
-one assessment of a VM to its next, durations vary by a share that is a parameter, for it is not
-known: the two recorded ones, of different VMs, took 639 s and 665 s.
+A VM's own typical duration is drawn by the local cloud's rule for its operating system. From one
+assessment of a VM to its next, durations vary by a share that is a parameter, for it is not known:
+the two recorded ones of Windows 2016, of different VMs, took 639 s and 665 s.
 """
 
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
-from localcloud.arm.fleet import REGIONS, make_fleet
-from localcloud.arm.model import Vm
+from localcloud.arm.behaviours import BEHAVIOURS, fail_early
+from localcloud.arm.catalogue import PATCHES
+from localcloud.arm.fleet import REGIONS, draw_duration, make_fleet
+from localcloud.arm.model import Assessment, Vm
 
+_LINUX: Final = tuple(image for image in PATCHES if image.os_type == "Linux")
+_WINDOWS: Final = tuple(image for image in PATCHES if image.os_type == "Windows")
 _GROUP_NUMBERS: Final = 10
 _SPARE: Final = 1.25
 """How many more VMs are made than are needed: one in twelve can't be assessed."""
@@ -29,6 +33,8 @@ class FleetSpec:
         regions: in how many regions of each, by turns.
         within: the standard deviation of the logarithm of one VM's durations.
         assessable: whether all of them can be assessed; else one in twelve is off, or has no agent.
+        linux: which share of them runs Linux; the others run Windows.
+        failing_early: which share of them fails within half a minute.
     """
 
     vms: int
@@ -37,6 +43,8 @@ class FleetSpec:
     regions: int = 1
     within: float = 0.1
     assessable: bool = True
+    linux: float = 0.0
+    failing_early: float = 0.0
 
 
 def subscription_id(index: int) -> str:
@@ -59,12 +67,20 @@ def make_vms(spec: FleetSpec) -> tuple[Vm, ...]:
 
 def _placed(vm: Vm, index: int, spec: FleetSpec) -> Vm:
     turn, subscription = divmod(index, spec.subscriptions)
-    return replace(
+    random = Random(f"{spec.seed} system of {index}")
+    image = random.choice(_LINUX if random.random() < spec.linux else _WINDOWS)
+    placed = replace(
         vm,
         subscription_id=subscription_id(subscription),
         resource_group=f"rg-{turn % _GROUP_NUMBERS}",
         region=REGIONS[turn % spec.regions],
+        image=image,
+        assessment=Assessment(),
+        duration_seconds=draw_duration(image.os_type, random),
     )
+    if random.random() < spec.failing_early:
+        return fail_early(placed, random)
+    return BEHAVIOURS[vm.behaviour](placed, random)
 
 
 class DrawnDurations:

@@ -1,6 +1,8 @@
 """Fleets: made from a seed, complete, and readable by the SDK's models."""
 
 import json
+import math
+import statistics
 from typing import Any
 
 import pytest
@@ -31,6 +33,7 @@ OUTCOMES = {
     "reference": "AssessmentCompleted",
     "result-failed": "AssessmentFailed",
     "operation-failed": "AssessmentFailed",
+    "fails-early": "AssessmentFailed",
     "deallocated": "AssessmentSkipped",
     "stopped": "AssessmentSkipped",
     "no-agent": "AssessmentSkipped",
@@ -67,7 +70,21 @@ def test_a_fleet_has_every_behaviour_and_expects_an_outcome_of_each(seed: int) -
     assert len({vm.subscription_id for vm in fleet.vms}) == 3 + 2
     for vm in fleet.vms:
         assert vm.expected_outcome == f"PatchAssessor.{OUTCOMES[vm.behaviour]}"
-    assert all(240 <= vm.duration_seconds <= 1500 for vm in fleet.vms)
+
+
+def test_durations_follow_the_operating_system() -> None:
+    """Linux takes a minute or two, Windows a quarter of an hour; what fails early, seconds."""
+    vms = make_fleet(1, 4000).vms
+    early = [vm.duration_seconds for vm in vms if vm.behaviour == "fails-early"]
+    assert 3 <= min(early) <= max(early) <= 30
+    for os_type, median, spread in (("Linux", 100, 0.65), ("Windows", 720, 0.4)):
+        logs = [
+            math.log(vm.duration_seconds)
+            for vm in vms
+            if vm.image.os_type == os_type and vm.behaviour != "fails-early"
+        ]
+        assert math.exp(statistics.median(logs)) == pytest.approx(median, rel=0.1)
+        assert statistics.stdev(logs) == pytest.approx(spread, rel=0.15)
 
 
 @settings(deadline=None, max_examples=25)  # each example writes and reads a whole fleet
