@@ -16,6 +16,7 @@ from localcloud.arm.model import Assessment, Vm
 
 _LINUX: Final = tuple(image for image in PATCHES if image.os_type == "Linux")
 _WINDOWS: Final = tuple(image for image in PATCHES if image.os_type == "Windows")
+_FAILING_EARLY: Final = "fails-early"
 _GROUP_NUMBERS: Final = 10
 _SPARE: Final = 1.25
 """How many more VMs are made than are needed: one in twelve can't be assessed."""
@@ -61,7 +62,13 @@ def make_vms(spec: FleetSpec) -> tuple[Vm, ...]:
     if spec.regions > len(REGIONS):
         raise ValueError(f"there are {len(REGIONS)} regions, not {spec.regions}")
     made = make_fleet(spec.seed, int(spec.vms * _SPARE) + _LEAST_SPARE).vms
-    chosen = [vm for vm in made if vm.verbatim is None and not (spec.assessable and vm.skip_reason)]
+    chosen = [
+        vm
+        for vm in made
+        if vm.verbatim is None
+        and vm.behaviour != _FAILING_EARLY  # the spec says how many of these there are
+        and not (spec.assessable and vm.skip_reason)
+    ]
     return tuple(_placed(vm, index, spec) for index, vm in enumerate(chosen[: spec.vms]))
 
 
@@ -79,7 +86,7 @@ def _placed(vm: Vm, index: int, spec: FleetSpec) -> Vm:
         duration_seconds=draw_duration(image.os_type, random),
     )
     if random.random() < spec.failing_early:
-        return fail_early(placed, random)
+        return fail_early(replace(placed, behaviour=_FAILING_EARLY), random)
     return BEHAVIOURS[vm.behaviour](placed, random)
 
 
