@@ -12,6 +12,7 @@ PAGES: Final = tuple(
         [
             ROOT / "README.md",
             ROOT / "CONTRIBUTING.md",
+            ROOT / "localcloud" / "README.md",
             ROOT / "schemas" / "README.md",
             *(ROOT / "docs").glob("*.md"),
         ]
