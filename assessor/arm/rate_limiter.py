@@ -1,9 +1,9 @@
 """The rate limiter: holds back what ARM would refuse anyway.
 
 ARM's buckets for guest patch operations belong to one subscription and region, those for polls of
-operations to a subscription. When one assessment is told to wait, the others in this worker that
-draw on the same bucket wait too, one after another at the pace at which ARM refills it, instead of
-finding out one by one.
+operations to a subscription, as ARM counts all reads. When one assessment is told to wait, the
+others in this worker that draw on the same bucket wait too, one after another at the pace at which
+ARM refills it, instead of finding out one by one.
 """
 
 import re
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-POLLS_PER_MINUTE: Final = 4500
-"""Nine tenths of the 5,000 by which a subscription's GetOperation bucket is refilled."""
+POLLS_PER_MINUTE: Final = 1350
+"""Nine tenths of the 25 a second by which ARM refills a subscription's bucket of reads.
+
+Compute's own for polls, 5,000 a minute in each region, is never reached before."""
 _LOW_WATER: Final = 0
 _REFILL: Final = timedelta(seconds=60)
 """An empty bucket is refilled by the minute ("Compute throttling limits")."""

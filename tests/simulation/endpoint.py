@@ -30,12 +30,16 @@ class ArmCalls:
     Attributes:
         made: how many of each kind, refused ones included.
         throttled: how many of each kind were refused with 429.
+        throttled_at_the_door: how many of these ARM's own limits refused, before Compute's.
         polls: how many calls each subscription's GetOperation bucket was asked for, by the minute.
+        fewest_reads_left: what ARM's own bucket of reads held at the least.
     """
 
     made: Counter[Kind] = field(default_factory=Counter)
     throttled: Counter[Kind] = field(default_factory=Counter)
+    throttled_at_the_door: Counter[Kind] = field(default_factory=Counter)
     polls: Counter[tuple[str, int]] = field(default_factory=Counter)
+    fewest_reads_left: int | None = None
 
     @property
     def looks(self) -> int:
@@ -60,16 +64,20 @@ class Endpoint:
         calls: the counts, which whoever measures may begin anew.
     """
 
-    def __init__(self, buckets: Buckets, clock: SimulatedClock, random: Random) -> None:
+    def __init__(
+        self, buckets: Buckets, door: Buckets, clock: SimulatedClock, random: Random
+    ) -> None:
         """Keeps what a call costs.
 
         Args:
-            buckets: refuse what is too much.
+            buckets: Compute's, which refuse what is too much.
+            door: ARM's own over them.
             clock: tells the time.
             random: where latencies come from.
         """
         self.calls = ArmCalls()
         self._buckets = buckets
+        self._door = door
         self._clock = clock
         self._random = random
 
@@ -104,6 +112,21 @@ class Endpoint:
         if kind in _POLLS:
             minute = int(self._clock.seconds() // 60)
             self.calls.polls[subject.subscription_id, minute] += 1
+        knock = self._door.take(kind, subject)
+        if kind is not Kind.ASSESS:
+            left, fewest = self._door.left(kind, subject), self.calls.fewest_reads_left
+            self.calls.fewest_reads_left = (
+                left if fewest is None or left is None else min(left, fewest)
+            )
+        if knock is not None:
+            self.calls.throttled[kind] += 1
+            self.calls.throttled_at_the_door[kind] += 1
+            raise errors.subscription_throttled(
+                knock.policy.name,
+                subject.subscription_id,
+                subject.principal_id,
+                max(1, math.ceil(knock.wait_seconds)),
+            )
         overdraw = self._buckets.take(kind, subject)
         if overdraw is not None:
             self.calls.throttled[kind] += 1

@@ -61,7 +61,9 @@ def at_endpoint(use: Callable[[Endpoint], Awaitable[list[ArmError]]]) -> list[Ar
     async def run() -> list[ArmError]:
         clock = SimulatedClock(asyncio.get_running_loop().time)
         buckets = Buckets(DOCUMENTED, clock.ticks, enforce=True)
-        return await use(Endpoint(buckets, clock, Random(1)))
+        return await use(
+            Endpoint(buckets, Buckets({}, clock.ticks, enforce=True), clock, Random(1))
+        )
 
     return run_virtual(run)
 

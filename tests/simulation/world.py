@@ -16,7 +16,7 @@ from assessor.posture.store import MemoryPosture
 from assessor.scans.pace import Pace
 from assessor.scans.store import MemoryScans
 from assessor.settings import Settings, read_settings
-from localcloud.arm.buckets import DOCUMENTED, Buckets
+from localcloud.arm.buckets import DOCUMENTED, FRONT_DOOR, Buckets
 from localcloud.arm.cloud import Cloud
 from localcloud.arm.model import Vm
 from tests.simulation.arm import SimulatedArm
@@ -54,7 +54,10 @@ class World:
         )
         self._listener = Listener(self._cloud, clock.seconds)
         self._endpoint = Endpoint(
-            Buckets(DOCUMENTED, clock.ticks, enforce=True), clock, _random(spec, "ARM")
+            Buckets(DOCUMENTED, clock.ticks, enforce=True),
+            Buckets(FRONT_DOOR, clock.ticks, enforce=True),
+            clock,
+            _random(spec, "ARM"),
         )
         self._bus = SimulatedBus(
             clock,
