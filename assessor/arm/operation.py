@@ -13,9 +13,11 @@ class Running:
 
     Attributes:
         retry_after: the least seconds until the next poll; 0.0 where ARM did not say.
+        reads_left: how many reads ARM's own limit lets through now; None where ARM did not say.
     """
 
     retry_after: float = 0.0
+    reads_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

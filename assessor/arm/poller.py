@@ -5,6 +5,7 @@ decide, and one call in eight, for a result that ARM's last status holds already
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,9 +27,11 @@ from assessor.arm.retry_after import retry_after
 from assessor.arm.sdk_errors import arm_errors, document, json_object
 from assessor.clock import from_text
 
+_COUNT: Final = re.compile(r"[0-9]{1,9}")
 CALL_SECONDS: Final = 60.0
 """How long one call may take in all. ARM answers in seconds; a body that drips does not hold us."""
 _REMAINING: Final = "x-ms-ratelimit-remaining-resource"
+_READS_LEFT: Final = "x-ms-ratelimit-remaining-subscription-reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class OperationPoller:
             try:
                 return await self._end()
             except _StillRunning as running:
-                return Running(running.retry_after)
+                return Running(running.retry_after, self.method.reads_left())
 
     async def _ended_at_once(self) -> Ended | None:
         if not self.method.finished():
@@ -127,6 +130,11 @@ class SinglePoll(AsyncARMPolling):
     def retry_after(self) -> float:
         """Returns the seconds that ARM's last answer asks to wait; 0.0 if it does not."""
         return self._extract_delay()
+
+    def reads_left(self) -> int | None:
+        """Returns what ARM's last answer says is left of its own limit; None if it does not."""
+        said = self._pipeline_response.http_response.headers.get(_READS_LEFT, "").strip()
+        return int(said) if _COUNT.fullmatch(said) else None
 
     def last_document(self) -> Mapping[str, Any]:
         """Returns ARM's last answer as it is, without the SDK's models around it; {} for no body.

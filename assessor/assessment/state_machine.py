@@ -18,7 +18,7 @@ from assessor import backoff
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
 from assessor.arm.operation import Ended, Running
-from assessor.arm.rate_limiter import RateLimiter, Region
+from assessor.arm.rate_limiter import RateLimiter, Region, dearness
 from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.assessment.adoption import (
@@ -209,12 +209,13 @@ class StateMachine:
         """
         window = self.new_window()
         expected = progress.expected or self.durations.unknown
-        retry_after = wait_first
+        retry_after, price = wait_first, 1.0
         try:
             while True:
                 if retry_after is not None:
                     elapsed = _seconds(operation.begun_at, self.clock.now())
-                    left = await window.wait(max(retry_after, expected.next_poll(elapsed)))
+                    gap = expected.next_poll(elapsed, price)
+                    left = await window.wait(max(retry_after, gap))
                     if left is not None:
                         return self._later(progress, left, "the operation runs")
                 polled = await self.arm.poll(progress.request.vm, operation.token)
@@ -222,7 +223,7 @@ class StateMachine:
                     return await self._begin_own(progress, operation)
                 if isinstance(polled, Ended):
                     return self._ended(progress, operation, polled)
-                retry_after = polled.retry_after
+                retry_after, price = polled.retry_after, dearness(polled.reads_left)
         except ArmError as error:
             return await self._refused(progress, error)
         except TokenRefusedError as error:

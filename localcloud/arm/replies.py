@@ -2,7 +2,8 @@
 
 What ARM says is left of its own limits is its bucket's level where limits are enforced. Elsewhere
 it is what was recorded, of the hourly limits of that time: a counter of the whole run, not of one
-caller's hour, that never refuses. Left out: ``Retry-After`` on the recorded answers: they had none.
+caller's hour, that never refuses and never says less than a thousand. Left out: ``Retry-After`` on
+the recorded answers: they had none.
 """
 
 import uuid
@@ -19,6 +20,7 @@ from localcloud.arm.routing import Kind
 
 _READS_AN_HOUR: Final = 12000
 _WRITES_AN_HOUR: Final = 1200
+_LEAST_SAID: Final = 1000
 _SERVER: Final = "Microsoft-HTTPAPI/2.0"
 _ALWAYS: Final = {
     "Cache-Control": "no-cache",
@@ -92,9 +94,10 @@ def finish(
     write = request.method != "GET"
     left = remaining.arm
     if left is None:
-        left = (_WRITES_AN_HOUR if write else _READS_AN_HOUR) - calls.count(write=write)
+        full = _WRITES_AN_HOUR if write else _READS_AN_HOUR
+        left = max(_LEAST_SAID, full - calls.count(write=write))
     kind = "writes" if write else "reads"
-    headers[f"x-ms-ratelimit-remaining-subscription-{kind}"] = str(max(0, left))
+    headers[f"x-ms-ratelimit-remaining-subscription-{kind}"] = str(left)
     if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
         headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
     if reply.body:

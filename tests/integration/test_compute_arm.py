@@ -15,6 +15,7 @@ from assessor.arm.operation import Ended, Running
 from assessor.resource_id import VirtualMachineId
 from assessor.settings import ArmCloud
 from localcloud.arm.access import RoleAssignment
+from localcloud.arm.clock import system_clock
 from localcloud.arm.faults import parse_rules
 from localcloud.arm.fleet import Fleet, make_fleet
 from localcloud.arm.recorded import RECORDED_SUBSCRIPTION
@@ -70,7 +71,7 @@ async def test_the_recorded_assessment_comes_out_as_it_was_recorded() -> None:
 
     assert operation.activity_id == recorded["assessmentActivityId"]
     assert operation.remaining["Microsoft.Compute/UpdateVM3Min"] == 239
-    assert first == Running(0.0)
+    assert first == Running(0.0, reads_left=11_999)
     assert isinstance(end, Ended)
     assert end.result.raw == recorded
     assert end.started_at is not None
@@ -120,6 +121,22 @@ async def test_arms_retry_after_is_told_of_the_begin(time_scale: float, least: f
         operation = await adapter.begin(TARGET, "client-request")
 
     assert operation.retry_after == least
+
+
+async def test_a_poll_tells_what_arm_has_left_of_its_own_reads() -> None:
+    """By the header of each answer; other calls of this principal count too."""
+    options = ArmOptions(enforce_buckets=True)
+    now = system_clock()()
+    async with (
+        run_arm(Fleet((vm(),)), options, clock=lambda: now) as arm,
+        compute_arm(arm) as adapter,
+    ):
+        operation = await adapter.begin(TARGET, "client-request")
+        first = await adapter.poll(TARGET, operation.token)
+        await adapter.read(TARGET)
+        second = await adapter.poll(TARGET, operation.token)
+
+    assert (first, second) == (Running(0.0, reads_left=249), Running(0.0, reads_left=247))
 
 
 async def test_an_adopted_operation_gives_what_the_begun_one_gives() -> None:

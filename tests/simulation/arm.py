@@ -94,7 +94,7 @@ class SimulatedArm:
         """Polls the operation once; raises ArmError."""
         status = await self._status(vm_id, token)
         if status.state is State.IN_PROGRESS:
-            return Running()
+            return Running(reads_left=self._endpoint.reads_left(self._subject(vm_id)))
         operation = status.operation
         if status.state is not State.SUCCEEDED:
             raise _failed(operation)

@@ -107,6 +107,10 @@ class Endpoint:
         """Returns the header that tells what is left of the buckets."""
         return self._buckets.remaining(kind, subject)
 
+    def reads_left(self, subject: Subject) -> int | None:
+        """Returns what the header says that is left of ARM's own bucket of reads."""
+        return self._door.left(Kind.OPERATION, subject)
+
     def _admit(self, kind: Kind, subject: Subject) -> None:
         self.calls.made[kind] += 1
         if kind in _POLLS:

@@ -9,7 +9,7 @@ from assessor.app import build_state_machine
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Ended, Running
-from assessor.arm.rate_limiter import Region
+from assessor.arm.rate_limiter import Region, dearness
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.assessment.state_machine import Done, StateMachine, Step
@@ -461,6 +461,22 @@ async def test_a_handed_over_operation_without_an_expectation_is_followed_all_th
     _, delay = later(await machine.advance(begun), clock.now())
 
     assert delay == pytest.approx(machine.durations.unknown.next_poll(0))
+
+
+async def test_polls_give_way_where_arm_has_few_reads_left(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, clock: FakeClock
+) -> None:
+    """The schedule gets wider, whoever took the reads; nothing is refused for it."""
+    arm.polls = [Running(reads_left=250), Running(reads_left=60)]
+
+    clock.advance(300)
+    _, usual = later(await machine.advance(begun), clock.now())
+    _, wider = later(await machine.advance(begun), clock.now())
+
+    unknown = machine.durations.unknown
+    assert usual == pytest.approx(unknown.next_poll(300))
+    assert wider == pytest.approx(unknown.next_poll(300, dearness(60)))
+    assert wider > 2 * usual
 
 
 async def test_a_refused_poll_holds_back_the_other_polls_of_its_subscription(

@@ -1,5 +1,6 @@
 """The throttle gate: what ARM would refuse is held back, and let go at ARM's own pace."""
 
+import math
 from datetime import timedelta
 from itertools import pairwise
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm.rate_limiter import RateLimiter, Region, remaining_calls
+from assessor.arm.rate_limiter import RateLimiter, Region, dearness, remaining_calls
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION, recording
 
 _EAST = Region.of(SUBSCRIPTION, "eastus")
@@ -131,3 +132,11 @@ def test_an_empty_bucket_closes_the_region_before_arm_refuses(
     gate = RateLimiter(60)
     gate.note(_EAST, remaining, NOW)
     assert gate.turn(_EAST, NOW) == (61.0 if closed else 0.0)
+
+
+def test_polls_become_dear_before_arms_bucket_of_reads_is_empty() -> None:
+    """As usual while two thirds are left, or where ARM says nothing; then ever dearer."""
+    assert dearness(None) == dearness(250) == dearness(11_999) == dearness(165) == 1.0
+    prices = [dearness(left) for left in (164, 125, 60, 20, 0)]
+    assert prices == sorted(set(prices))
+    assert math.sqrt(prices[-1]) == pytest.approx(10, abs=0.5), "gaps grow with the root"
