@@ -16,9 +16,10 @@ POLLS_PER_MINUTE: Final = 1350
 """Nine tenths of the 25 a second by which ARM refills a subscription's bucket of reads.
 
 Compute's own for polls, 5,000 a minute in each region, is never reached before."""
-_ENOUGH_READS: Final = 165
-_FEW_READS: Final = 16
+_ENOUGH_READS: Final = 230
 """Of the 250 that ARM's bucket of reads holds."""
+_WIDEST_GAP: Final = 2.0
+"""By how many usual gaps the widest one is wider."""
 _LOW_WATER: Final = 0
 _REFILL: Final = timedelta(seconds=60)
 """An empty bucket is refilled by the minute ("Compute throttling limits")."""
@@ -28,13 +29,14 @@ _POLICY = re.compile(r"\s*(?P<policy>[^;,\s]+)\s*;\s*(?P<remaining>\d+)\s*")
 def dearness(reads_left: int | None) -> float:
     """Returns how many times more than usual a poll costs, by what ARM has left of its reads.
 
-    With two thirds of the bucket left, or where ARM does not say, a poll costs what it always does.
-    The gap between polls grows with the root, so that it is ten times as wide before the bucket is
-    empty: each worker gives way by what the others read too, and knows nothing of them.
+    With a nearly full bucket, or where ARM does not say, a poll costs what it always does. The gap
+    between polls grows with the root: evenly, up to three times the usual where nothing is left.
+    Each worker gives way by what the others read too, and knows nothing of them. It begins early
+    and gently, for the polls that come in the next minutes are scheduled already.
     """
-    if reads_left is None:
+    if reads_left is None or reads_left >= _ENOUGH_READS:
         return 1.0
-    return max(1.0, _ENOUGH_READS / max(reads_left, _FEW_READS)) ** 2
+    return (1.0 + _WIDEST_GAP * (1 - reads_left / _ENOUGH_READS)) ** 2
 
 
 def remaining_calls(headers: Iterable[str]) -> Mapping[str, int]:

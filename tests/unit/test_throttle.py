@@ -135,8 +135,8 @@ def test_an_empty_bucket_closes_the_region_before_arm_refuses(
 
 
 def test_polls_become_dear_before_arms_bucket_of_reads_is_empty() -> None:
-    """As usual while two thirds are left, or where ARM says nothing; then ever dearer."""
-    assert dearness(None) == dearness(250) == dearness(11_999) == dearness(165) == 1.0
-    prices = [dearness(left) for left in (164, 125, 60, 20, 0)]
+    """As usual while nearly all are left, or where ARM says nothing; then ever dearer."""
+    assert dearness(None) == dearness(250) == dearness(11_999) == dearness(230) == 1.0
+    prices = [dearness(left) for left in (229, 125, 60, 20, 0)]
     assert prices == sorted(set(prices))
-    assert math.sqrt(prices[-1]) == pytest.approx(10, abs=0.5), "gaps grow with the root"
+    assert math.sqrt(prices[-1]) == 3.0, "gaps grow with the root"
