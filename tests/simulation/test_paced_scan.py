@@ -14,7 +14,7 @@ from tests.simulation.fleet import FleetSpec, make_vms
 from tests.simulation.rounds import Round
 from tests.simulation.world import open_world
 
-BURST, PER_MINUTE = 100, 180
+BURST, PER_MINUTE = 100, 184
 """What a scan releases at once for each subscription, and how it goes on."""
 MOST_OVER_FLOOR = 1.1
 
