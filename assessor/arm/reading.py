@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-MOST_BYTES: Final = 32 * 1024 * 1024
-"""Of a body, before and after decompression; a page of 1,000 instance views has some 5 MB."""
+from assessor.http import MOST_BYTES
+
 _MOST_DIGITS: Final = 300
 """Of a whole number; a float has room for 308."""
 _WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS}

@@ -13,9 +13,10 @@ from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 from assessor.arm.authentication import IdentityError
 from assessor.arm.errors import IDENTITY_UNAVAILABLE, ArmError, Phase
 from assessor.arm.origin import UrlRefusedError
-from assessor.arm.reading import MOST_BYTES, object_in, read_object
+from assessor.arm.reading import object_in, read_object
 from assessor.arm.result import ApiError, parse_error
 from assessor.arm.retry_after import retry_after
+from assessor.http import MOST_BYTES
 
 
 @contextmanager
