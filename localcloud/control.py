@@ -87,6 +87,10 @@ class Control:
         """Returns what the bus answers to one of its controls, as `/faults` or `/locks/expire`."""
         return await self._ask("POST", f"{self._addresses.bus}{path}", body)
 
+    async def mend_bus(self) -> None:
+        """Ends the bus's faults."""
+        await self._ask("DELETE", f"{self._addresses.bus}/faults")
+
     # ARM.
 
     async def calls(self) -> Mapping[str, Any]:

@@ -183,6 +183,10 @@ class Harness:
         """Lets operations on an entity of the bus fail."""
         await self._control.ask_bus("/faults", **fault)
 
+    async def mend_bus(self) -> None:
+        """Ends the bus's faults."""
+        await self._control.mend_bus()
+
     async def bus_control(self, path: str, **body: object) -> Any:  # noqa: ANN401 - any JSON
         """Uses another of the bus's controls."""
         return await self._control.ask_bus(path, **body)
