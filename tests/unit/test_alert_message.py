@@ -21,6 +21,7 @@ from assessor.messages.outgoing import MAX_BODY_BYTES
 from assessor.posture.model import Alert, Posture
 from tests.support.assessments import FIRST_DAY, completed, days, finding, patch
 from tests.support.builders import REFERENCE_RESULT, VM_ID, recorded_result
+from tests.support.properties import tries
 from tests.support.schemas import SCHEMAS, validator
 
 EXAMPLES = ("alert-fired", "alert-grew", "alert-resolved")
@@ -119,7 +120,7 @@ def test_the_schema_misses_what_is_not_there(field: str) -> None:
     assert not ALERT.is_valid(event)
 
 
-@settings(max_examples=50)
+@settings(max_examples=tries(100))
 @given(days())
 def test_every_alert_fits_both_schemas(sequence: list[Any]) -> None:
     """Whatever was assessed."""
@@ -170,7 +171,7 @@ def test_the_event_id_is_the_message_id() -> None:
     assert message.subject == body(message)["subject"] == str(VM_ID)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=tries(40))
 @given(st.integers(0, 4000), st.integers(1, 400), st.sampled_from(["x", "é", "\U0001f41b", '"']))
 def test_no_alert_is_too_large_and_none_hides_how_many_it_leaves_out(
     count: int, length: int, letter: str

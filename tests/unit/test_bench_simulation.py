@@ -9,10 +9,10 @@ from tests.simulation.rounds import Told
 
 def test_a_known_fleet_is_looked_at_less_often() -> None:
     """The second round costs fewer looks than the first: the app has learned."""
-    readings = Readings.of(calls.measure([40], rounds=2))
-    first, second = (readings.value("calls", calls.way_of(n), 40, "looks") for n in (1, 2))
+    readings = Readings.of(calls.measure([12], rounds=2))
+    first, second = (readings.value("calls", calls.way_of(n), 12, "looks") for n in (1, 2))
     assert second < first
-    assert readings.value("calls", calls.SDK_DEFAULT, 40, "looks") > first
+    assert readings.value("calls", calls.SDK_DEFAULT, 12, "looks") > first
 
 
 def test_the_sdk_looks_at_the_begin_each_30_s_and_for_the_result() -> None:
@@ -33,9 +33,9 @@ def test_the_floor_is_what_the_bucket_holds_and_then_its_refill() -> None:
 
 def test_no_scan_is_faster_than_the_floor() -> None:
     """The same durations in the same order: a scan ends after the floor does, and soon after."""
-    readings = Readings.of(makespan.measure([20]))
-    least = readings.value("makespan", makespan.FLOOR, 20, "makespan_s")
-    assert least < readings.value("makespan", makespan.APP, 20, "makespan_s") < 1.5 * least
+    readings = Readings.of(makespan.measure([12]))
+    least = readings.value("makespan", makespan.FLOOR, 12, "makespan_s")
+    assert least < readings.value("makespan", makespan.APP, 12, "makespan_s") < 1.5 * least
 
 
 def calls_readings(size: int, rounds: dict[int, tuple[float, float]], refused: float) -> Readings:

@@ -56,7 +56,7 @@ def outcome(request_id: str, vm: str | None, topic: str = RESULTS_TOPIC) -> Arri
     return Arrival(topic, "m", request_id, vm, None, None, {}, body)
 
 
-@given(st.integers(min_value=1, max_value=700))
+@given(st.integers(min_value=1, max_value=300))
 def test_the_app_reads_in_each_request_exactly_what_the_demo_expects_of_it(vms: int) -> None:
     """Request IDs and VMs as the app parses them are those that the demo waits for."""
     requests = requests_for(vms)

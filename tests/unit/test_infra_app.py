@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def _entity_attributes(*paths: Path) -> set[str]:
     return {name for name in named if name.endswith(("_queue", "_topic"))}
 
 
+@cache
 def _sdk_operations() -> set[str]:
     """The operations on VMs that the app calls in azure-mgmt-compute."""
     return {

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,20 @@ def first_column(text: str) -> set[str]:
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
 
 
+@cache
+def all_calls() -> tuple[ast.Call, ...]:
+    """Returns every call in the app's source."""
+    return tuple(
+        node
+        for path in (ROOT / "assessor").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    )
+
+
 def calls(function: str) -> Iterator[ast.Call]:
     """Yields the calls of a function or class in the app's source."""
-    for path in (ROOT / "assessor").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == function:
-                yield node
+    return (node for node in all_calls() if getattr(node.func, "id", None) == function)
 
 
 def literals(function: str, position: int) -> set[str]:

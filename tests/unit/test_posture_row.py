@@ -26,6 +26,7 @@ from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import Day, completed, days, patch
 from tests.support.builders import NOW, TRACEPARENT, VM_ID, vm_ids
 from tests.support.fakes import FakeBus, FakeClock
+from tests.support.properties import tries
 
 MAX_ROW_BYTES = 1024 * 1024
 
@@ -58,7 +59,7 @@ async def postures(*sequence: Day) -> list[Posture]:
     return store.saved
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=tries(120))
 @given(days())
 async def test_a_row_keeps_a_posture_whole(sequence: list[Day]) -> None:
     """What is read is what was saved, to the microsecond and the last patch."""

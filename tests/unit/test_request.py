@@ -30,6 +30,7 @@ from tests.support.builders import (
     json_values,
     vm_ids,
 )
+from tests.support.properties import tries
 
 EVENTS_TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 _NAMES = {
@@ -415,7 +416,7 @@ _JSON_BODIES = (_REQUESTS | _EVENTS | json_values()).map(lambda each: json.dumps
 _EVENT_START = b'{"specversion":"1.0","id":"1","source":"s","type":"t",'
 
 
-@settings(max_examples=250)  # nothing else guards the queue against poison
+@settings(max_examples=tries(1000))  # nothing else guards the queue against poison
 @given(_JSON_BODIES | st.binary(), _CONTENT_TYPES, _PROPERTIES)
 @example(_EVENT_START + b'"time":"9999-12-31T24:00:00Z","data":{}}', None, {})
 @example(_EVENT_START + b'"data":"\\ud800"}', _CLOUD_EVENTS, {})

@@ -35,6 +35,7 @@ from tests.support.builders import (
     recorded_result,
     request,
 )
+from tests.support.properties import tries
 from tests.support.schemas import (
     EVENT_SCHEMAS,
     assert_event,
@@ -176,7 +177,7 @@ def test_whatever_else_becomes_of_a_request_is_told_by_the_schema(conclusion: Co
     assert_told(conclude(request(), machine(), conclusion))
 
 
-@settings(max_examples=10)
+@settings(max_examples=tries(30))
 @given(st.integers(1000, 4000), st.sampled_from(["x", "é", '"']))
 def test_what_was_cut_to_size_is_told_by_the_schema(count: int, letter: str) -> None:
     """A list of patches, and a rejected body, that are too large for a message."""
@@ -283,7 +284,7 @@ def _requests(draw: st.DrawFn) -> dict[str, Any]:
     return {field: draw(_FIELDS[field]) for field in sorted(fields)}
 
 
-@settings(max_examples=500)
+@settings(max_examples=tries(1000))
 @given(_requests())
 def test_the_schema_takes_what_the_app_takes_and_nothing_else(body: dict[str, Any]) -> None:
     """One truth in two notations."""

@@ -176,5 +176,5 @@ class StoreMachine(RuleBasedStateMachine):
                 assert due <= until
 
 
-StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+StoreMachine.TestCase.settings = settings(stateful_step_count=40, deadline=None)
 TestStore = StoreMachine.TestCase
