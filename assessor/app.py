@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
+from assessor.alerts.investigation import PORTALS, TraceLink
+from assessor.alerts.message import AlertStyle
 from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.rule import AlertPolicy
 from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
 from assessor.assessment.assessor import Assessor
 from assessor.assessment.conclusion import Concluder
@@ -26,6 +29,7 @@ from assessor.bus.bus_time import BusTime
 from assessor.bus.tracing import TracingBus
 from assessor.events.deletion import confirmed_by
 from assessor.events.intake import EventIntake
+from assessor.messages.owner_tags import OwnerTags
 from assessor.messages.progress import AssessmentProgress, InProgress
 from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
 from assessor.posture.durations import Durations
@@ -111,12 +115,16 @@ def build_app(settings: Settings, ports: Ports) -> App:
     metrics = ports.telemetry.metrics
     durations = Durations(ports.postures.durations, settings.expected_seconds)
     rescheduler = Rescheduler(bus, settings.in_progress_queue, metrics, ports.clock)
+    tags = OwnerTags(settings.alert_tags)
     alerts = AlertOutbox(
         store=ports.postures,
         bus=bus,
         alerts_topic=settings.alerts_topic,
         clock=ports.clock,
-        reminder=timedelta(hours=settings.reminder_hours),
+        policy=AlertPolicy(timedelta(hours=settings.reminder_hours)),
+        style=AlertStyle(
+            tags, TraceLink(PORTALS[settings.arm_cloud_name], settings.insights_component)
+        ),
     )
     scans = _build_scans(settings, ports, bus, rescheduler)
     assessor = Assessor(
@@ -124,6 +132,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
         concluder=Concluder(
             bus=bus,
             results_topic=settings.results_topic,
+            tags=tags,
             consequences=(
                 lambda _, outcome, traceparent: alerts.publish(outcome, traceparent),
                 lambda request, outcome, _: scans.record(request, outcome),

@@ -14,12 +14,18 @@ from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from assessor.resource_id import ResourceIdError, Scope
+from assessor.tag_names import property_name
 from ncrontab import Ncrontab, NcrontabError
 
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _IP_V6: Final = re.compile(r"[0-9A-Fa-f:.]+")
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_COMPONENT: Final = re.compile(
+    r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]{1,90}/providers/"
+    r"Microsoft\.Insights/components/[^/]{1,260}",
+    re.IGNORECASE,
+)
 _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}")
 _TABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
 _ENTITY: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._/-]{0,258}[A-Za-z0-9_])?")
@@ -130,6 +136,28 @@ def read_tags(text: object) -> object:
     return found
 
 
+_MAX_TAGS: Final = 5
+_MAX_TAG_NAME: Final = 128
+
+
+def read_tag_names(text: object) -> object:
+    """Returns the names of tags that stand between commas."""
+    if not isinstance(text, str):
+        return text
+    names = tuple(each.strip() for each in text.split(","))
+    properties = {property_name(each).lower() for each in names}
+    if not all(names) or len(names) > _MAX_TAGS or max(map(len, names)) > _MAX_TAG_NAME:
+        raise PydanticCustomError(
+            "tag_names",
+            "up to five names of tags with commas between them, each of 1 to 128 characters",
+        )
+    if len(properties) != len(names):
+        raise PydanticCustomError(
+            "tag_names", "names of tags that differ by more than case and punctuation"
+        )
+    return names
+
+
 def read_schedule(text: object) -> object:
     """Returns the schedule."""
     try:
@@ -157,6 +185,17 @@ Namespace = Annotated[
     StringConstraints(strip_whitespace=True),
     AfterValidator(
         _matching(_HOST, "the namespace's host name, like example.servicebus.windows.net")
+    ),
+]
+InsightsComponent = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True),
+    AfterValidator(
+        _matching(
+            _COMPONENT,
+            "the resource ID of an Application Insights component: /subscriptions/…/resourceGroups/"
+            "…/providers/Microsoft.Insights/components/…",
+        )
     ),
 ]
 ClientId = Annotated[

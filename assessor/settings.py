@@ -23,6 +23,7 @@ from assessor.setting_values import (
     AccountName,
     ClientId,
     EntityName,
+    InsightsComponent,
     Namespace,
     Origin,
     ServiceBusConnection,
@@ -33,6 +34,7 @@ from assessor.setting_values import (
     read_scan_scopes,
     read_schedule,
     read_scopes,
+    read_tag_names,
     read_tags,
 )
 from ncrontab import Ncrontab
@@ -113,10 +115,17 @@ class Settings(BaseModel):
     ]
     event_settle_seconds: Annotated[float, Field(alias="EVENT_SETTLE_SECONDS", ge=1, le=3600)] = 300
     reminder_hours: Annotated[float, Field(alias="ALERT_REMINDER_HOURS", ge=0, le=8760)] = 0
+    overdue_hours: Annotated[float, Field(alias="ALERT_OVERDUE_HOURS", ge=0, le=8760)] = 0
+    alert_tags: Annotated[
+        tuple[str, ...], BeforeValidator(read_tag_names), Field(alias="ALERT_TAGS")
+    ] = ()
     arm_cloud_name: Annotated[
         Literal["AZURE_PUBLIC_CLOUD", "AZURE_US_GOVERNMENT", "AZURE_CHINA_CLOUD"],
         Field(alias="ARM_CLOUD"),
     ] = "AZURE_PUBLIC_CLOUD"
+    insights_component: Annotated[
+        InsightsComponent | None, Field(alias="APPLICATIONINSIGHTS_RESOURCE_ID")
+    ] = None
     arm_endpoint: Annotated[Origin | None, Field(alias="ARM_ENDPOINT")] = None
     azure_client_id: Annotated[ClientId | None, Field(alias="AZURE_CLIENT_ID")] = None
 

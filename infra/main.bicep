@@ -90,6 +90,12 @@ param eventSettleSeconds string = ''
 @description('Hours after which an alert that lasts fires again.')
 param alertReminderHours string = ''
 
+@description('Hours without a completed assessment after which a VM has an alert; empty for never.')
+param alertOverdueHours string = ''
+
+@description('Names of up to five tags that alerts and outcomes carry, with commas between them.')
+param alertTags string = ''
+
 // ---- Who may send and receive ----
 
 @description('Object ID of the Entra group that may send requests; empty for none.')
@@ -420,6 +426,8 @@ module functionApp 'app/function-app.bicep' = {
       ASSESS_DEADLINE_MINUTES: assessDeadlineMinutes
       EVENT_SETTLE_SECONDS: eventSettleSeconds
       ALERT_REMINDER_HOURS: alertReminderHours
+      ALERT_OVERDUE_HOURS: alertOverdueHours
+      ALERT_TAGS: alertTags
     }
   }
   // The host connects as soon as it starts, and says no more than "unauthorized" if it is too early.

@@ -140,8 +140,9 @@ class AlertSummary:
     @classmethod
     def of(cls, arrival: Arrival) -> "AlertSummary":
         """Returns the summary of a message from the alerts topic."""
-        essentials = _object(arrival.data, "essentials")
-        context = _object(arrival.data, "alertContext")
+        body = _object(arrival.data, "data")
+        essentials = _object(body, "essentials")
+        context = _object(body, "alertContext")
         return cls(
             vm=one_line(arrival.subject or "").rpartition("/")[2],
             condition=_text(essentials, "monitorCondition"),

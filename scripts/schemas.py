@@ -135,8 +135,8 @@ def _fired_or_resolved() -> Schema:
     def alert(condition: str, change: Schema) -> Schema:
         essentials = {"properties": {"monitorCondition": {"const": condition}}}
         context = {"properties": {"change": change}}
-        data = {"properties": {"essentials": essentials, "alertContext": context}}
-        return {"properties": {"data": data}}
+        body = {"properties": {"essentials": essentials, "alertContext": context}}
+        return {"properties": {"data": {"properties": {"data": body}}}}
 
     return {
         "if": {"properties": {"type": {"const": "PatchAssessor.AlertResolved"}}},

@@ -107,6 +107,7 @@ def decide_by_result(
         before,
         location=finding.location or before.location,
         os_type=finding.os_type or before.os_type,
+        tags=before.tags if finding.tags is None else finding.tags,
         assessment=assessment,
         durations=_learned(before.durations, finding.seconds),
         open_alerts=_open_after(before, alerts, rules),
@@ -213,6 +214,7 @@ def _alert_by_result(
         previous=before.assessment,
         location=finding.location or before.location,
         os_type=finding.os_type or before.os_type,
+        tags=before.tags if finding.tags is None else finding.tags,
     )
     return alert if reading.patches is None else _with_patches(alert, reading, reading.patches)
 
@@ -233,11 +235,12 @@ def _alert_by_time(
         previous=None,
         location=before.location,
         os_type=before.os_type,
+        tags=before.tags,
     )
 
 
-_PATCHES_BYTES: Final = 112 * 1024
-_NEW_PATCHES_BYTES: Final = 80 * 1024
+_PATCHES_BYTES: Final = 96 * 1024
+_NEW_PATCHES_BYTES: Final = 72 * 1024
 """Together with everything else in an alert they stay below MAX_BODY_BYTES."""
 _CLASSIFICATIONS_SHOWN: Final = 20
 _CLASSIFICATION_CHARACTERS: Final = 64

@@ -1,21 +1,30 @@
-"""Alerts as messages: CloudEvents whose data is Azure Monitor's common alert schema.
+"""Alerts as messages: CloudEvents whose data is a document of Azure Monitor's common alert schema.
 
-Azure Monitor sends `{"schemaId": …, "data": {"essentials": …, "alertContext": …}}`. The event's
-own `data` is that `data`, so `data.essentials` is where a reader of Azure Monitor's alerts looks
-for it. CloudEvents allows no attribute of the name `schemaId`; it is an application property.
+The event's `data` is, to the letter, the body that Azure Monitor posts to an action group's
+receivers, so whatever reads such a body reads it as it is.
 Source: learn.microsoft.com, "Common alert schema".
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from assessor.alerts.investigation import NO_LINK, TraceLink
 from assessor.alerts.rule import AlertRule
 from assessor.alerts.rules import BY_NAME
 from assessor.bus.message import OutgoingMessage, Property
 from assessor.clock import to_text
-from assessor.messages.alert_data import AlertContext, AlertData, Essentials, Numbers
+from assessor.messages.alert_data import (
+    AlertBody,
+    AlertContext,
+    AlertData,
+    AlertVm,
+    Essentials,
+    Numbers,
+)
 from assessor.messages.model import render
 from assessor.messages.outgoing import event_message
+from assessor.messages.owner_tags import NO_TAGS, OwnerTags
 from assessor.messages.patches import hidden_by, is_critical_or_security
 from assessor.posture.finding import Assessment
 from assessor.posture.model import Alert
@@ -23,14 +32,36 @@ from assessor.posture.model import Alert
 SCHEMA_ID: Final = "azureMonitorCommonAlertSchema"
 FIRED: Final = "PatchAssessor.AlertFired"
 RESOLVED: Final = "PatchAssessor.AlertResolved"
+_RESOURCE_TYPE: Final = "microsoft.compute/virtualmachines"
+"""In Azure Monitor's own spelling."""
 
 
-def alert_message(alert: Alert, rules: Mapping[str, AlertRule] = BY_NAME) -> OutgoingMessage:
+@dataclass(frozen=True, slots=True)
+class AlertStyle:
+    """What whoever runs the app has set for the messages of all alerts.
+
+    Attributes:
+        tags: which of a VM's tags they carry.
+        link: makes the address of an assessment's trace.
+    """
+
+    tags: OwnerTags = NO_TAGS
+    link: TraceLink = NO_LINK
+
+
+PLAIN: Final = AlertStyle()
+"""Without tags, and without an address."""
+
+
+def alert_message(
+    alert: Alert, rules: Mapping[str, AlertRule] = BY_NAME, style: AlertStyle = PLAIN
+) -> OutgoingMessage:
     """Returns the message that publishes `alert`. It is always smaller than MAX_BODY_BYTES.
 
     Args:
         alert: what to publish.
         rules: the rules by their names, the alert's among them.
+        style: what is set for all of them.
     """
     rule = rules[alert.alert.rule]
     return event_message(
@@ -39,32 +70,45 @@ def alert_message(alert: Alert, rules: Mapping[str, AlertRule] = BY_NAME) -> Out
         request_id=alert.request_id,
         subject=str(alert.vm_id),
         time=alert.at,
-        data=render(AlertData(essentials=_essentials(alert, rule), alert_context=_context(alert))),
-        properties=_properties(alert, rule),
+        data=render(
+            AlertData(
+                schema_id=SCHEMA_ID,
+                data=AlertBody(
+                    essentials=_essentials(alert, rule, style.link),
+                    alert_context=_context(alert),
+                    custom_properties=style.tags.of(alert.tags),
+                ),
+            )
+        ),
+        properties=_properties(alert, rule) | style.tags.properties(alert.tags),
         traceparent=alert.traceparent,
     )
 
 
-def _essentials(alert: Alert, rule: AlertRule) -> Essentials:
+def _essentials(alert: Alert, rule: AlertRule, link: TraceLink) -> Essentials:
     vm_id = alert.vm_id
+    # Readers split IDs at their slashes for the subscription; the provider is not one of Azure's,
+    # so nobody looks for the alert in Azure Monitor.
+    provider = f"/subscriptions/{vm_id.subscription_id}/providers/PatchAssessor"
     return Essentials(
-        # Readers split the ID at its slashes for the subscription; the provider is not one of
-        # Azure's, so nobody looks for the alert in Azure Monitor.
-        alert_id=f"/subscriptions/{vm_id.subscription_id}/providers/PatchAssessor/alerts/"
-        f"{alert.alert.alert_id}",
+        alert_id=f"{provider}/alerts/{alert.alert.alert_id}",
         alert_rule=rule.name,
+        alert_rule_id=f"{provider}/alertRules/{rule.name}",
         severity=rule.severity.value,
         signal_type="Log",  # of the schema's three, the one for what is read from a record
         monitor_condition=_condition(alert),
         monitoring_service="PatchAssessor",
         alert_target_ids=(str(vm_id),),
         configuration_items=(vm_id.name,),
+        target_resource_group=vm_id.resource_group,
+        target_resource_type=_RESOURCE_TYPE,
         origin_alert_id=alert.alert.alert_id,
         fired_date_time=to_text(alert.alert.fired_at),
         resolved_date_time=to_text(alert.at) if alert.is_resolved else None,
         description=describe(alert, rule),
         essentials_version="1.0",
         alert_context_version="1.0",
+        investigation_link=link.of(alert.assessment.activity_id if alert.assessment else None),
     )
 
 
@@ -85,6 +129,7 @@ def _context(alert: Alert) -> AlertContext:
         patches_omitted=alert.patches_omitted,
         unknown_classifications=alert.unknown_classifications,
         previous=None if alert.previous is None else _numbers(alert.previous),
+        vm=AlertVm(location=alert.location, os_type=alert.os_type, tags=alert.tags),
     )
 
 

@@ -9,11 +9,11 @@ under the same ID, so that duplicate detection sees a repeat.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from assessor.alerts.decision import Transition, decide_by_result, decide_by_time
-from assessor.alerts.message import alert_message
+from assessor.alerts.message import PLAIN, AlertStyle, alert_message
 from assessor.alerts.removal import attempt_of, attempted, retired
 from assessor.alerts.rule import AlertPolicy, AlertRule
 from assessor.alerts.rules import RULES
@@ -41,7 +41,8 @@ class AlertOutbox:
         bus: Bus,
         alerts_topic: str,
         clock: Clock,
-        reminder: timedelta,
+        policy: AlertPolicy,
+        style: AlertStyle = PLAIN,
         rules: Sequence[AlertRule] = RULES,
     ) -> None:
         """Keeps what it works with.
@@ -51,14 +52,16 @@ class AlertOutbox:
             bus: where alerts go out.
             alerts_topic: the topic that they go to.
             clock: holds times of others against ours.
-            reminder: after how long an alert that lasts speaks again; zero for never.
+            policy: what is set for all rules.
+            style: what is set for all messages.
             rules: the alert rules.
         """
         self._store = store
         self._bus = bus
         self._topic = alerts_topic
         self._clock = clock
-        self._policy = AlertPolicy(reminder)
+        self._policy = policy
+        self._style = style
         self._rules = rules
         self._by_name = {rule.name: rule for rule in rules}
 
@@ -141,7 +144,11 @@ class AlertOutbox:
             before, etag = (remembered.posture, remembered.etag) if remembered else (None, None)
             if before is not None and before.unpublished:
                 await self._bus.send(
-                    self._topic, [alert_message(each, self._by_name) for each in before.unpublished]
+                    self._topic,
+                    [
+                        alert_message(each, self._by_name, self._style)
+                        for each in before.unpublished
+                    ],
                 )
                 published += before.unpublished
                 after = replace(before, unpublished=())

@@ -11,6 +11,7 @@ from typing import Final
 from assessor.alerts.decision import Transition, event_id
 from assessor.arm.errors import GONE_CODES
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped
+from assessor.messages.owner_tags import remembered
 from assessor.posture.model import Alert, Attempt, Change, Posture
 from assessor.posture.published_patches import PublishedPatches
 
@@ -49,13 +50,21 @@ def attempted(previous: Posture | None, outcome: Outcome, attempt: Attempt) -> T
         return None
     if previous is None:
         # What was never there is not remembered either: a request may name anything.
-        return Transition((), Posture(vm_id, attempt=attempt)) if attempt.found else None
+        tags = _tags_of(outcome)
+        return Transition((), Posture(vm_id, attempt=attempt, tags=tags)) if attempt.found else None
     if previous.retired_at is not None or _is_old(previous, attempt):
         return None
     last = previous.attempt
     if last is not None and not last.found and not attempt.found:
         return retired(previous, attempt.at, outcome.request_id)
-    return Transition((), replace(previous, attempt=attempt))
+    tags = _tags_of(outcome)
+    return Transition(
+        (), replace(previous, attempt=attempt, tags=previous.tags if tags is None else tags)
+    )
+
+
+def _tags_of(outcome: Outcome) -> dict[str, str] | None:
+    return remembered(outcome.vm.tags) if outcome.vm is not None else None
 
 
 def retired(previous: Posture, at: datetime, request_id: str) -> Transition:
@@ -80,6 +89,7 @@ def retired(previous: Posture, at: datetime, request_id: str) -> Transition:
             previous=previous.assessment,
             location=previous.location,
             os_type=previous.os_type,
+            tags=previous.tags,
         )
         for each in previous.open_alerts
     )

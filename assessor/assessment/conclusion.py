@@ -11,6 +11,7 @@ from assessor.assessment.state_machine import Done
 from assessor.errors import UnavailableError
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude
 from assessor.messages.outgoing import outcome_message
+from assessor.messages.owner_tags import OwnerTags
 from assessor.messages.progress import AssessmentProgress, Later
 from assessor.messages.request import AssessmentRequest, Rejection
 from assessor.ports import Bus, Clock
@@ -53,6 +54,7 @@ class Concluder:
         *,
         bus: Bus,
         results_topic: str,
+        tags: OwnerTags,
         consequences: Sequence[Consequence],
         durations: Durations,
         telemetry: Telemetry,
@@ -61,6 +63,7 @@ class Concluder:
     ) -> None:
         """Keeps where outcomes go, and what follows from each in this order: `consequences`."""
         self._bus = bus
+        self._tags = tags
         self._topic = results_topic
         self._consequences = consequences
         self._durations = durations
@@ -83,7 +86,8 @@ class Concluder:
         trace = trace_of(self._telemetry, progress)
         traceparent = trace.traceparent if trace else current_traceparent()
         try:
-            await self._bus.send(self._topic, [outcome_message(outcome, traceparent)])
+            message = outcome_message(outcome, traceparent, tags=self._tags)
+            await self._bus.send(self._topic, [message])
             for follow_up in self._consequences:
                 await self._follow_up(follow_up, progress, outcome, traceparent, is_last=is_last)
         except UnavailableError as error:

@@ -1,6 +1,6 @@
-"""The data of alerts: Azure Monitor's common alert schema, and this app's alert context.
+"""The data of alerts: a document of Azure Monitor's common alert schema, with this app's context.
 
-Source: learn.microsoft.com, "Common alert schema".
+Source: learn.microsoft.com, "Common alert schema" and "Sample alert payloads".
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,9 @@ class CommonEssentials:
 
     alert_id: Annotated[str, Field(description="The alert instance, a resource ID.")]
     alert_rule: str
+    alert_rule_id: Annotated[
+        str | None, AbsentWhenNone(), Field(description="The rule, a resource ID.")
+    ] = None
     severity: Severity
     signal_type: Annotated[str, one_of("Metric", "Log", "Activity Log")]
     monitor_condition: Condition
@@ -36,12 +39,21 @@ class CommonEssentials:
         Field(alias="alertTargetIDs", min_length=1),
     ]
     configuration_items: Annotated[tuple[str, ...] | None, AbsentWhenNone()] = None
+    target_resource_group: Annotated[str | None, AbsentWhenNone()] = None
+    target_resource_type: Annotated[
+        str | None, AbsentWhenNone(), Field(examples=["microsoft.compute/virtualmachines"])
+    ] = None
     origin_alert_id: str
     fired_date_time: DateTime
     resolved_date_time: Annotated[DateTime | None, AbsentWhenNone()] = None
     description: str
     essentials_version: Annotated[str, one_of("1.0")]
     alert_context_version: Annotated[str, one_of("1.0")]
+    investigation_link: Annotated[
+        str | None,
+        AbsentWhenNone(),
+        Field(description="Where to look into what the alert comes from."),
+    ] = None
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -66,12 +78,22 @@ class Essentials(CommonEssentials):
             pattern="^/subscriptions/[^/]+/providers/PatchAssessor/alerts/[0-9a-f-]{36}$",
         ),
     ]
+    alert_rule_id: Annotated[
+        str,
+        Field(
+            description="The rule, in the form of a resource ID.",
+            pattern="^/subscriptions/[^/]+/providers/PatchAssessor/alertRules/[A-Za-z]+$",
+        ),
+    ]
     signal_type: Annotated[str, one_of("Log")]
     monitoring_service: Annotated[str, one_of("PatchAssessor")]
     alert_target_ids: Annotated[
         tuple[Annotated[str, Field(pattern="^/subscriptions/")], ...],
         Field(alias="alertTargetIDs", min_length=1, max_length=1),
     ]
+    configuration_items: tuple[str, ...]
+    target_resource_group: str
+    target_resource_type: Annotated[str, one_of("microsoft.compute/virtualmachines")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +111,20 @@ class Numbers:
     critical_and_security_patch_count: Annotated[int, Field(ge=0)] | None
     other_patch_count: Annotated[int, Field(ge=0)] | None
     reboot_pending: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertVm:
+    """The VM as it was last read; null for what is not known."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    location: str | None
+    os_type: Annotated[str | None, Field(examples=["Windows", "Linux"])]
+    tags: Annotated[
+        Mapping[str, str] | None,
+        Field(description="Without the longest ones where they take more than 8 KiB."),
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,16 +173,31 @@ class AlertContext:
     previous: Annotated[
         Numbers | None, Field(description="The assessment before; null for a VM's first.")
     ]
+    vm: AlertVm
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlertData:
-    """`data` of an alert."""
+class AlertBody:
+    """What the common alert schema calls data."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     essentials: Essentials
     alert_context: AlertContext
+    custom_properties: Annotated[
+        Mapping[str, str],
+        Field(description="The VM's tags that ALERT_TAGS names, by the names that it has there."),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertData:
+    """`data` of an alert: a whole document of Azure Monitor's common alert schema."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    schema_id: Annotated[str, one_of("azureMonitorCommonAlertSchema")]
+    data: AlertBody
 
 
 @dataclass(frozen=True, kw_only=True)

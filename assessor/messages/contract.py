@@ -134,11 +134,11 @@ MESSAGES: Final = (
     ),
     PublishedMessage(
         "alert",
-        1,
+        2,
         ("PatchAssessor.AlertFired", "PatchAssessor.AlertResolved"),
         "Alert",
         "A message on the topic patch-alerts: a CloudEvent 1.0 in structured JSON mode whose data "
-        "follows Azure Monitor's common alert schema.",
+        "is a document of Azure Monitor's common alert schema.",
         _VM,
         AlertData,
         time="When the change was known.",

@@ -69,6 +69,11 @@ class About:
             "tell."
         ),
     ]
+    custom_properties: Annotated[
+        Mapping[str, str] | None,
+        AbsentWhenNone(),
+        Field(description="The VM's tags that ALERT_TAGS names; absent where it has none of them."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,9 @@ from assessor.bus.message import OutgoingMessage, Property
 from assessor.messages import cloud_event
 from assessor.messages.model import to_json
 from assessor.messages.outcome import Outcome
+from assessor.messages.owner_tags import NO_TAGS, OwnerTags
 from assessor.messages.patches import most_important_first
+from assessor.tag_names import property_name
 
 MAX_BODY_BYTES: Final = 240 * 1024
 """256 KiB is the most that a Standard namespace takes, properties and AMQP framing included."""
@@ -35,7 +37,10 @@ _AMQP_INTS: Final = range(-(2**31), 2**31)
 
 
 def outcome_message(
-    outcome: Outcome, traceparent: str | None, max_body_bytes: int = MAX_BODY_BYTES
+    outcome: Outcome,
+    traceparent: str | None,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    tags: OwnerTags = NO_TAGS,
 ) -> OutgoingMessage:
     """Returns the message that publishes `outcome`, cut to size where it has to be.
 
@@ -43,16 +48,25 @@ def outcome_message(
         outcome: what to publish.
         traceparent: the assessment's trace context, for whoever works on from here.
         max_body_bytes: the most that the body may have.
+        tags: which of the VM's tags it carries.
     """
-    whole = _outcome_event(outcome, outcome.data, traceparent)
+    carried = tags.of(outcome.vm.tags) if outcome.vm is not None else {}
+    data = outcome.data | {"customProperties": carried} if carried else outcome.data
+    properties = properties_of(data) | {
+        property_name(name): value for name, value in carried.items()
+    }
+    whole = _outcome_event(outcome, data, properties, traceparent)
     if len(whole.body) <= max_body_bytes:
         return whole
-    room = max_body_bytes - len(_outcome_event(outcome, {}, None).body)
-    return _outcome_event(outcome, fit(outcome.data, room), traceparent)
+    room = max_body_bytes - len(_outcome_event(outcome, {}, properties, None).body)
+    return _outcome_event(outcome, fit(data, room), properties, traceparent)
 
 
 def _outcome_event(
-    outcome: Outcome, data: dict[str, Any], traceparent: str | None
+    outcome: Outcome,
+    data: dict[str, Any],
+    properties: Mapping[str, Property],
+    traceparent: str | None,
 ) -> OutgoingMessage:
     return event_message(
         event_type=outcome.type,
@@ -61,7 +75,7 @@ def _outcome_event(
         subject=str(outcome.vm_id) if outcome.vm_id else None,
         time=outcome.time,
         data=data,
-        properties=properties_of(outcome.data),
+        properties=properties,
         traceparent=traceparent,
     )
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from assessor.arm.result import Patch
 from assessor.messages.outcome import Finished, Outcome, OutcomeType
+from assessor.messages.owner_tags import remembered
 from assessor.messages.patches import digest, hidden_by, is_critical_or_security
 from assessor.resource_id import VirtualMachineId
 
@@ -58,6 +59,7 @@ class Finding:
         seconds: how long the operation took; None where that was not seen.
         location: the VM's region.
         os_type: `Windows` or `Linux`.
+        tags: the VM's tags, as far as they are remembered.
     """
 
     vm_id: VirtualMachineId
@@ -69,6 +71,7 @@ class Finding:
     seconds: float | None = None
     location: str | None = None
     os_type: str | None = None
+    tags: Mapping[str, str] | None = None
 
 
 def finding_of(outcome: Outcome) -> Finding | None:
@@ -113,6 +116,7 @@ def finding_of(outcome: Outcome) -> Finding | None:
         seconds=duration_of(outcome),
         location=_short(vm.location) if vm is not None else None,
         os_type=_short(vm.os_type) if vm is not None else None,
+        tags=remembered(vm.tags) if vm is not None else None,
     )
 
 

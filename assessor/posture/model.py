@@ -4,6 +4,7 @@ A posture is stored with the names that its fields had first: where one has anot
 alias is the stored one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -67,6 +68,7 @@ class Alert:
         unknown_classifications: what patches say of themselves that no table of ours knows.
         location: the VM's region.
         os_type: `Windows` or `Linux`.
+        tags: the VM's tags, as far as they are remembered.
         traceparent: the trace context of the assessment.
     """
 
@@ -85,6 +87,7 @@ class Alert:
     unknown_classifications: tuple[str, ...] = ()
     location: str | None = None
     os_type: str | None = None
+    tags: Mapping[str, str] | None = None
     traceparent: str | None = None
 
     @property
@@ -124,6 +127,7 @@ class Posture:
         published: what the open alert about patches has published.
         attempt: what came to nothing since `assessment`, the latest of it.
         retired_at: when the VM was found to be gone; it is back with the next assessment.
+        tags: the VM's tags as it was last read, as far as they are remembered; None if not known.
         unpublished: the outbox: alerts that are decided, and not known to be published.
     """
 
@@ -137,6 +141,7 @@ class Posture:
     attempt: Attempt | None = None
     retired_at: datetime | None = None
     unpublished: Annotated[tuple[Alert, ...], Field(alias="untold")] = ()
+    tags: Mapping[str, str] | None = None
 
     def open_alert(self, rule: str) -> OpenAlert | None:
         """Returns the alert of the rule of that name if it is open."""

@@ -168,7 +168,10 @@ def _alert(
         "patches": patches,
         "previous": None,
     }
-    data = {"essentials": essentials, "alertContext": context}
+    data = {
+        "schemaId": "azureMonitorCommonAlertSchema",
+        "data": {"essentials": essentials, "alertContext": context, "customProperties": {}},
+    }
     properties = {"schemaId": "azureMonitorCommonAlertSchema", "alertRule": rule}
     properties |= {"alertId": alert_id, "severity": "Sev1", "monitorCondition": "Fired"}
     return _event("AlertFired", underway, ended_at, data, result, properties)

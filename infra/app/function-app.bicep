@@ -60,6 +60,7 @@ var commonSettings = {
   AZURE_CLIENT_ID: identityClientId
   ARM_CLOUD: armClouds[environment().name]
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
+  APPLICATIONINSIGHTS_RESOURCE_ID: insights.id
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
   // What the exporter would send about itself.
   APPLICATIONINSIGHTS_SDKSTATS_DISABLED: 'true'

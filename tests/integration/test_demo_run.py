@@ -68,7 +68,7 @@ async def test_each_change_of_a_vm_has_its_one_alert(place: Place) -> None:
         if each["topic"] == "assessment-results"
     ]
     assert counts == [0, 1, 1, 2, 0]
-    told = [each["body"]["data"] for each in of_vm if each["topic"] == "patch-alerts"]
+    told = [each["body"]["data"]["data"] for each in of_vm if each["topic"] == "patch-alerts"]
     assert [
         (data["essentials"]["monitorCondition"], data["alertContext"]["change"]) for data in told
     ] == [("Fired", "Appeared"), ("Fired", "Grew"), ("Resolved", "Gone")]

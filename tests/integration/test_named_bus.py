@@ -122,8 +122,8 @@ async def test_what_is_asked_over_a_named_bus_is_told_by_its_topics_and_filters(
         assert {each["id"] for each in passed} == expected
 
     (alert, *_) = await reader.read("patch-alerts", "sev1", bool)
-    assert alert["data"]["essentials"]["severity"] == "Sev1"
-    assert alert["data"]["alertContext"]["criticalAndSecurityPatchCount"] > 0
+    assert alert["data"]["data"]["essentials"]["severity"] == "Sev1"
+    assert alert["data"]["data"]["alertContext"]["criticalAndSecurityPatchCount"] > 0
 
 
 def _are_all(expected: set[str], found: list[Event]) -> bool:

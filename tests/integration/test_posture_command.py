@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from azure.data.tables.aio import TableClient
 
 from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.messages.outcome import Outcome
 from assessor.posture.tables import TablePosture
@@ -38,7 +38,7 @@ async def publish(table: TableClient, *outcomes: Outcome) -> None:
         bus=FakeBus(),
         alerts_topic="patch-alerts",
         clock=FakeClock(NOW),
-        reminder=timedelta(0),
+        policy=AlertPolicy(),
     )
     for outcome in outcomes:
         await outbox.publish(outcome, None)

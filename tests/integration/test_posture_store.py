@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -12,6 +11,7 @@ from azure.core.exceptions import ServiceRequestError
 from azure.data.tables.aio import TableClient
 
 from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.ports import PostureStore
 from assessor.posture.learned import Learned
@@ -232,5 +232,5 @@ def _outbox(store: PostureStore, bus: FakeBus) -> AlertOutbox:
         bus=bus,
         alerts_topic="patch-alerts",
         clock=FakeClock(NOW),
-        reminder=timedelta(0),
+        policy=AlertPolicy(),
     )

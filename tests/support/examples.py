@@ -7,6 +7,7 @@ import json
 from datetime import timedelta
 from typing import Any, Final
 
+from assessor.alerts.message import alert_message
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude, reject
@@ -16,6 +17,7 @@ from assessor.messages.request import Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope
 from assessor.scan_account import Tally
 from assessor.scans.event import scan_completed
+from tests.support.alerts import STYLE, example_alerts
 from tests.support.builders import NOW, REFERENCE_RESULT, SUBSCRIPTION, incoming, machine, request
 from tests.support.schemas import SCHEMAS
 
@@ -89,9 +91,17 @@ def _body(outcome: Outcome) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(outcome_message(outcome, None).body)
 
 
+def alerts() -> dict[str, Any]:
+    """Returns the body of each example of an alert, by the name of its file."""
+    return {
+        name: json.loads(alert_message(alert, style=STYLE).body)
+        for name, alert in example_alerts().items()
+    }
+
+
 def main() -> None:
     """Writes the examples."""
-    for name, example in results().items():
+    for name, example in (results() | alerts()).items():
         text = json.dumps(example, indent=2, ensure_ascii=False)
         (SCHEMAS / f"{name}.example.json").write_text(f"{text}\n", "utf-8")
 

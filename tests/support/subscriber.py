@@ -24,7 +24,9 @@ class Heard:
 def heard(message: OutgoingMessage) -> Heard:
     """Returns what a message says."""
     event = json.loads(message.body)
-    essentials, context = event["data"]["essentials"], event["data"]["alertContext"]
+    assert event["data"]["schemaId"] == "azureMonitorCommonAlertSchema"
+    data = event["data"]["data"]
+    essentials, context = data["essentials"], data["alertContext"]
     return Heard(
         type=event["type"],
         rule=essentials["alertRule"],
@@ -32,7 +34,7 @@ def heard(message: OutgoingMessage) -> Heard:
         change=context["change"],
         condition=essentials["monitorCondition"],
         new_patches=tuple(each["name"] for each in context["newPatches"]),
-        data=event["data"],
+        data=data,
     )
 
 

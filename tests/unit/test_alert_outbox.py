@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.rule import AlertPolicy
 from assessor.bus.errors import PublishError
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Outcome, reject
@@ -37,7 +38,11 @@ T = TypeVar("T")
 def outbox(store: PostureStore, bus: Bus, reminder: timedelta = timedelta(0)) -> AlertOutbox:
     """Returns what is tested."""
     return AlertOutbox(
-        store=store, bus=bus, alerts_topic=TOPIC, clock=FakeClock(NOW), reminder=reminder
+        store=store,
+        bus=bus,
+        alerts_topic=TOPIC,
+        clock=FakeClock(NOW),
+        policy=AlertPolicy(reminder),
     )
 
 

@@ -227,7 +227,7 @@ async def test_the_outbox_publishes_what_time_brings_once() -> None:
         bus=bus,
         alerts_topic="patch-alerts",
         clock=FakeClock(FIRST_DAY + timedelta(days=9)),
-        reminder=timedelta(0),
+        policy=AlertPolicy(),
         rules=[SILENCE],
     )
     await outbox.publish(completed(0), None)
@@ -247,7 +247,7 @@ async def test_the_outbox_leaves_alone_what_time_does_not_touch() -> None:
         bus=bus,
         alerts_topic="patch-alerts",
         clock=FakeClock(NOW),
-        reminder=timedelta(hours=1),
+        policy=AlertPolicy(timedelta(hours=1)),
     )
     assert await outbox.check(VM_ID, "timer") == ()
     await outbox.publish(completed(0, "a"), None)

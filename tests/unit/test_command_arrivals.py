@@ -114,13 +114,16 @@ def test_an_alert_shows_rule_severity_and_change() -> None:
     body = {
         "type": "PatchAssessor.AlertFired",
         "data": {
-            "essentials": {
-                "alertRule": "RebootPending",
-                "severity": "Sev2",
-                "monitorCondition": "Fired",
-                "description": "web-01 waits for a reboot.",
+            "schemaId": "azureMonitorCommonAlertSchema",
+            "data": {
+                "essentials": {
+                    "alertRule": "RebootPending",
+                    "severity": "Sev2",
+                    "monitorCondition": "Fired",
+                    "description": "web-01 waits for a reboot.",
+                },
+                "alertContext": {"change": "Appeared", "assessmentActivityId": ACTIVITY_ID},
             },
-            "alertContext": {"change": "Appeared", "assessmentActivityId": ACTIVITY_ID},
         },
     }
     assert describe(arrival(body), is_alert=True) == (

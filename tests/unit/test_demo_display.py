@@ -151,7 +151,7 @@ def test_markup_in_what_others_wrote_is_text() -> None:
     console, printed = captured()
     ledger = ledger_of(1)
     essentials = {"alertRule": "[bold]Rule[/red]", "monitorCondition": "Fired"}
-    body = {"type": "PatchAssessor.AlertFired", "data": {"essentials": essentials}}
+    body = {"type": "PatchAssessor.AlertFired", "data": {"data": {"essentials": essentials}}}
     ledger.take(Arrival(ALERTS_TOPIC, "a", "r", None, None, None, {}, body))
     report(console, ledger)
     assert "[bold]Rule[/red]" in printed.getvalue()

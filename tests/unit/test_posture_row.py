@@ -1,7 +1,6 @@
 """Rows of the posture table: they keep everything, within what Azure Tables take."""
 
 import random
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
@@ -52,7 +52,7 @@ async def postures(*sequence: Day) -> list[Posture]:
         bus=FakeBus(),
         alerts_topic="patch-alerts",
         clock=FakeClock(NOW),
-        reminder=timedelta(0),
+        policy=AlertPolicy(),
     )
     for day in sequence:
         await outbox.publish(day.outcome, TRACEPARENT)

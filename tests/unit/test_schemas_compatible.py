@@ -20,10 +20,13 @@ FIRST: Final = {
     path.name.removesuffix(".schema.json"): json.loads(path.read_text("utf-8"))
     for path in sorted(RECORDED.glob("*.schema.json"))
 }
-MESSAGES: Final = sorted(FIRST.keys() - {"common"})
+MESSAGES: Final = sorted(
+    name for name in FIRST.keys() - {"common"} if schema(name)["$id"] == FIRST[name]["$id"]
+)
+"""Those that have had one version so far."""
 EXAMPLES: Final = {
     name: which
-    for which in ("assessment-", "request-rejected", "scan-completed", "alert-")
+    for which in ("assessment-", "request-rejected", "scan-completed")
     for name in examples(which)
 }
 Fact = tuple[object, ...]
@@ -100,12 +103,18 @@ def test_there_are_no_other_schemas() -> None:
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_each_schema_promises_what_the_first_did(name: str) -> None:
-    """Fields, which of them have to be there, closed lists, patterns, and what is said of each."""
+    """Fields, which of them have to be there, closed lists, patterns, and what is said of each.
+
+    A field that is new promises what it likes.
+    """
     before = set(facts(FIRST[name], first_registry(), FIRST[name]["$id"]))
     now = set(facts(schema(name), registry(), schema(name)["$id"]))
-    kinds = {"field", "required", "enum", "pattern"}
-    more = {each for each in now - before if each[0] in kinds}
-    assert {each for each in more if ("required", each[1]) not in before} == set()
+    more = {each for each in now - before if each[0] in {"required", "enum", "pattern"}}
+    assert {
+        each
+        for each in more
+        if ("field", each[1]) in before and ("required", each[1]) not in before
+    } == set()
     assert {each for each in before - now if not _is_said(each, now)} == set()
 
 
