@@ -87,7 +87,7 @@ def test_durations_follow_the_operating_system() -> None:
         assert statistics.stdev(logs) == pytest.approx(spread, rel=0.15)
 
 
-@settings(deadline=None, max_examples=max(4, settings.default.max_examples // 8))  # whole fleets
+@settings(deadline=None, max_examples=max(4, settings().max_examples // 8))  # whole fleets
 @given(seed=st.integers(0, 10_000), when=st.floats(0, 2))
 def test_the_sdks_models_read_every_vm_and_result(seed: int, when: float) -> None:
     """At any moment of an assessment, the SDK reads what ARM would answer, without loss."""
