@@ -17,6 +17,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 from patch_assessor_cli.arrivals import Arrival
 from patch_assessor_cli.errors import CommandError, ExitCode
 from patch_assessor_cli.local import read_local_cloud
+from patch_assessor_cli.raw_messages import keep_octets, payload_of
 
 REQUESTS_QUEUE: Final = "assessment-requests"
 IN_PROGRESS_QUEUE: Final = "assessments-in-progress"
@@ -118,6 +119,7 @@ async def open_client(connection: Connection) -> AsyncIterator[ServiceBusClient]
     Raises:
         CommandError: The connection string is none.
     """
+    keep_octets()
     async with AsyncExitStack() as stack:
         if connection.connection_string is not None:
             client = _client_from(connection.connection_string)
@@ -219,37 +221,17 @@ async def follow(
 def to_arrival(topic: str, message: ServiceBusReceivedMessage) -> Arrival:
     """Returns a received message as data."""
     enqueued = message.enqueued_time_utc
+    said = payload_of(message)
     return Arrival(
         topic=topic,
-        message_id=message.message_id,
-        correlation_id=message.correlation_id,
-        subject=message.subject,
-        content_type=message.content_type,
+        message_id=said.message_id or None,
+        correlation_id=said.correlation_id,
+        subject=said.subject,
+        content_type=said.content_type,
         enqueued_time=enqueued.replace(tzinfo=UTC) if enqueued else None,
-        application_properties=properties_of(message),
-        body=_json_or_text(body_of(message)),
+        application_properties=said.application_properties,
+        body=_json_or_text(said.body),
     )
-
-
-def body_of(message: ServiceBusReceivedMessage) -> bytes:
-    """Returns a message's body; that of an AMQP value or sequence as the text of it."""
-    body = message.body
-    if isinstance(body, bytes | str):
-        return body if isinstance(body, bytes) else body.encode()
-    try:
-        return b"".join(body)
-    except TypeError:
-        return str(message).encode()
-
-
-def properties_of(message: ServiceBusReceivedMessage) -> dict[str, Any]:
-    """Returns a message's application properties, with names as texts."""
-    return {
-        name.decode() if isinstance(name, bytes) else name: (
-            value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
-        )
-        for name, value in (message.application_properties or {}).items()
-    }
 
 
 def _to_sdk(message: Message) -> ServiceBusMessage:

@@ -4,18 +4,21 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
-from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
-from patch_assessor_cli.client import Source, body_of, properties_of, receiver, sender
+from patch_assessor_cli.amqp_values import AmqpError
+from patch_assessor_cli.client import Source, receiver, sender
 from patch_assessor_cli.errors import CommandError
+from patch_assessor_cli.payload import Payload, copy_of
+from patch_assessor_cli.raw_messages import octets_of, payload_of, whole
 
 _DEAD: Final = ServiceBusSubQueue.DEAD_LETTER
 _PAGE: Final = 100
 _WAIT_SECONDS: Final = 5.0
-_REASON_PROPERTIES: Final = frozenset({"DeadLetterReason", "DeadLetterErrorDescription"})
+_REASON: Final = "DeadLetterReason"
+_DESCRIPTION: Final = "DeadLetterErrorDescription"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class DeadLetter:
         correlation_id: The request's ID, if the sender set it.
         content_type: The body's media type.
         application_properties: What the sender put beside the body.
-        body: The bytes.
+        body: The bytes; of a body that is no data, its text or its JSON.
+        body_kind: What the body is in AMQP: data, value, sequence, none; or unreadable.
     """
 
     source: Source
@@ -47,6 +51,7 @@ class DeadLetter:
     content_type: str | None
     application_properties: dict[str, Any]
     body: bytes = field(repr=False)
+    body_kind: str = "data"
 
 
 async def peek(client: ServiceBusClient, source: Source) -> list[DeadLetter]:
@@ -80,10 +85,12 @@ async def resubmit(
         The copies' IDs by the dead letters'.
 
     Raises:
-        CommandError: Somebody else holds some of them, or has taken them.
+        CommandError: Somebody else holds some of them, or has taken them; or one can't be read, so
+            that its copy would be another message. It stays where it is.
     """
     wanted = {letter.sequence_number for letter in letters}
     sent: dict[str, str] = {}
+    unreadable = 0
     others: list[ServiceBusReceivedMessage] = []
     async with receiver(client, source, _DEAD) as dead, sender(client, source) as alive:
         try:
@@ -92,20 +99,27 @@ async def resubmit(
                     if message.sequence_number not in wanted:
                         others.append(message)
                         continue
-                    copied = copy(message, new_id)
-                    await alive.send_messages(copied)
-                    await dead.complete_message(message)
                     wanted.discard(message.sequence_number)
-                    sent[message.message_id or ""] = copied.message_id or ""
+                    try:
+                        copied = copy_of(octets_of(message) or b"", new_id and new_id())
+                    except AmqpError:
+                        others.append(message)
+                        unreadable += 1
+                        continue
+                    await alive.send_messages(whole(copied))
+                    await dead.complete_message(message)
+                    sent[payload_of(message).message_id] = Payload.of(copied).message_id
                     advance()
         finally:
             for message in others:
                 await dead.abandon_message(message)
-    if wanted:
-        raise CommandError(
-            f"{len(sent)} dead letters were sent again; {len(wanted)} could not be received: "
-            "somebody else holds them, or has taken them."
-        )
+    if wanted or unreadable:
+        problems = [
+            f"{len(wanted)} could not be received: somebody else holds them, or has taken them",
+            f"{unreadable} can't be read, and stay where they are",
+        ]
+        told = [each for each in problems if not each.startswith("0 ")]
+        raise CommandError(f"{len(sent)} dead letters were sent again; {'; '.join(told)}.")
     return sent
 
 
@@ -129,48 +143,26 @@ def check_window(letters: Collection[DeadLetter], window: timedelta, now: dateti
         )
 
 
-def copy(message: ServiceBusReceivedMessage, new_id: Callable[[], str] | None) -> ServiceBusMessage:
-    """Returns a message with the same body and properties, without what made it a dead letter."""
-    properties: dict[str | bytes, str | bytes | int | float | bool | UUID] = {}
-    properties.update(
-        (name, value)
-        for name, value in properties_of(message).items()
-        if name not in _REASON_PROPERTIES
-    )
-    return ServiceBusMessage(
-        body_of(message),
-        message_id=new_id() if new_id is not None else message.message_id,
-        application_properties=properties,
-        content_type=message.content_type,
-        correlation_id=message.correlation_id,
-        subject=message.subject,
-        to=message.to,
-        reply_to=message.reply_to,
-        reply_to_session_id=message.reply_to_session_id,
-        session_id=message.session_id,
-    )
-
-
 async def _next(dead: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
     return list(await dead.receive_messages(_PAGE, _WAIT_SECONDS))
 
 
 def _dead_letter(source: Source, message: ServiceBusReceivedMessage) -> DeadLetter:
     enqueued = message.enqueued_time_utc
+    said = payload_of(message)
+    properties = dict(said.application_properties)
+    reason, description = properties.pop(_REASON, None), properties.pop(_DESCRIPTION, None)
     return DeadLetter(
         source=source,
         sequence_number=message.sequence_number or 0,
-        message_id=message.message_id or "",
-        reason=message.dead_letter_reason or "",
-        description=message.dead_letter_error_description or "",
+        message_id=said.message_id,
+        reason=str(reason or ""),
+        description=str(description or ""),
         delivery_count=message.delivery_count or 0,
         enqueued_time=enqueued.replace(tzinfo=UTC) if enqueued else None,
-        correlation_id=message.correlation_id,
-        content_type=message.content_type,
-        application_properties={
-            name: value
-            for name, value in properties_of(message).items()
-            if name not in _REASON_PROPERTIES
-        },
-        body=body_of(message),
+        correlation_id=said.correlation_id,
+        content_type=said.content_type,
+        application_properties=properties,
+        body=said.body,
+        body_kind=said.body_kind,
     )

@@ -100,6 +100,7 @@ def show(
             for name, value in (
                 ("content type", letter.content_type),
                 ("correlation ID", letter.correlation_id),
+                ("body", letter.body_kind),
                 *letter.application_properties.items(),
             ):
                 sys.stdout.write(f"{one_line(f'{name}: {value}')}\n")
@@ -140,8 +141,9 @@ def resubmit_(  # noqa: PLR0913 - one for each command line option
 ) -> None:
     """Send copies of dead letters to their queue, then take the dead letters away.
 
-    A copy has the same body and properties. It is sent before its dead letter is completed: after
-    a crash in between there are both, and none is lost.
+    A copy has the same body and properties, byte for byte. It is sent before its dead letter is
+    completed: after a crash in between there are both, and none is lost. A message that can't be
+    read is not sent again, and stays.
     """
     if bool(message_ids) == everything:
         raise typer.BadParameter("Give message IDs or --all, one of the two.")
@@ -203,6 +205,7 @@ def whole(letter: DeadLetter) -> dict[str, object]:
         "contentType": letter.content_type,
         "applicationProperties": dict(letter.application_properties),
         "body": letter.body.decode("utf-8", errors="replace"),
+        "bodyKind": letter.body_kind,
     }
 
 

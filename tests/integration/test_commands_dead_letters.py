@@ -5,13 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
+import proton
 import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
+from proton import Condition, Message, symbol
 
+from localcloud.servicebus import wire
 from localcloud.servicebus.entities import load_entities
 from localcloud.servicebus.server import ServiceBus
+from localcloud.tests.integration.amqp_peer import ACCEPTED, REJECTED, Peer, with_peer
 from tests.integration.commands_harness import ROOT, Ended, Place
 from tests.support.waiting import BOUND_SECONDS
 
@@ -19,6 +24,17 @@ pytestmark = pytest.mark.integration
 
 QUEUE = "assessment-requests"
 BODY = b'{"vmId": "/subscriptions/s"}'
+DATA = wire.described(0x75, wire.binary(BODY))
+
+
+def properties_section(message_id: bytes) -> bytes:
+    """The properties section of a message with this ID, of whatever type."""
+    return wire.described(0x73, wire.listing([message_id]))
+
+
+def named(*pairs: tuple[bytes, bytes]) -> bytes:
+    """A section of application properties."""
+    return wire.described(0x74, wire.mapping(pairs))
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,66 @@ async def test_a_resubmitted_message_is_the_same_but_for_what_made_it_dead(bench
         "application/json",
         "s",
     )
+
+
+STRANGE = (
+    properties_section(wire.string("char")) + named((wire.string("c"), b"\x73\0\0\x20\xac")) + DATA,
+    properties_section(wire.uuid(UUID(int=5))) + wire.described(0x77, wire.string("{}")),
+    properties_section(wire.ulong(2**64 - 1)) + wire.described(0x77, b"\x40"),
+    properties_section(wire.binary(b"\0\x01\xfe\xff"))
+    + named((wire.string("at"), wire.timestamp(1)), (wire.string("n"), wire.long(2**40)))
+    + wire.described(0x76, wire.listing([wire.integer(1)])),
+    properties_section(wire.string("nothing")) + named((wire.string("i"), wire.integer(1))),
+)
+"""What other languages' clients send: types that the SDK can't decode."""
+SHOWN = ("char", str(UUID(int=5)), str(2**64 - 1), "0001FEFF", "nothing")
+
+
+async def test_messages_of_every_kind_are_listed_and_sent_again_the_same(bench: Bench) -> None:
+    """To the type: what comes out of the queue then is what was sent, but for its ID."""
+
+    def bury(peer: Peer) -> None:
+        for payload in STRANGE:
+            assert peer.send(QUEUE, payload) == ACCEPTED
+            receiver = peer.receiver(QUEUE)
+            condition = Condition(
+                "com.microsoft:dead-letter", info={symbol("DeadLetterReason"): "No"}
+            )
+            peer.settle(receiver, REJECTED, condition=condition)
+            receiver.close()
+
+    def receive(peer: Peer) -> list[Message]:
+        receiver = peer.receiver(QUEUE, credit=len(STRANGE))
+        return [peer.settle(receiver, ACCEPTED) for _ in STRANGE]
+
+    await with_peer(bench.bus, bury)
+    listed = await bench.run("dead-letters", "list", "--json", "--entity", QUEUE)
+    assert listed.code == 0, listed
+    letters = [json.loads(line) for line in listed.out.splitlines()]
+    assert [(each["messageId"], each["reason"]) for each in letters] == [(i, "No") for i in SHOWN]
+    shown = await bench.run("dead-letters", "show", "char", "--json")
+    assert json.loads(shown.out)["applicationProperties"] == {"c": "€"}
+
+    sent = await bench.run("dead-letters", "resubmit", "--all", "--new-id")
+    assert sent.code == 0, sent
+    char, text, null, sequence, nothing = await with_peer(bench.bus, receive)
+    assert char.properties == {"c": proton.char("€")}
+    assert text.body == "{}"
+    assert null.body is None
+    assert (sequence.body, sequence.properties) == ([1], {"at": proton.timestamp(1), "n": 2**40})
+    assert type(sequence.properties["at"]) is proton.timestamp
+    assert type(nothing.properties["i"]) is proton.int32
+    assert bench.counts == (0, 0)
+
+
+async def test_watching_survives_what_the_sdk_cant_decode(bench: Bench) -> None:
+    """It is shown, completed, and the next one comes."""
+    topic = "assessment-results"
+    for payload in STRANGE:
+        await with_peer(bench.bus, lambda peer, sent=payload: peer.send(topic, sent))
+    watched = await bench.run("watch", "--count", str(len(STRANGE)), "--json", "--for", "180")
+    assert watched.code == 0, watched
+    assert {json.loads(line)["messageId"] for line in watched.out.splitlines()} == set(SHOWN)
 
 
 async def test_nothing_is_resubmitted_into_duplicate_detection(bench: Bench) -> None:
