@@ -1,7 +1,8 @@
 """After everything is deleted: takes away what lies outside of the resource group.
 
 `azd down` deletes resource groups. What the app's identity was assigned at subscriptions and in
-other resource groups stays, for a principal that is gone, and so do the role definitions.
+other resource groups stays, for a principal that is gone, and so do the role definitions; and the
+event subscriptions of system topics that were there before, for a function that is gone.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hook_arm import Arm, ArmError, arm_of
+from hook_arm import NOT_FOUND, Arm, ArmError, arm_of
 from hook_azd import HookError, run, say, set_value, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _API = "2022-04-01"
+_EVENTS_API = "2025-02-15"
 _ROLES = Path(__file__).resolve().parents[1] / "vm-roles.json"
 _OURS = "--query \"[?starts_with(roleName, 'Patch Assessor')].roleName\" --output tsv"
 _AUTHORIZATION = "providers/Microsoft.Authorization"
@@ -37,7 +39,7 @@ class Leftovers:
 
 
 def postdown(values: Mapping[str, str]) -> None:
-    """Deletes assignments and definitions, or prints the commands for who may.
+    """Deletes assignments, definitions and event subscriptions, or prints the commands for who may.
 
     Raises:
         HookError: azd's values can't be read, or it doesn't take one.
@@ -46,16 +48,23 @@ def postdown(values: Mapping[str, str]) -> None:
     principal = values.get("DOWN_PRINCIPAL_ID", "").strip()
     if principal:
         left = Leftovers()
+        topics = system_topics(values)
         for subscription in subscriptions(values):
             try:
                 _take_away(arm_of(values), subscription, principal, left)
             except HookError as error:
                 say(f"WARNING: what is left in the subscription {subscription} is unknown. {error}")
                 left.commands.extend(_by_hand(subscription, principal))
+        for topic in topics:
+            try:
+                _unsubscribe(arm_of(values), topic, _functions_of(values), left)
+            except HookError as error:
+                say(f"WARNING: what is left at the system topic {topic} is unknown. {error}")
+                left.commands.extend(_unsubscribe_by_hand(topic))
         for each in left.gone:
             say(f"Deleted {each}")
         if left.commands:
-            say("WARNING: this is left, for somebody with User Access Administrator to run:")
+            say("WARNING: this is left, for somebody to run who may delete what it names:")
             for command in left.commands:
                 say(f"  {command}")
         else:
@@ -84,6 +93,64 @@ def subscriptions(values: Mapping[str, str]) -> list[str]:
             'ASSESS_SCOPES must be JSON like [{"subscriptionId": "…", "resourceGroups": []}]; '
             f"it is {text!r}."
         ) from error
+
+
+def system_topics(values: Mapping[str, str]) -> list[str]:
+    """Returns the system topics that were there before the app and that it may have subscribed at.
+
+    Raises:
+        HookError: MAINTENANCE_CONFIGURATIONS is not JSON of the form that docs/deploy.md shows.
+    """
+    text = values.get("MAINTENANCE_CONFIGURATIONS", "").strip() or "[]"
+    try:
+        named = [str(each.get("systemTopicId") or "") for each in json.loads(text)]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise HookError(
+            'MAINTENANCE_CONFIGURATIONS must be JSON like [{"id": "…", "location": "…"}]; '
+            f"it is {text!r}."
+        ) from error
+    return sorted({each.strip() for each in [values.get("SYSTEM_TOPIC_ID", ""), *named]} - {""})
+
+
+def _functions_of(values: Mapping[str, str]) -> str:
+    """Returns how the IDs of the app's functions begin, in small letters.
+
+    The resource group's name is infra/main.bicep's: azd has forgotten the outputs.
+    """
+    subscription = value(values, "AZURE_SUBSCRIPTION_ID")
+    group = f"rg-{value(values, 'AZURE_ENV_NAME')}"
+    return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/".lower()
+
+
+def _unsubscribe(arm: Arm, topic: str, functions: str, left: Leftovers) -> None:
+    """Deletes the event subscriptions of a topic that lead to functions of the app.
+
+    Raises:
+        ArmError: what there is can't be read.
+    """
+    try:
+        listed = arm.get(f"{topic}/eventSubscriptions", _EVENTS_API).get("value", [])
+    except ArmError as error:
+        if error.status == NOT_FOUND:  # the topic itself is gone
+            return
+        raise
+    for each in listed:
+        destination = each.get("properties", {}).get("destination") or {}
+        target = str((destination.get("properties") or {}).get("resourceId", ""))
+        if target.lower().startswith(functions):
+            command = f"az resource delete --ids {each['id']}"
+            _delete(arm, each["id"], command, left, _EVENTS_API)
+
+
+def _unsubscribe_by_hand(topic: str) -> Sequence[str]:
+    parts = topic.strip("/").split("/")
+    where = f"--subscription {parts[1]} --resource-group {parts[3]}" if len(parts) > 3 else ""  # noqa: PLR2004 - an ID's first two pairs
+    name = f"--system-topic-name {parts[-1]} {where}".strip()
+    ours = "--query \"[?starts_with(name, 'patch-assessor-')].name\" --output tsv"
+    return [
+        f"az eventgrid system-topic event-subscription list {name} {ours}",
+        f'az eventgrid system-topic event-subscription delete {name} --name "NAME"   # yours',
+    ]
 
 
 def _take_away(arm: Arm, subscription: str, principal: str, left: Leftovers) -> None:
@@ -119,9 +186,9 @@ def _listed(arm: Arm, scope: str, what: str, condition: str) -> list[dict[str, A
     return listed
 
 
-def _delete(arm: Arm, resource: str, command: str, left: Leftovers) -> None:
+def _delete(arm: Arm, resource: str, command: str, left: Leftovers, api: str = _API) -> None:
     try:
-        arm.delete(resource, _API)
+        arm.delete(resource, api)
     except ArmError:
         left.commands.append(command)
     else:

@@ -356,6 +356,76 @@ def test_a_management_groups_role_is_named_with_the_commands(arm: Arm, commands:
     assert "/providers/Microsoft.Management/managementGroups/corp" in done.stdout
 
 
+TOPIC = f"{SCOPE}/resourceGroups/shared/providers/Microsoft.EventGrid/systemTopics/changes"
+
+
+def event_subscription(name: str, group: str) -> dict[str, Any]:
+    site = f"{SCOPE}/resourceGroups/{group}/providers/Microsoft.Web/sites/func-x"
+    return {
+        "id": f"{TOPIC}/eventSubscriptions/{name}",
+        "name": name,
+        "properties": {
+            "destination": {
+                "endpointType": "AzureFunction",
+                "properties": {"resourceId": f"{site}/functions/resource_events"},
+            }
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"SYSTEM_TOPIC_ID": TOPIC},
+        {"MAINTENANCE_CONFIGURATIONS": json.dumps([{"id": "/x", "systemTopicId": TOPIC}])},
+    ],
+    ids=["the subscription's", "a maintenance configuration's"],
+)
+def test_event_subscriptions_at_topics_of_others_are_taken_away(
+    arm: Arm, commands: Commands, values: dict[str, str]
+) -> None:
+    """The app's own, and not another environment's or somebody else's at the same topic."""
+    left_behind(arm)
+    own = event_subscription("patch-assessor-1", "RG-dev")
+    other = event_subscription("patch-assessor-2", "rg-prod")
+    mail = {"id": f"{TOPIC}/eventSubscriptions/mail", "properties": {"destination": None}}
+    arm.answers[f"GET {TOPIC}/eventSubscriptions"] = [(200, {"value": [own, other, mail]})]
+    arm.answers[f"DELETE {own['id']}"] = [(202, {})]
+    done = commands.run("postdown", **KEPT, **arm.settings, **values)
+    assert done.returncode == 0, done.stderr
+    deleted = [path for method, path in arm.asked if method == "DELETE" and "EventGrid" in path]
+    assert deleted == [own["id"]]
+    assert "WARNING" not in done.stdout
+
+
+def test_who_may_not_unsubscribe_gets_the_command(arm: Arm, commands: Commands) -> None:
+    """And the principal is kept, so that the hook can be run again."""
+    left_behind(arm)
+    own = event_subscription("patch-assessor-1", "rg-dev")
+    arm.answers[f"GET {TOPIC}/eventSubscriptions"] = [(200, {"value": [own]})]
+    arm.answers[f"DELETE {own['id']}"] = [REFUSED]
+    done = commands.run("postdown", **KEPT, **arm.settings, SYSTEM_TOPIC_ID=TOPIC)
+    assert done.returncode == 0, done.stderr
+    assert f"az resource delete --ids {own['id']}" in done.stdout
+    assert of_azd(commands) == []
+
+
+def test_who_may_not_read_a_topic_gets_the_commands(arm: Arm, commands: Commands) -> None:
+    left_behind(arm)
+    arm.answers[f"GET {TOPIC}/eventSubscriptions"] = [REFUSED]
+    done = commands.run("postdown", **KEPT, **arm.settings, SYSTEM_TOPIC_ID=TOPIC)
+    assert done.returncode == 0, done.stderr
+    name = f"--system-topic-name changes --subscription {SUBSCRIPTION} --resource-group shared"
+    assert f"az eventgrid system-topic event-subscription list {name}" in done.stdout
+
+
+def test_a_topic_that_is_gone_is_no_trouble(arm: Arm, commands: Commands) -> None:
+    left_behind(arm)
+    done = commands.run("postdown", **KEPT, **arm.settings, SYSTEM_TOPIC_ID=TOPIC)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stdout
+
+
 def test_scopes_that_are_no_json_are_named(arm: Arm, commands: Commands) -> None:
     done = commands.run("postdown", **KEPT, **arm.settings, ASSESS_SCOPES="all")
     assert done.returncode == 1
