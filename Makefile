@@ -16,7 +16,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check
 # Each test starts several processes; each of them would compile the app again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run up send watch posture dead-letters test test-deep interop bench bench-az check check-infra snapshots format lock schemas clean
+.PHONY: run up send watch posture dead-letters test test-deep fuzz interop bench bench-az check check-infra snapshots format lock schemas clean
 .DEFAULT_GOAL := run
 
 # A Python that is named, and is not the environment's own, makes it anew.
@@ -57,6 +57,10 @@ test: $(READY)   ## whatever guards behaviour
 
 test-deep: $(READY)  ## the rest: chaos, the demo's variants, the documents' commands, many examples
 	$(PYTEST) -m "deep or hypothesis" --hypothesis-profile=$(if $(CI),ci-deep,deep) $(or $(ARGS),tests localcloud/tests)
+
+fuzz: $(READY)   ## a coverage-guided fuzzer over everything that comes from outside: a million inputs
+	@$(BIN)/python $(PIP) atheris==3.1.0
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 interop: $(READY)  ## .NET's, Java's, JMS's and Go's clients against the local Service Bus, where they are at hand
 	$(BIN)/python -m tests.interop.clients $(ARGS)
