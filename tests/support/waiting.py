@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-BOUND_SECONDS: Final = 180.0
+BOUND_SECONDS: Final = 480.0
 """Within this anything that is going to happen has happened."""
 _LOOK_SECONDS: Final = 0.05
 
