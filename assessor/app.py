@@ -17,10 +17,11 @@ from random import Random
 from assessor.alerts.investigation import PORTALS, TraceLink
 from assessor.alerts.message import AlertStyle
 from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.recorded import facts_of, gone
 from assessor.alerts.rule import AlertPolicy
 from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
 from assessor.assessment.assessor import Assessor
-from assessor.assessment.conclusion import Concluder
+from assessor.assessment.conclusion import Concluder, Consequence
 from assessor.assessment.intake import RequestIntake
 from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.rescheduler import Rescheduler
@@ -28,16 +29,19 @@ from assessor.assessment.state_machine import StateMachine
 from assessor.bus.bus_time import BusTime
 from assessor.bus.tracing import TracingBus
 from assessor.events.deletion import confirmed_by
-from assessor.events.intake import EventIntake
+from assessor.events.intake import EventIntake, RetireVm
+from assessor.messages.outcome import Outcome
 from assessor.messages.owner_tags import OwnerTags
 from assessor.messages.progress import AssessmentProgress, InProgress
 from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
 from assessor.posture.durations import Durations
+from assessor.resource_id import VirtualMachineId
 from assessor.scans.completion import ScanCloser
 from assessor.scans.expansion import Expander
 from assessor.scans.scans import Scans
 from assessor.scans.schedule import ScanSchedule
 from assessor.settings import Settings
+from assessor.telemetry.records import Facts, Records
 from assessor.telemetry.telemetry import Delivery, Telemetry
 
 
@@ -91,19 +95,25 @@ class App:
     _ports: Ports
     _bus_time: BusTime
 
-    async def resume(self, progress: InProgress, enqueued_at: datetime | None = None) -> None:
+    async def resume(
+        self,
+        progress: InProgress,
+        enqueued_at: datetime | None = None,
+        delivery: Delivery | None = None,
+    ) -> None:
         """Resumes whatever another invocation has rescheduled; raises PublishError.
 
         Args:
             progress: what is resumed.
             enqueued_at: when its message appeared, by the bus's clock.
+            delivery: the message, for telemetry.
         """
         if enqueued_at is not None:
             self._bus_time.received(enqueued_at)
         if isinstance(progress, AssessmentProgress):
-            await self.assessor.resume(progress)
+            await self.assessor.resume(progress, delivery)
             return
-        delivery = Delivery(self._settings.in_progress_queue)
+        delivery = delivery or Delivery(self._settings.in_progress_queue)
         with self._ports.telemetry.processing(delivery, self._ports.clock.now()):
             await self.scans.resume(progress)
 
@@ -111,7 +121,13 @@ class App:
 def build_app(settings: Settings, ports: Ports) -> App:
     """Returns the app: every part of it is made here, once."""
     bus_time = BusTime(ports.bus.send, ports.clock.now)
-    bus = TracingBus(bus_time.send, ports.telemetry)
+    ports.telemetry.bus_address = settings.service_bus_address
+    bus = TracingBus(
+        bus_time.send,
+        ports.telemetry,
+        address=settings.service_bus_address,
+        own_queue=settings.in_progress_queue,
+    )
     metrics = ports.telemetry.metrics
     durations = Durations(ports.postures.durations, settings.expected_seconds)
     rescheduler = Rescheduler(bus, settings.in_progress_queue, metrics, ports.clock)
@@ -134,7 +150,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
             results_topic=settings.results_topic,
             tags=tags,
             consequences=(
-                lambda _, outcome, traceparent: alerts.publish(outcome, traceparent),
+                _alerting(alerts),
                 lambda request, outcome, _: scans.record(request, outcome),
             ),
             durations=durations,
@@ -165,7 +181,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
         scans=scans,
         events=EventIntake(
             bus=bus,
-            retire=alerts.retire,
+            retire=_retiring(alerts, ports.telemetry.records),
             is_gone=confirmed_by(ports.arm),
             count=metrics.event,
             clock=ports.clock,
@@ -186,6 +202,27 @@ def build_app(settings: Settings, ports: Ports) -> App:
         _ports=ports,
         _bus_time=bus_time,
     )
+
+
+def _alerting(alerts: AlertOutbox) -> Consequence:
+    """Returns what publishes the alerts that an outcome changes."""
+
+    async def alert(_: object, outcome: Outcome, traceparent: str | None) -> Facts:
+        return facts_of(await alerts.conclude(outcome, traceparent))
+
+    return alert
+
+
+def _retiring(alerts: AlertOutbox, records: Records) -> RetireVm:
+    """Returns what resolves the alerts of a VM that is gone, and records that it is."""
+
+    async def retire(
+        vm_id: VirtualMachineId, at: datetime, request_id: str, traceparent: str | None
+    ) -> None:
+        await alerts.retire(vm_id, at, request_id, traceparent)
+        await records.write(gone(vm_id, at))
+
+    return retire
 
 
 def build_state_machine(settings: Settings, ports: Ports, durations: Durations) -> StateMachine:

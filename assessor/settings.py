@@ -3,6 +3,7 @@
 The names and defaults are the contract ("Settings" in docs/settings.md).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
@@ -174,6 +175,14 @@ class Settings(BaseModel):
         return self
 
     @property
+    def service_bus_address(self) -> str | None:
+        """The namespace's host name, as telemetry names it."""
+        if self.service_bus_namespace is not None:
+            return self.service_bus_namespace
+        found = _ENDPOINT.search(self.service_bus_connection_string or "")
+        return found[1] if found else None
+
+    @property
     def expected_seconds(self) -> float | None:
         """What an assessment is expected to take; None: what is known of its operating system."""
         return None if self.expected_minutes is None else self.expected_minutes * 60
@@ -188,6 +197,7 @@ class Settings(BaseModel):
         return ArmCloud(self.arm_endpoint or origin(known["resource_manager"]), scope)
 
 
+_ENDPOINT: Final = re.compile(r"(?i)Endpoint=sb://([^/:;]+)")
 _SECRETS: Final = frozenset({"ServiceBus", "PostureStorage", "AzureWebJobsStorage"})
 
 

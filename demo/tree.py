@@ -13,8 +13,8 @@ _NANOSECONDS: Final = 1_000_000_000
 _NOTED: Final = (
     ("http.response.status_code", "{}"),
     ("http.response.header.retry-after", "Retry-After {}"),
-    ("assessment.wait.place", "in the {}"),
-    ("assessment.status", "{}"),
+    ("patch_assessor.wait.place", "in the {}"),
+    ("patch_assessor.status", "{}"),
     ("error.type", "error {}"),
 )
 

@@ -4,6 +4,7 @@ import azure.functions as func
 
 from assessor.messages.in_progress import parse_in_progress
 from assessor.settings import Settings
+from assessor.telemetry.telemetry import Delivery
 from assessor.worker import Worker
 from handlers.requests import utc
 
@@ -31,7 +32,12 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
         queue: only the app may send here.
         """
         progress = parse_in_progress(message.get_body())
+        delivery = Delivery(
+            settings.in_progress_queue,
+            message.message_id,
+            delivery_count=message.delivery_count,
+        )
         async with worker.invocation() as app:
-            await app.resume(progress, utc(message.enqueued_time_utc))
+            await app.resume(progress, utc(message.enqueued_time_utc), delivery)
 
     return functions

@@ -45,6 +45,7 @@ def incoming(message: func.ServiceBusMessage) -> IncomingMessage:
         content_type=message.content_type,
         application_properties=message.application_properties or {},
         enqueued_at=utc(message.enqueued_time_utc),
+        delivery_count=message.delivery_count,
     )
 
 

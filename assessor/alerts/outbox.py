@@ -8,7 +8,7 @@ under the same ID, so that duplicate detection sees a repeat.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -29,6 +29,14 @@ _MAX_STEPS: Final = 16
 
 Decision = Callable[[Posture | None], Transition | None]
 """What follows from a posture; None if nothing does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of an outcome: the alerts that went out, and what is remembered then."""
+
+    alerts: tuple[Alert, ...] = ()
+    posture: Posture | None = None
 
 
 class AlertOutbox:
@@ -66,7 +74,11 @@ class AlertOutbox:
         self._by_name = {rule.name: rule for rule in rules}
 
     async def publish(self, outcome: Outcome, traceparent: str | None) -> tuple[Alert, ...]:
-        """Publishes the alerts that the outcome changes, and returns them.
+        """Publishes the alerts that the outcome changes, and returns them; see `conclude`."""
+        return (await self.conclude(outcome, traceparent)).alerts
+
+    async def conclude(self, outcome: Outcome, traceparent: str | None) -> Published:
+        """Publishes the alerts that the outcome changes; returns them with the VM's posture.
 
         It may be called again with the same outcome at any time: what was published is not
         published again, or under the same ID.
@@ -76,7 +88,7 @@ class AlertOutbox:
             PostureError: the posture could not be read or saved.
         """
         if outcome.vm_id is None:
-            return ()
+            return Published()
         return await self._apply(
             outcome.vm_id, lambda before: self._decide(outcome, before), traceparent
         )
@@ -105,7 +117,7 @@ class AlertOutbox:
             is_back = known.assessment is not None and known.assessment.started_at > gone_at
             return None if is_back or known.retired_at else retired(known, gone_at, request_id)
 
-        return await self._apply(vm_id, decide, traceparent)
+        return (await self._apply(vm_id, decide, traceparent)).alerts
 
     async def check(self, vm_id: VirtualMachineId, request_id: str) -> tuple[Alert, ...]:
         """Publishes the alerts that time alone has brought, and returns them.
@@ -125,7 +137,7 @@ class AlertOutbox:
                 return None
             return decide_by_time(before, now, self._policy, request_id, self._rules)
 
-        return await self._apply(vm_id, decide, None)
+        return (await self._apply(vm_id, decide, None)).alerts
 
     def _decide(self, outcome: Outcome, before: Posture | None) -> Transition | None:
         finding = finding_of(outcome)
@@ -136,7 +148,7 @@ class AlertOutbox:
 
     async def _apply(
         self, vm_id: VirtualMachineId, decide: Decision, traceparent: str | None
-    ) -> tuple[Alert, ...]:
+    ) -> Published:
         """Publishes what waits, decides, publishes, until nothing is left to do."""
         published: tuple[Alert, ...] = ()
         remembered = await self._store.load(vm_id)
@@ -155,7 +167,7 @@ class AlertOutbox:
             else:
                 step = decide(before)
                 if step is None or step.posture == before:
-                    return published
+                    return Published(published, before)
                 alerts = tuple(replace(each, traceparent=traceparent) for each in step.alerts)
                 after = replace(step.posture, unpublished=alerts)
             try:

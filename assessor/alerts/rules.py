@@ -46,9 +46,12 @@ def _reboot(before: Posture, finding: Finding) -> Reading:  # noqa: ARG001 - a r
     return Reading(finding.assessment.reboot_pending)
 
 
+PATCHES_RULE: Final = "CriticalOrSecurityPatchesAvailable"
+REBOOT_RULE: Final = "RebootPending"
+
 RULES: Final = (
     AlertRule(
-        name="CriticalOrSecurityPatchesAvailable",
+        name=PATCHES_RULE,
         severity=Severity.ERROR,
         column="PatchesAlert",
         heading="lack patches",
@@ -61,7 +64,7 @@ RULES: Final = (
         ),
     ),
     AlertRule(
-        name="RebootPending",
+        name=REBOOT_RULE,
         severity=Severity.WARNING,
         column="RebootAlert",
         heading="to be rebooted",

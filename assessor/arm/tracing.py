@@ -38,6 +38,9 @@ _PROVIDER: Final = "Microsoft.Compute"
 _REMAINING: Final = "x-ms-ratelimit-remaining-resource"
 _UNKNOWN_POLICY: Final = "unknown"
 _HTTPS_PORT: Final = 443
+_HANDLED: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
+"""Answers that the app expects and does something about: no failures of the call. Where one ends an
+assessment, the assessment's own span is the failure."""
 _NANOSECONDS: Final = 1_000_000_000
 
 
@@ -98,7 +101,7 @@ class TracingPolicy(AsyncHTTPPolicy[Any, Any]):
             self._tell(request.http_request, None, started, type(error).__name__)
             raise
         answer = response.http_response
-        failed = answer.status_code >= HTTPStatus.BAD_REQUEST
+        failed = answer.status_code >= HTTPStatus.BAD_REQUEST and answer.status_code not in _HANDLED
         self._tell(
             request.http_request, answer, started, str(answer.status_code) if failed else None
         )
@@ -131,11 +134,9 @@ class TracingPolicy(AsyncHTTPPolicy[Any, Any]):
             )
         )
         self._telemetry.metrics.called(
-            asked.method,
-            url.hostname or "",
-            route.template,
-            status,
-            (ended - started) / _NANOSECONDS,
+            attributes,
+            error=str(status) if status and status >= HTTPStatus.BAD_REQUEST else error,
+            seconds=(ended - started) / _NANOSECONDS,
         )
 
     def _count(self, answer: Any, subscription: str) -> None:  # noqa: ANN401 - see _tell

@@ -54,14 +54,18 @@ class Assessor:
         """
         await self._advance(AssessmentProgress(request, accepted_at=self._clock.now()))
 
-    async def resume(self, progress: AssessmentProgress) -> None:
+    async def resume(self, progress: AssessmentProgress, received: Delivery | None = None) -> None:
         """Resumes a request where another invocation has let go of it.
+
+        Args:
+            progress: how far it has come.
+            received: the message that says so, for telemetry.
 
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
-        delivery = Delivery(
-            self._queue,
+        delivery = replace(
+            received or Delivery(self._queue),
             request_id=progress.request.request_id,
             reschedules=progress.reschedules,
             waited_since=progress.rescheduled_at,

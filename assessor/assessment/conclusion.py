@@ -1,10 +1,11 @@
 """Concludes a request: publishes its outcome, and all that follows from it."""
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from random import Random
-from typing import Final, assert_never
+from typing import assert_never
+
+from opentelemetry.util.types import AttributeValue
 
 from assessor import backoff
 from assessor.assessment.state_machine import Done
@@ -13,12 +14,14 @@ from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, concl
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.owner_tags import OwnerTags
 from assessor.messages.progress import AssessmentProgress, Later
+from assessor.messages.records import facts_of
 from assessor.messages.request import AssessmentRequest, Rejection
 from assessor.ports import Bus, Clock
 from assessor.posture.durations import Durations
 from assessor.posture.finding import duration_of
 from assessor.telemetry.attributes import (
     ADOPTED,
+    ATTEMPTS,
     CRITICAL_COUNT,
     ERROR_CODE,
     EXPECTED_SECONDS,
@@ -27,9 +30,13 @@ from assessor.telemetry.attributes import (
     OUTCOME,
     REBOOT_PENDING,
     REQUEST_ID,
+    RESCHEDULES,
+    SCAN_ID,
     STATUS,
+    TOTAL_SECONDS,
     VM_ID,
 )
+from assessor.telemetry.records import Facts, Record
 from assessor.telemetry.telemetry import (
     ACTIVITY_ID,
     AssessmentEnd,
@@ -39,11 +46,10 @@ from assessor.telemetry.telemetry import (
 )
 from assessor.telemetry.unforeseen import note_unforeseen
 
-_LOG: Final = logging.getLogger(__name__)
-
-Consequence = Callable[[AssessmentRequest, Outcome, str | None], Awaitable[object]]
-"""Does what follows from a request's outcome, with its trace context; may raise UnavailableError.
-It may be called again with the same outcome at any time."""
+Consequence = Callable[[AssessmentRequest, Outcome, str | None], Awaitable[Facts | None]]
+"""Does what follows from a request's outcome, with its trace context, and returns what the record
+of the outcome tells of that; may raise UnavailableError. It may be called again with the same
+outcome at any time."""
 
 
 class Concluder:
@@ -85,13 +91,25 @@ class Concluder:
         outcome = conclude(progress.request, progress.vm, done.conclusion)
         trace = trace_of(self._telemetry, progress)
         traceparent = trace.traceparent if trace else current_traceparent()
+        facts: dict[str, AttributeValue | None] = {}
         try:
             message = outcome_message(outcome, traceparent, tags=self._tags)
             await self._bus.send(self._topic, [message])
-            for follow_up in self._consequences:
-                await self._follow_up(follow_up, progress, outcome, traceparent, is_last=is_last)
         except UnavailableError as error:
             return self._retry(progress, error)
+        try:
+            for follow_up in self._consequences:
+                facts |= await self._follow_up(
+                    follow_up, progress, outcome, traceparent, is_last=is_last
+                )
+        except Exception as error:
+            # It is published, whatever becomes of the rest: once that is done, its record follows
+            # again, under the same ID.
+            await self._telemetry.records.write(self._record(progress, outcome, facts))
+            if isinstance(error, UnavailableError):
+                return self._retry(progress, error)
+            raise
+        await self._telemetry.records.write(self._record(progress, outcome, facts))
         self._finish(progress, outcome, trace)
         return None
 
@@ -103,9 +121,9 @@ class Concluder:
         traceparent: str | None,
         *,
         is_last: bool,
-    ) -> None:
+    ) -> Facts:
         try:
-            await follow_up(progress.request, outcome, traceparent)
+            return await follow_up(progress.request, outcome, traceparent) or {}
         except UnavailableError:
             raise
         except Exception as error:
@@ -113,6 +131,7 @@ class Concluder:
                 raise
             what = f"what follows from the outcome for {progress.request.vm}"
             note_unforeseen(error, self._telemetry.metrics, what)
+            return {}
 
     def _retry(self, progress: AssessmentProgress, error: UnavailableError) -> Later:
         """Returns when the request is concluded again; it is never given up."""
@@ -131,14 +150,28 @@ class Concluder:
             self._durations.learn(progress.vm.os_type, learned)
         seconds = ended.seconds if isinstance(ended, Finished | Refused) else None
         self._telemetry.metrics.concluded(outcome.type.value, status_of(outcome), seconds)
-        if progress.operation is not None and trace is not None:
-            trace.finish(progress.operation.begun_at, self._end(progress, outcome))
-        _LOG.info(
-            "request %s for %s: %s",
-            outcome.request_id,
-            progress.request.vm,
-            outcome.type.value,
-            extra={ACTIVITY_ID: progress.operation.activity_id} if progress.operation else {},
+        operation = progress.operation
+        begun_at = operation.begun_at if operation else progress.accepted_at
+        self._telemetry.ended(trace, begun_at, self._end(progress, outcome))
+
+    def _record(self, progress: AssessmentProgress, outcome: Outcome, facts: Facts) -> Record:
+        request, operation = progress.request, progress.operation
+        total = (self._clock.now() - request.enqueued_at).total_seconds()
+        return Record(
+            name=outcome.type.value,
+            id=outcome.id,
+            text=f"request {outcome.request_id} for {request.vm}: {outcome.type.value}",
+            status=status_of(outcome),
+            facts={
+                **facts_of(outcome),
+                ACTIVITY_ID: operation.activity_id if operation else None,
+                ADOPTED: operation.adopted if operation else None,
+                SCAN_ID: request.scan_id,
+                RESCHEDULES: progress.reschedules,
+                ATTEMPTS: progress.attempt,
+                TOTAL_SECONDS: round(max(0.0, total), 3),
+                **facts,
+            },
         )
 
     def _end(self, progress: AssessmentProgress, outcome: Outcome) -> AssessmentEnd:

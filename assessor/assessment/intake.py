@@ -61,7 +61,7 @@ class RequestIntake:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
         self._received(message.enqueued_at)
-        delivery = Delivery(self._queue, message.message_id)
+        delivery = Delivery(self._queue, message.message_id, delivery_count=message.delivery_count)
         with self._telemetry.processing(delivery, self._clock.now()):
             match self._read(message):
                 case Rejection() as rejection:
@@ -88,13 +88,6 @@ class RequestIntake:
     async def _reject(self, rejection: Rejection) -> None:
         outcome = reject(rejection, self._clock.now())
         await self._bus.send(self._topic, [outcome_message(outcome, current_traceparent())])
-        self._telemetry.metrics.concluded(outcome.type.value, rejection.reason, None)
-        _LOG.warning(
-            "message %s is rejected: %s (%s)",
-            rejection.message.message_id,
-            rejection.reason,
-            ", ".join(error.field for error in rejection.errors),
-        )
 
 
 def _single(request: AssessmentRequest) -> OutgoingMessage:

@@ -7,7 +7,7 @@ from assessor.messages.in_progress import in_progress_message
 from assessor.messages.progress import AssessmentProgress, Later
 from assessor.ports import Bus, Clock
 from assessor.telemetry.metrics import Metrics
-from assessor.telemetry.telemetry import ACTIVITY_ID
+from assessor.telemetry.telemetry import ACTIVITY_ID, tell_later
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -29,11 +29,13 @@ class Rescheduler:
 
     def _tell(self, progress: AssessmentProgress, later: Later) -> None:
         self._metrics.rescheduled()
-        _LOG.info(
+        seconds = max(0.0, (later.at - self._clock.now()).total_seconds())
+        tell_later(later.why, seconds)
+        _LOG.debug(
             "request %s for %s goes on in %.0f s: %s",
             progress.request.request_id,
             progress.request.vm,
-            max(0.0, (later.at - self._clock.now()).total_seconds()),
+            seconds,
             later.why,
             extra={ACTIVITY_ID: progress.operation.activity_id} if progress.operation else {},
         )

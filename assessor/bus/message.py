@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from assessor.telemetry.records import Record
+
 Property = str | int | float | bool
 """What an application property may be."""
 
@@ -20,6 +22,7 @@ class OutgoingMessage:
         application_properties: what subscriptions filter on.
         subject: the VM's resource ID, where there is a VM.
         enqueue_at: when it is to appear; at once if None.
+        record: what telemetry keeps of it once it is sent.
     """
 
     body: bytes
@@ -29,3 +32,4 @@ class OutgoingMessage:
     application_properties: Mapping[str, Property] = field(default_factory=dict)
     subject: str | None = None
     enqueue_at: datetime | None = None
+    record: Record | None = None

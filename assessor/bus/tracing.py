@@ -1,10 +1,9 @@
-"""Transfers to Service Bus as spans; alerts counted as they go out."""
+"""Transfers to Service Bus as spans; what goes out is counted, and recorded."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from assessor.bus.message import OutgoingMessage
@@ -12,9 +11,11 @@ from assessor.telemetry.attributes import (
     MESSAGING_BATCH_COUNT,
     MESSAGING_CONVERSATION_ID,
     MESSAGING_MESSAGE_ID,
+    SERVER_ADDRESS,
+    TO_ITSELF,
 )
 from assessor.telemetry.ids import traceparent_of
-from assessor.telemetry.telemetry import Telemetry
+from assessor.telemetry.telemetry import Telemetry, current_traceparent
 
 _TRACEPARENT: Final = "traceparent"
 
@@ -24,25 +25,53 @@ Send = Callable[[str, Sequence[OutgoingMessage]], Awaitable[None]]
 
 
 class TracingBus:
-    """A bus whose transfers are spans, and which counts alerts as they go out.
+    """A bus whose transfers are spans, and which counts and records what goes out.
 
     A message without a trace context of its own gets the transfer's, so that whoever receives it
     goes on in the same trace.
     """
 
-    def __init__(self, send: Send, telemetry: Telemetry) -> None:
-        """Wraps `send` of another bus."""
+    def __init__(
+        self,
+        send: Send,
+        telemetry: Telemetry,
+        *,
+        address: str | None = None,
+        own_queue: str | None = None,
+    ) -> None:
+        """Wraps `send` of another bus.
+
+        Args:
+            send: the other bus's.
+            telemetry: where spans, counts and records go.
+            address: the namespace's host.
+            own_queue: where the app sends to itself.
+        """
         self._send = send
         self._telemetry = telemetry
+        self._address = address
+        self._own_queue = own_queue
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         """Sends the messages; raises PublishError."""
-        with self._telemetry.sending(entity, _attributes(messages)) as span:
-            await self._send(entity, [_traced(message, span) for message in messages])
+        attributes = _attributes(messages)
+        if self._address is not None:
+            attributes[SERVER_ADDRESS] = self._address
+        before = current_traceparent()
+        with self._telemetry.sending(entity, attributes) as span:
+            context = span.get_span_context()
+            traceparent = traceparent_of(context) if context.is_valid else None
+            if entity == self._own_queue:
+                span.set_attribute(TO_ITSELF, value=True)
+                traceparent = before or traceparent  # the invocation's: the transfer is no step
+            await self._send(entity, [_traced(message, traceparent) for message in messages])
         for message in messages:
             self._count(message)
+        await self._telemetry.records.write(*(each.record for each in messages if each.record))
 
     def _count(self, message: OutgoingMessage) -> None:
+        if message.record is not None and message.record.status:
+            self._telemetry.metrics.concluded(message.record.name, message.record.status, None)
         properties = message.application_properties
         rule = properties.get("alertRule")
         if rule is not None:
@@ -61,9 +90,8 @@ def _attributes(messages: Sequence[OutgoingMessage]) -> dict[str, AttributeValue
     }
 
 
-def _traced(message: OutgoingMessage, span: Span) -> OutgoingMessage:
-    context = span.get_span_context()
-    if _TRACEPARENT in message.application_properties or not context.is_valid:
+def _traced(message: OutgoingMessage, traceparent: str | None) -> OutgoingMessage:
+    if _TRACEPARENT in message.application_properties or traceparent is None:
         return message
-    properties = {**message.application_properties, _TRACEPARENT: traceparent_of(context)}
+    properties = {**message.application_properties, _TRACEPARENT: traceparent}
     return replace(message, application_properties=properties)

@@ -134,11 +134,6 @@ class EventIntake:
         )
         outcome = reject(Rejection(event.key, "NotUnderstood", malformed.errors, message), now)
         await self._bus.send(self._topic, [outcome_message(outcome, current_traceparent())])
-        _LOG.warning(
-            "event %s is rejected: %s",
-            event.name,
-            ", ".join(error.field for error in malformed.errors),
-        )
 
 
 def _request(decision: Request) -> OutgoingMessage:

@@ -12,7 +12,9 @@ from assessor.messages.model import to_json
 from assessor.messages.outcome import Outcome
 from assessor.messages.owner_tags import NO_TAGS, OwnerTags
 from assessor.messages.patches import most_important_first
+from assessor.messages.records import rejection_record
 from assessor.tag_names import property_name
+from assessor.telemetry.records import Record
 
 MAX_BODY_BYTES: Final = 240 * 1024
 """256 KiB is the most that a Standard namespace takes, properties and AMQP framing included."""
@@ -77,6 +79,7 @@ def _outcome_event(
         data=data,
         properties=properties,
         traceparent=traceparent,
+        record=rejection_record(outcome),
     )
 
 
@@ -90,6 +93,7 @@ def event_message(  # noqa: PLR0913 - one for each attribute of the event that v
     data: dict[str, Any],
     properties: Mapping[str, Property],
     traceparent: str | None,
+    record: Record | None = None,
 ) -> OutgoingMessage:
     """Returns a CloudEvent as a message whose ID is the event's."""
     stamped = {**properties, "type": event_type, "requestId": request_id}
@@ -104,6 +108,7 @@ def event_message(  # noqa: PLR0913 - one for each attribute of the event that v
         content_type=cloud_event.CONTENT_TYPE,
         application_properties=stamped,
         subject=subject,
+        record=record,
     )
 
 

@@ -42,6 +42,7 @@ class IncomingMessage:
         content_type: the AMQP content type, if the sender set one.
         application_properties: what the sender put beside the body.
         enqueued_at: when Service Bus took the message, in UTC.
+        delivery_count: how many times it was delivered, this one included.
     """
 
     body: bytes
@@ -49,6 +50,7 @@ class IncomingMessage:
     content_type: str | None
     application_properties: Mapping[str, Any]
     enqueued_at: datetime
+    delivery_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

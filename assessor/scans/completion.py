@@ -14,7 +14,7 @@ from assessor import backoff
 from assessor.bus.errors import PublishError
 from assessor.messages.progress import Later, ScanCompletion
 from assessor.ports import Bus, Clock, ScanStore
-from assessor.scans.event import scan_completed, status_of
+from assessor.scans.event import scan_completed
 from assessor.scans.store import ScanStoreError
 
 _LOG: Final = logging.getLogger(__name__)
@@ -88,17 +88,6 @@ class ScanCloser:
             return self._later(completion)
         await self._bus.send(self._topic, [scan_completed(completion, tally, now)])
         await self._store.sum_up(scan_id)
-        _LOG.info(
-            "scan %s of %s: %s, %d of %d VMs assessed, %d failed, %d skipped, %d without outcome",
-            scan_id,
-            completion.scan.request.scope,
-            status_of(completion, tally),
-            tally.assessed,
-            tally.requested,
-            tally.failed,
-            tally.skipped,
-            tally.missing,
-        )
         return None
 
     def _later(self, completion: ScanCompletion) -> Later:

@@ -13,6 +13,17 @@ from assessor.messages.outgoing import event_message
 from assessor.messages.progress import ScanCompletion
 from assessor.messages.scan_data import ScanData, ScanError, VmCounts
 from assessor.scan_account import Tally
+from assessor.telemetry.attributes import (
+    COUNT_PREFIX,
+    REASON,
+    REQUEST_ID,
+    SCAN_ID,
+    SCOPE,
+    STARTED,
+    TIME,
+    TOTAL_SECONDS,
+)
+from assessor.telemetry.records import Record
 
 SCAN_COMPLETED: Final = "PatchAssessor.ScanCompleted"
 
@@ -59,7 +70,7 @@ def scan_completed(watch: ScanCompletion, tally: Tally, now: datetime) -> Outgoi
         properties["resourceGroupName"] = scope.resource_group
     return event_message(
         event_type=SCAN_COMPLETED,
-        event_id=name_based_id("scan-completed", scan.id),
+        event_id=scan_event_id(scan.id),
         request_id=request.request_id,
         subject=str(scope),
         time=ended_at,
@@ -96,4 +107,45 @@ def scan_completed(watch: ScanCompletion, tally: Tally, now: datetime) -> Outgoi
         ),
         properties=properties,
         traceparent=request.traceparent,
+        record=_record(watch, tally, ended_at),
     )
+
+
+def _record(watch: ScanCompletion, tally: Tally, ended_at: datetime) -> Record:
+    """Returns what telemetry keeps of a scan."""
+    scan = watch.scan
+    counts = {
+        "found": watch.found,
+        "unreadable": sum(watch.unreadable.values()),
+        "requested": tally.requested,
+        "assessed": tally.assessed,
+        "failed": tally.failed,
+        "skipped": tally.skipped,
+        "missing": tally.missing,
+    }
+    status = status_of(watch, tally).value
+    return Record(
+        name=SCAN_COMPLETED,
+        id=scan_event_id(scan.id),
+        text=(
+            f"scan {scan.id} of {scan.request.scope}: {status}, {tally.assessed} of "
+            f"{tally.requested} VMs assessed, {tally.failed} failed, {tally.skipped} skipped, "
+            f"{tally.missing} without outcome"
+        ),
+        status=status,
+        facts={
+            TIME: to_text(ended_at),
+            STARTED: to_text(scan.started_at),
+            SCAN_ID: scan.id,
+            SCOPE: str(scan.request.scope),
+            REQUEST_ID: scan.request.request_id,
+            REASON: watch.error.code if watch.error is not None else None,
+            TOTAL_SECONDS: round((ended_at - scan.started_at).total_seconds(), 3),
+            **{COUNT_PREFIX + name: count for name, count in counts.items()},
+        },
+    )
+
+
+def scan_event_id(scan_id: str) -> str:
+    """Returns the ID of the event that sums a scan up."""
+    return name_based_id("scan-completed", scan_id)

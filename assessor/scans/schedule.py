@@ -6,6 +6,7 @@ doubled asks for what was asked for already.
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,9 +16,13 @@ from assessor.ids import name_based_id
 from assessor.messages.model import to_json
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope
+from assessor.telemetry.attributes import REQUEST_ID, SCOPE
+from assessor.telemetry.records import Record
 from ncrontab import Ncrontab
 
 _LOG: Final = logging.getLogger(__name__)
+SCAN_REQUESTED: Final = "PatchAssessor.ScanRequested"
+"""The record of a scan that the schedule asked for; there is no message of this type."""
 _EARLY: Final = timedelta(seconds=1)
 """How early a timer may fire: hosts' clocks differ by less."""
 
@@ -46,6 +51,17 @@ def _message(scope: Scope, tags: Mapping[str, str | None], at: str) -> OutgoingM
         content_type="application/json",
         subject=str(scope),
     )
+
+
+def _recorded(message: OutgoingMessage) -> OutgoingMessage:
+    """Returns the request with the record that it was sent: what is never answered shows."""
+    record = Record(
+        name=SCAN_REQUESTED,
+        id=name_based_id("scan-requested", message.message_id),
+        text=f"the schedule asks for a scan of {message.subject}",
+        facts={SCOPE: message.subject, REQUEST_ID: message.correlation_id},
+    )
+    return replace(message, record=record)
 
 
 class ScanSchedule:
@@ -84,7 +100,7 @@ class ScanSchedule:
             _LOG.warning("the schedule %s never comes: nothing is scanned", self._schedule.text)
             return
         messages = scan_messages(self._scopes, self._tags, occurrence)
-        await self._bus.send(self._queue, messages)
+        await self._bus.send(self._queue, [_recorded(each) for each in messages])
         _LOG.info(
             "the schedule's occurrence of %s asks for %d scans", to_text(occurrence), len(messages)
         )

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
+    Span,
     SpanContext,
     Status,
     StatusCode,
@@ -93,11 +94,16 @@ class AssessmentTrace:
         """The W3C trace context of the root span: what goes with messages about the assessment."""
         return traceparent_of(self.root)
 
-    def finish(self, begun_at: datetime, ending: AssessmentEnd) -> None:
-        """Emits the root span: the assessment from its begin to its end."""
+    def finish(self, begun_at: datetime, ending: AssessmentEnd, later: int = 0) -> None:
+        """Emits the root span: the assessment from its begin to its end.
+
+        Args:
+            begun_at: when it began.
+            ending: how it ended.
+            later: how many nanoseconds after that all beneath it had ended.
+        """
         links = [*_remote_links(ending.request_traceparent)]
-        known = {name: value for name, value in ending.attributes.items() if value is not None}
-        attributes: dict[str, AttributeValue] = {**known, ACTIVITY_ID: self.activity_id}
+        attributes = {**_known(ending), ACTIVITY_ID: self.activity_id}
         reported = ending.reported_activity_id
         if reported is not None and trace_id_of(reported) != self.root.trace_id:
             attributes[REPORTED_ACTIVITY_ID] = reported
@@ -110,10 +116,29 @@ class AssessmentTrace:
                 links=links,
                 start_time=nanoseconds(begun_at),
             )
-        if ending.failure is not None:
-            span.set_status(Status(StatusCode.ERROR, ending.failure))
-            span.set_attribute(ERROR_TYPE, ending.failure)
-        span.end(max(nanoseconds(ending.at), nanoseconds(begun_at)))
+        _end(span, begun_at, ending, later)
+
+
+def unbegun(tracer: Tracer, asked_at: datetime, ending: AssessmentEnd) -> None:
+    """Emits the span of an assessment that never began, beneath what is current."""
+    span = tracer.start_span(
+        ROOT,
+        attributes=_known(ending),
+        links=_remote_links(ending.request_traceparent),
+        start_time=nanoseconds(asked_at),
+    )
+    _end(span, asked_at, ending, 0)
+
+
+def _known(ending: AssessmentEnd) -> dict[str, AttributeValue]:
+    return {name: value for name, value in ending.attributes.items() if value is not None}
+
+
+def _end(span: Span, begun_at: datetime, ending: AssessmentEnd, later: int) -> None:
+    if ending.failure is not None:
+        span.set_status(Status(StatusCode.ERROR, ending.failure))
+        span.set_attribute(ERROR_TYPE, ending.failure)
+    span.end(max(nanoseconds(ending.at), nanoseconds(begun_at)) + later)
 
 
 def nanoseconds(moment: datetime) -> int:

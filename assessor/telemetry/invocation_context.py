@@ -4,7 +4,7 @@ It is ambient: the calls to ARM are made deep within the SDK's poller, and log r
 anywhere. Invocations run as tasks of one event loop, each with a context of its own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -46,6 +46,7 @@ class InvocationContext:
         frames: what is closed when the invocation ends.
         activity_id: the assessment's, once it is known.
         begin: the call that began it, until the trace that it belongs to is known.
+        ended: emits the root span of the assessment that ended, once all beneath it has.
     """
 
     request_id: str | None
@@ -54,6 +55,7 @@ class InvocationContext:
     frames: ExitStack
     activity_id: str | None = None
     begin: Call | None = None
+    ended: Callable[[], None] | None = None
 
 
 _CURRENT: Final[ContextVar[InvocationContext | None]] = ContextVar("invocation", default=None)

@@ -17,7 +17,7 @@ from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry.context import get_current
 from opentelemetry.util.types import AnyValue
 
-from assessor.telemetry.attributes import ACTIVITY_ID
+from assessor.telemetry.attributes import ACTIVITY_ID, CUSTOM_EVENT
 from assessor.telemetry.invocation_context import current_activity_id
 from plain_text import one_line, some_lines
 
@@ -130,6 +130,8 @@ def _attributes(record: logging.LogRecord) -> dict[str, AnyValue]:
     activity_id = current_activity_id()
     if activity_id is not None:
         attributes[ACTIVITY_ID] = activity_id
+    if CUSTOM_EVENT in attributes:
+        return attributes  # where it is written is the same for all of them
     attributes["code.function.name"] = f"{record.module}.{record.funcName}"
     attributes["code.line.number"] = record.lineno
     if record.exc_info and record.exc_info[0] is not None:

@@ -5,10 +5,12 @@ exemplars, which name the trace, on the points of sampled traces.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.util.types import AttributeValue
 
 from assessor.telemetry.attributes import (
     ALERT_CHANGE,
@@ -23,6 +25,7 @@ from assessor.telemetry.attributes import (
     HTTP_STATUS,
     OUTCOME,
     SERVER_ADDRESS,
+    SERVER_PORT,
     STATUS,
     URL_TEMPLATE,
 )
@@ -44,6 +47,7 @@ _SERIES: Final = 500
 """Of one instrument; whatever comes beyond is summed up as `otel.metric.overflow`."""
 _OPERATION_SECONDS: Final = (30, 60, 120, 180, 300, 420, 540, 660, 780, 900, 1200, 1800, 3600, 7200)
 _CALL_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_CALL: Final = (HTTP_METHOD, HTTP_STATUS, SERVER_ADDRESS, SERVER_PORT, URL_TEMPLATE)
 _POLICY: Final = re.compile(r"[\w./-]{1,80}")
 _OTHER: Final = "_OTHER"
 
@@ -99,16 +103,12 @@ class Metrics:
         self._held.add(change)
 
     def called(
-        self, method: str, address: str, template: str, status: int | None, seconds: float
+        self, attributes: Mapping[str, AttributeValue], *, error: str | None, seconds: float
     ) -> None:
-        """Measures one call."""
-        labels: dict[str, str | int] = {
-            HTTP_METHOD: method,
-            SERVER_ADDRESS: address,
-            URL_TEMPLATE: template,
-        }
-        if status is not None:
-            labels[HTTP_STATUS] = status
+        """Measures one call by its span's attributes; `error` is its status, or what it raised."""
+        labels = {name: attributes[name] for name in _CALL if name in attributes}
+        if error is not None:
+            labels[ERROR_TYPE] = error
         self._calls.record(seconds, labels)
 
     def drew(self, policy: str, subscription_id: str, remaining: int) -> None:
@@ -155,7 +155,7 @@ VIEWS: Final = (
     _view(HELD),
     _view(RESCHEDULED),
     _view(RESUMED),
-    _view(ARM_CALLS, HTTP_METHOD, HTTP_STATUS, SERVER_ADDRESS, URL_TEMPLATE, buckets=_CALL_SECONDS),
+    _view(ARM_CALLS, *_CALL, ERROR_TYPE, buckets=_CALL_SECONDS),
     _view(ARM_POLICY_CALLS, ARM_POLICY),
     _view(ARM_THROTTLES, ARM_POLICY),
     _view(ARM_REMAINING, ARM_POLICY, CLOUD_ACCOUNT),

@@ -30,14 +30,17 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from assessor.telemetry.attributes import ACTIVITY_ID, SCHEMA_URL, SCOPE
+from assessor.telemetry.attributes import ACTIVITY_ID, INSTRUMENTATION_SCOPE, SCHEMA_URL
 from assessor.telemetry.ids import AssessmentIdGenerator
 from assessor.telemetry.invocation_context import current_activity_id
 from assessor.telemetry.logs import OtlpHandler, quieten, stamp_records
 from assessor.telemetry.metrics import VIEWS, Metrics
+from assessor.telemetry.records import Records
 from assessor.telemetry.sampler import sampler_of
 from assessor.telemetry.telemetry import Telemetry
 
+VERSION: Final = "0.1.0"
+"""The app's own, as in pyproject.toml, which is not deployed."""
 FLUSH_SECONDS: Final = 5.0
 """How long a worker that goes waits for its collector."""
 METRICS_EVERY_MS: Final = 15_000.0
@@ -98,10 +101,11 @@ class TelemetryPipeline:
             self.loggers.add_log_record_processor(BatchLogRecordProcessor(log_exporter))
         self.log_handler = OtlpHandler(self.loggers) if exporters.logs else None
         self.telemetry = Telemetry(
-            self.tracers.get_tracer(SCOPE, schema_url=SCHEMA_URL),
+            self.tracers.get_tracer(INSTRUMENTATION_SCOPE, schema_url=SCHEMA_URL),
             ids,
             sampler,
-            Metrics(self.meters.get_meter(SCOPE, schema_url=SCHEMA_URL)),
+            Metrics(self.meters.get_meter(INSTRUMENTATION_SCOPE, schema_url=SCHEMA_URL)),
+            Records(self.loggers.force_flush if exporters.logs else None),
         )
         self._closing = threading.Lock()
         self._closed = False
@@ -211,17 +215,13 @@ def _otlp_exporters(environment: Mapping[str, str]) -> Exporters:
 
 
 def _azure_monitor_exporters(connection_string: str) -> Exporters:
-    from azure.monitor.opentelemetry.exporter import (  # noqa: PLC0415 - see above
-        AzureMonitorLogExporter,
-        AzureMonitorMetricExporter,
-        AzureMonitorTraceExporter,
-    )
+    from assessor.telemetry import azure_monitor  # noqa: PLC0415 - see above
 
     # Who it is, it reads from APPLICATIONINSIGHTS_AUTHENTICATION_STRING itself.
     return Exporters(
-        [AzureMonitorTraceExporter(connection_string=connection_string)],
-        [AzureMonitorMetricExporter(connection_string=connection_string)],
-        [AzureMonitorLogExporter(connection_string=connection_string)],
+        [azure_monitor.Spans(connection_string=connection_string)],
+        [azure_monitor.Metrics(connection_string=connection_string)],
+        [azure_monitor.AzureMonitorLogExporter(connection_string=connection_string)],
     )
 
 
@@ -231,7 +231,11 @@ def resource_of(environment: Mapping[str, str]) -> Resource:
     OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over what is found here.
     """
     site = environment.get("WEBSITE_SITE_NAME")
-    found: dict[str, str | int] = {"service.name": site or SCOPE, "process.pid": os.getpid()}
+    found: dict[str, str | int] = {
+        "service.name": site or INSTRUMENTATION_SCOPE,
+        "service.version": VERSION,
+        "process.pid": os.getpid(),
+    }
     if site:
         found |= {
             "cloud.provider": "azure",

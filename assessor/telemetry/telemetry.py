@@ -36,12 +36,20 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
-from assessor.telemetry.assessment_trace import ROOT, AssessmentEnd, AssessmentTrace, nanoseconds
+from assessor.telemetry.assessment_trace import (
+    ROOT,
+    AssessmentEnd,
+    AssessmentTrace,
+    nanoseconds,
+    unbegun,
+)
 from assessor.telemetry.attributes import (
     ACTIVITY_ID,
     ADOPTED,
     ERROR_TYPE,
+    LATER_SECONDS,
     MESSAGING_CONVERSATION_ID,
+    MESSAGING_DELIVERY_COUNT,
     MESSAGING_DESTINATION,
     MESSAGING_MESSAGE_ID,
     MESSAGING_OPERATION,
@@ -49,8 +57,10 @@ from assessor.telemetry.attributes import (
     MESSAGING_SYSTEM,
     REQUEST_ID,
     RESCHEDULES,
+    SERVER_ADDRESS,
     SERVICE_BUS,
     WAIT_PLACE,
+    WHY_LATER,
 )
 from assessor.telemetry.ids import (
     AssessmentIdGenerator,
@@ -65,6 +75,7 @@ from assessor.telemetry.invocation_context import (
     entered,
 )
 from assessor.telemetry.metrics import Metrics
+from assessor.telemetry.records import Records
 
 __all__ = [
     "ACTIVITY_ID",
@@ -76,6 +87,7 @@ __all__ = [
     "Telemetry",
     "current_traceparent",
     "root_span_id",
+    "tell_later",
     "trace_id_of",
 ]
 
@@ -94,6 +106,7 @@ class Delivery:
         reschedules: how often the request was rescheduled.
         waited_since: when the last invocation let go of the request.
         assessment: the trace that the work belongs to, if the assessment has begun.
+        delivery_count: how many times the message was delivered, this one included.
     """
 
     queue: str
@@ -102,6 +115,7 @@ class Delivery:
     reschedules: int = 0
     waited_since: datetime | None = None
     assessment: AssessmentTrace | None = None
+    delivery_count: int | None = None
 
 
 class Telemetry:
@@ -113,6 +127,7 @@ class Telemetry:
         ids: AssessmentIdGenerator,
         sampler: Sampler = DEFAULT_ON,
         metrics_port: Metrics | None = None,
+        records: Records | None = None,
     ) -> None:
         self._tracer = tracer
         self._ids = ids
@@ -120,6 +135,8 @@ class Telemetry:
         self.metrics: Metrics = metrics_port or Metrics(
             metrics.NoOpMeterProvider().get_meter("none")
         )
+        self.bus_address: str | None = None
+        self.records: Records = records or Records()
 
     def assessment(self, activity_id: str, root_span_id: str) -> AssessmentTrace:
         """Returns the trace of that assessment."""
@@ -143,7 +160,7 @@ class Telemetry:
                 f"process {delivery.queue}",
                 parent,
                 SpanKind.CONSUMER,
-                _delivery_attributes(delivery),
+                _delivery_attributes(delivery, self.bus_address),
                 links=_current_links() if assessment else (),
             )
             frames.enter_context(_ended_honestly(span))
@@ -156,6 +173,31 @@ class Telemetry:
                 yield
             finally:
                 self._emit_begin(work)
+        if work.ended is not None:
+            work.ended()
+
+    def ended(self, trace_: AssessmentTrace | None, begun_at: datetime, end: AssessmentEnd) -> None:
+        """Emits the assessment's root span, as soon as all that lies beneath it has ended.
+
+        Args:
+            trace_: the assessment's; None for one that never began: its span lies in the trace of
+                the message that asked, beneath the invocation.
+            begun_at: when it began.
+            end: how it ended.
+        """
+        if trace_ is None:
+            unbegun(self._tracer, begun_at, end)
+            return
+        known_at = time.monotonic_ns()
+
+        def emit() -> None:
+            trace_.finish(begun_at, end, later=time.monotonic_ns() - known_at)
+
+        work = current_invocation()
+        if work is None:
+            emit()
+        else:
+            work.ended = emit
 
     def begun(self, activity_id: str, root_span_id: str, *, adopted: bool) -> None:
         """Moves the current invocation into the trace of the assessment that it began or found."""
@@ -252,6 +294,11 @@ class Telemetry:
         span.end(call.ended)
 
 
+def tell_later(why: str, seconds: float) -> None:
+    """Says on the current span why, and in how many seconds, the request goes on elsewhere."""
+    trace.get_current_span().set_attributes({WHY_LATER: why, LATER_SECONDS: round(seconds, 1)})
+
+
 def current_traceparent() -> str | None:
     """Returns the W3C trace context of the span that is current; None outside of any."""
     context = trace.get_current_span().get_span_context()
@@ -275,13 +322,15 @@ def _ended_honestly(span: Span) -> Iterator[None]:
             raise
 
 
-def _delivery_attributes(delivery: Delivery) -> dict[str, AttributeValue]:
+def _delivery_attributes(delivery: Delivery, address: str | None) -> dict[str, AttributeValue]:
     values: dict[str, AttributeValue | None] = {
         MESSAGING_SYSTEM: SERVICE_BUS,
         MESSAGING_DESTINATION: delivery.queue,
         MESSAGING_OPERATION: "process",
         MESSAGING_OPERATION_TYPE: "process",
         MESSAGING_MESSAGE_ID: delivery.message_id,
+        MESSAGING_DELIVERY_COUNT: delivery.delivery_count,
+        SERVER_ADDRESS: address,
         MESSAGING_CONVERSATION_ID: delivery.request_id,
         REQUEST_ID: delivery.request_id,
         RESCHEDULES: delivery.reschedules,

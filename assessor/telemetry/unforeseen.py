@@ -21,4 +21,12 @@ def note_unforeseen(error: Exception, metrics: Metrics, what: str) -> None:
     """
     metrics.unforeseen(type(error).__name__)
     stack = "".join(traceback.format_tb(error.__traceback__))
-    _LOG.error("%s failed by what nobody foresaw, %s\n%s", what, type(error).__name__, stack)
+    kind = type(error).__name__
+    _LOG.error(
+        "%s failed by what nobody foresaw, %s\n%s",
+        what,
+        kind,
+        stack,
+        # Which makes it an exception to whoever collects, with its stack and without its words.
+        extra={"exception.type": kind, "exception.stacktrace": stack},
+    )

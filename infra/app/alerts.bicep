@@ -40,6 +40,7 @@ var queryRules = [
     every: 'PT15M'
     window: 'P1D'
     range: 'P2D'
+    mitigates: true
     severity: 2
   }
   {
@@ -50,16 +51,18 @@ var queryRules = [
     every: 'PT15M'
     window: 'PT30M'
     range: null
+    mitigates: true
     severity: 3
   }
   {
     name: 'no-outcome'
     title: 'No outcome for a day'
-    text: 'Nothing was assessed, skipped or rejected for a day.'
+    text: 'Nothing was assessed, skipped or rejected for a day, or since the schedule asked. Close it once something is.'
     query: loadTextContent('../kql/silent.kql')
     every: 'PT1H'
     window: 'P1D'
-    range: null
+    range: 'P2D' // the most that a rule may look back; so what is older must not end the alert
+    mitigates: false
     severity: 2
   }
   {
@@ -68,8 +71,9 @@ var queryRules = [
     text: 'ARM did not end these by ASSESS_DEADLINE_MINUTES. The trace shows every look at them.'
     query: loadTextContent('../kql/overdue.kql')
     every: 'PT15M'
-    window: 'PT6H' // a trace carries the time of its begin
-    range: null
+    window: 'PT1H'
+    range: 'P2D' // a record that comes again counts by its first time
+    mitigates: true
     severity: 2
   }
 ]
@@ -130,7 +134,8 @@ resource onQueries 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       evaluationFrequency: rule.every
       windowSize: rule.window
       overrideQueryTimeRange: rule.range
-      autoMitigate: true
+      autoMitigate: rule.mitigates
+      muteActionsDuration: rule.mitigates ? null : 'P1D'
       // The tables are not there before the app has sent something.
       skipQueryValidation: true
       criteria: {

@@ -36,6 +36,11 @@ var tables = [
     query: loadTextContent('../kql/failing.kql')
     visualization: 'table'
   }
+  {
+    title: 'Calls that ARM refused because there were too many'
+    query: loadTextContent('../kql/throttled-calls.kql')
+    visualization: 'table'
+  }
 ]
 
 var timeRange = {

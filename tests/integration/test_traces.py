@@ -182,7 +182,7 @@ async def test_a_worker_that_dies_in_the_middle_leaves_one_tree(
 
     (root,) = roots(spans)
     assert root.span_id == root_span_id(activity_id, "r-1")
-    assert root.attributes["assessment.adopted"] is True
+    assert root.attributes["patch_assessor.adopted"] is True
     assert root.resource["process.pid"] != pid
     assert processes(spans) == {pid, root.resource["process.pid"]}
     (heirs,) = named(spans, "follow")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData, NumberDataPoint
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -46,6 +46,11 @@ class Rig:
         """The only span of that name."""
         (span,) = self.named(name)
         return span
+
+    def collected(self) -> MetricsData:
+        """All metrics, since the rig was made."""
+        data = self._reader.get_metrics_data()
+        return data or MetricsData([])
 
     def points(self, metric: str) -> list["Point"]:
         """The points of a metric, since the rig was made."""

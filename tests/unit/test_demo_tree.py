@@ -32,9 +32,9 @@ def span(
     )
 
 
-ROOT = span("r", "", "assess_patches", 0, 62, "two", assessment__status="Succeeded")
+ROOT = span("r", "", "assess_patches", 0, 62, "two", patch_assessor__status="Succeeded")
 FOLLOW = span("f", "r", "follow", 0, 1)
-WAIT = span("w", "r", "wait", 1, 61, "two", assessment__wait__place="queue")
+WAIT = span("w", "r", "wait", 1, 61, "two", patch_assessor__wait__place="queue")
 PROCESS = span("p", "r", "process q", 61, 62, "two", kind="CONSUMER")
 POLL = span("g", "p", "GET operations", 61.5, 61.75, "two")
 

@@ -4,21 +4,20 @@ Whether they are Kusto, and name columns that there are, is its own compiler's b
 (tests/integration/test_infra_compilers.py).
 """
 
-import ast
 import json
+import logging
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.monitor.opentelemetry.exporter.export.trace._exporter import _convert_span_to_envelope
+from azure.monitor.opentelemetry.exporter.export.logs._exporter import _convert_log_to_envelope
 
 from assessor.messages.outcome import OutcomeType
 from assessor.telemetry import attributes as telemetry_attributes
-from assessor.telemetry import telemetry
+from assessor.telemetry.logs import OtlpHandler
 from assessor.telemetry.metrics import VIEWS
-from assessor.telemetry.telemetry import AssessmentEnd
+from assessor.telemetry.records import Record
 from tests.support.deployments import APPS, Deployment
 from tests.support.telemetry_rig import Rig
 
@@ -40,43 +39,25 @@ def _texts(query: str) -> set[str]:
     return set(re.findall(r'[=!]= "([^"]+)"', query))
 
 
-def _root_attributes() -> set[str]:
-    """The names of what the app puts on the root span of an assessment, read from where it does."""
-    constants = {
-        name: value for name, value in vars(telemetry_attributes).items() if isinstance(value, str)
-    }
-    found = set()
-    for module, function in (
-        ("assessment/conclusion", "_end"),
-        ("telemetry/assessment_trace", "finish"),
-    ):
-        tree = ast.parse((_ROOT / "assessor" / f"{module}.py").read_text())
-        (body,) = (
-            node
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef) and node.name == function
-        )
-        found |= {
-            constants[node.id]
-            for node in ast.walk(body)
-            if isinstance(node, ast.Name) and node.id in constants
-        }
-    return found
-
-
-def _exported_root() -> Any:  # noqa: ANN401 - the exporter's own, untyped
-    """The root span of an assessment as it goes to Azure Monitor."""
+def _record_properties() -> set[str]:
+    """The names of what the app's records have in Properties, as the real exporter sends them."""
+    facts = {
+        value
+        for name, value in vars(telemetry_attributes).items()
+        if isinstance(value, str) and value.startswith("patch_assessor.")
+    } | {telemetry_attributes.ACTIVITY_ID}
+    record = Record("PatchAssessor.Test", "id", "text", facts=dict.fromkeys(facts, "value"))
     rig = Rig()
-    activity_id = "f1a0b7c4-5b1e-4f0a-9d63-0c1f2e3d4c5b"
-    assessment = rig.telemetry.assessment(activity_id, "00f067aa0ba902b7")
-    moment = datetime(2026, 1, 5, tzinfo=UTC)
-    attributes = dict.fromkeys(_root_attributes(), "value")
-    assessment.finish(
-        moment, AssessmentEnd(at=moment, failure="DeadlineExceeded", attributes=attributes)
+    handler = OtlpHandler(rig.pipeline.loggers)
+    handler.emit(
+        logging.makeLogRecord({"msg": record.text, "levelno": logging.INFO} | record.attributes())
     )
-    envelope: Any = _convert_span_to_envelope(rig.one(telemetry.ROOT))
-    assert envelope.tags["ai.operation.id"] == activity_id.replace("-", "")
-    return envelope.data
+    rig.pipeline.loggers.force_flush()
+    (log,) = rig.log_exporter.get_finished_logs()
+    envelope: Any = _convert_log_to_envelope(log)
+    assert envelope.data.base_type == "EventData", "its table is AppEvents"
+    assert envelope.data.base_data.name == "PatchAssessor.Test"
+    return set(envelope.data.base_data.properties)
 
 
 @_each_query
@@ -91,37 +72,27 @@ def test_a_query_of_metrics_names_one_of_the_apps_and_its_dimensions(name: str) 
     assert _properties(query) <= (views[metric] or set())
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "slowest",
-        "failing",
-        "overdue",
-        "posture",
-        "reboots",
-        "trend",
-    ],
-)
-def test_a_query_of_assessments_names_what_their_root_spans_have(name: str) -> None:
+@_each_query
+def test_a_query_of_records_names_what_they_have(name: str) -> None:
     """Seen through the Azure Monitor exporter, which drops some names and renames others."""
     query = _without_comments(_QUERIES[name])
-    data = _exported_root()
-    assert data.base_type == "RemoteDependencyData", "its table is AppDependencies"
-    assert f'Name == "{data.base_data.name}"' in query
-    assert _properties(query) <= data.base_data.properties.keys()
+    if "AppEvents" in query:
+        assert _properties(query) <= _record_properties()
 
 
-def test_every_query_of_assessments_is_tested() -> None:
-    """The list above is whole."""
-    asking = {name for name, query in _QUERIES.items() if f'"{telemetry.ROOT}"' in query}
-    assert asking == {"failing", "overdue", "slowest", "posture", "reboots", "trend"}
+@_each_query
+def test_whatever_counts_lists_or_alerts_reads_records(name: str) -> None:
+    """Spans are sampled; they are for looking into one assessment."""
+    assert name in {"trace", "throttled", "throttled-calls"} or set(
+        re.findall(r"App[A-Z][a-z]+", _without_comments(_QUERIES[name]))
+    ) == {"AppEvents"}
 
 
 @_each_query
 def test_a_value_that_is_compared_with_exists(name: str) -> None:
-    """Outcomes, spans, metrics and error codes are the app's own."""
+    """Outcomes, metrics and error codes are the app's own."""
     code = "".join(path.read_text() for path in (_ROOT / "assessor").rglob("*.py"))
-    known = {each.value for each in OutcomeType} | {telemetry.ROOT, "{trace}"}
+    known = {each.value for each in OutcomeType} | {"{trace}", "429"}
     for value in _texts(_without_comments(_QUERIES[name])) - known:
         assert f'"{value}"' in code, value
 
@@ -147,9 +118,15 @@ def test_every_table_of_the_workbook_that_shows_vms_leads_to_a_trace() -> None:
     assert "exportFieldName: 'Trace'" in workbook
     assert "exportParameterName: 'trace'" in workbook
     tables = re.findall(
-        r"loadTextContent\('../kql/(\w+).kql'\)\n    visualization: 'table'", workbook
+        r"loadTextContent\('../kql/([\w-]+).kql'\)\n    visualization: 'table'", workbook
     )
-    assert set(tables) - {"trace"} == {"posture", "reboots", "slowest", "failing"}
+    assert set(tables) - {"trace"} == {
+        "posture",
+        "reboots",
+        "slowest",
+        "failing",
+        "throttled-calls",
+    }
     for name in set(tables) - {"trace"}:
         assert "Trace = OperationId" in _QUERIES[name]
     assert '"{trace}"' in _QUERIES["trace"]

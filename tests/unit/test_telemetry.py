@@ -94,7 +94,7 @@ def test_the_root_is_emitted_with_the_ids_that_were_chosen_at_the_begin() -> Non
     """It has no parent, and lasts from the begin to the end, however long that was."""
     process = _Process()
     process.telemetry.assessment(ACTIVITY_ID, _ROOT_ID).finish(
-        _BEGUN, AssessmentEnd(NOW, attributes={"assessment.outcome": "Completed"})
+        _BEGUN, AssessmentEnd(NOW, attributes={"patch_assessor.outcome": "Completed"})
     )
     (root,) = process.exporter.get_finished_spans()
     assert root.name == "assess_patches"
@@ -104,7 +104,7 @@ def test_the_root_is_emitted_with_the_ids_that_were_chosen_at_the_begin() -> Non
     assert root.end_time == int(NOW.timestamp()) * 10**9
     assert root.status.status_code is StatusCode.UNSET
     assert dict(root.attributes or {}) == {
-        "assessment.outcome": "Completed",
+        "patch_assessor.outcome": "Completed",
         ACTIVITY_ATTRIBUTE: ACTIVITY_ID,
     }
 

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from assessor.arm.tracing import TracingPolicy, throttling_policy
+from assessor.telemetry.attributes import ARM_POLICY
 from assessor.telemetry.metrics import (
     ARM_CALLS,
     ARM_POLICY_CALLS,
@@ -152,7 +153,19 @@ async def test_nothing_secret_is_told(rig: Rig, status: int) -> None:
         assert "secret" not in str(rig.points(metric))
 
 
-@pytest.mark.parametrize(("status", "error"), [(404, "404"), (503, "503")])
+@pytest.mark.parametrize("status", [404, 409, 429])
+async def test_what_the_app_expects_is_no_failure(rig: Rig, status: int) -> None:
+    """Its status is told all the same; the metric counts it by its status, with the port."""
+    span = await call(rig, "GET", VM, Answer(status, {}, ""))
+
+    assert span.status.status_code is StatusCode.UNSET
+    assert (span.attributes or {})["http.response.status_code"] == status
+    (point,) = rig.points(ARM_CALLS)
+    assert point.labels["error.type"] == str(status)
+    assert point.labels["server.port"] == 443
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, "403"), (503, "503")])
 async def test_a_refusal_is_an_error_with_its_status(rig: Rig, status: int, error: str) -> None:
     span = await call(rig, "GET", VM, Answer(status, {}, ""))
 
@@ -184,11 +197,9 @@ async def test_each_policy_is_counted_with_what_it_has_left(rig: Rig) -> None:
         rig, "GET", OPERATION, Answer(200, {"x-ms-ratelimit-remaining-resource": REMAINING}, "{}")
     )
 
-    drawn = {
-        str(each.labels["azure.arm.policy"]): each.value for each in rig.points(ARM_POLICY_CALLS)
-    }
+    drawn = {str(each.labels[ARM_POLICY]): each.value for each in rig.points(ARM_POLICY_CALLS)}
     left = {
-        (each.labels["azure.arm.policy"], each.labels["cloud.account.id"]): each.value
+        (each.labels[ARM_POLICY], each.labels["cloud.account.id"]): each.value
         for each in rig.points(ARM_REMAINING)
     }
     assert drawn == {
@@ -211,9 +222,9 @@ async def test_a_throttle_is_counted_by_its_policy(rig: Rig) -> None:
         rig, "POST", f"{VM}/assessPatches", Answer(429, {"Retry-After": "1200"}, body)
     )
 
-    assert [
-        (each.labels["azure.arm.policy"], each.value) for each in rig.points(ARM_THROTTLES)
-    ] == [("UpdateVM3Min", 1)]
+    assert [(each.labels[ARM_POLICY], each.value) for each in rig.points(ARM_THROTTLES)] == [
+        ("UpdateVM3Min", 1)
+    ]
     assert span.attributes is not None
     assert span.attributes["http.response.header.retry-after"] == ("1200",)
 
@@ -223,7 +234,7 @@ async def test_a_policys_name_that_can_be_none_makes_no_series(rig: Rig) -> None
 
     await call(rig, "GET", VM, Answer(429, {}, body))
 
-    assert [each.labels["azure.arm.policy"] for each in rig.points(ARM_THROTTLES)] == ["_OTHER"]
+    assert [each.labels[ARM_POLICY] for each in rig.points(ARM_THROTTLES)] == ["_OTHER"]
 
 
 def test_a_429_that_names_no_policy_is_put_down_to_the_empty_one() -> None:

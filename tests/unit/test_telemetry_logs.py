@@ -42,14 +42,14 @@ def test_a_record_carries_trace_span_and_activity(rig: Rig) -> None:
     """Wherever the code that logs is: it needs to know nothing of traces."""
     with rig.telemetry.processing(Delivery("requests"), FakeClock().now()):
         rig.telemetry.begun(ACTIVITY, root_span_id(ACTIVITY, "r-1"), adopted=False)
-        LOG.info("request %s goes on", "r-1", extra={"assessment.request_id": "r-1"})
+        LOG.info("request %s goes on", "r-1", extra={"patch_assessor.request_id": "r-1"})
 
     (record,) = rig.logs()
     assert record.body == "request r-1 goes on"
     assert record.trace_id == trace_id_of(ACTIVITY)
     assert record.span_id == span_id(rig.one("follow"))
     assert record.attributes[ACTIVITY_ID] == ACTIVITY
-    assert record.attributes["assessment.request_id"] == "r-1"
+    assert record.attributes["patch_assessor.request_id"] == "r-1"
 
 
 def test_a_record_outside_of_an_assessment_names_none(rig: Rig) -> None:

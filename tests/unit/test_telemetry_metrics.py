@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from assessor.telemetry.attributes import ALERT_RULE, VM_ID
 from assessor.telemetry.metrics import ALERTS, ARM_POLICY_CALLS, ASSESSMENTS, VIEWS, Metrics
 from assessor.telemetry.setup import Exporters, TelemetryPipeline
 from tests.support.telemetry_rig import Rig
@@ -19,12 +20,15 @@ def test_a_label_that_no_view_names_is_dropped() -> None:
     counter = meter.create_counter(ALERTS)
 
     for number in range(50):
-        counter.add(1, {"alert.rule": "RebootPending", "azure.vm.id": f"vm-{number}"})
+        counter.add(
+            1,
+            {ALERT_RULE: "RebootPending", VM_ID: f"vm-{number}"},
+        )
 
     data = reader.get_metrics_data()
     assert data is not None
     (point,) = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
-    assert dict(point.attributes or {}) == {"alert.rule": "RebootPending"}
+    assert dict(point.attributes or {}) == {"patch_assessor.alert.rule": "RebootPending"}
 
 
 def test_values_without_end_end_in_one_series() -> None:
@@ -46,7 +50,7 @@ def test_a_policys_name_is_one_or_other(name: str) -> None:
     rig.telemetry.metrics.drew(name, "s", 1)
 
     (point,) = rig.points(ARM_POLICY_CALLS)
-    label = str(point.labels["azure.arm.policy"])
+    label = str(point.labels["patch_assessor.arm.policy"])
     assert label in {name, "_OTHER"}
     assert len(label) <= 80
 

@@ -26,10 +26,16 @@ from assessor.messages.request import IncomingMessage
 from assessor.resource_id import VirtualMachineId
 from assessor.telemetry.attributes import (
     ACTIVITY_ID,
+    ERROR_CODE,
     ERROR_TYPE,
+    LATER_SECONDS,
+    MESSAGING_DELIVERY_COUNT,
+    MESSAGING_MESSAGE_ID,
     REPORTED_ACTIVITY_ID,
     RESCHEDULES,
+    SERVER_ADDRESS,
     WAIT_PLACE,
+    WHY_LATER,
 )
 from assessor.telemetry.ids import root_span_id, trace_id_of
 from assessor.telemetry.invocation_context import Call
@@ -90,12 +96,14 @@ class App:
             settings(), ports(clock=clock, bus=self.bus, arm=self.arm, telemetry=telemetry)
         )
 
-    async def request(self, body: object = None, traceparent: str | None = None) -> None:
+    async def request(
+        self, body: object = None, traceparent: str | None = None, message_id: str = "m-1"
+    ) -> None:
         """Takes a request in, as the host hands it over: with its trace context attached."""
         fields = body or {"vmId": str(VM), "requestId": "r-1"}
         properties = {"traceparent": traceparent} if traceparent else {}
         message = IncomingMessage(
-            json.dumps(fields).encode(), "m-1", None, properties, self.clock.now()
+            json.dumps(fields).encode(), message_id, None, properties, self.clock.now(), 2
         )
         token = attach(TraceContextTextMapPropagator().extract(properties, Context()))
         try:
@@ -178,7 +186,8 @@ async def test_the_root_begins_with_the_begins_call(clock: FakeClock) -> None:
     assert trace_id(begin) == TRACE
     assert parent_id(begin) == span_id(workers[0].rig.one("follow"))
     assert root.start_time == begin.start_time
-    assert (root.end_time or 0) - (root.start_time or 0) == (2 + 31 + 33) * SECOND
+    took = (root.end_time or 0) - (root.start_time or 0)
+    assert took // SECOND == 2 + 31 + 33
 
 
 async def test_waiting_between_invocations_is_seen_as_waiting(clock: FakeClock) -> None:
@@ -213,6 +222,65 @@ async def test_what_happens_before_the_202_belongs_to_the_messages_trace(app: Ap
     assert attribute(process, ACTIVITY_ID) == ACTIVITY
 
 
+async def test_no_span_ends_after_its_parent(app: App) -> None:
+    """Whoever concludes emits the root once its own invocation has ended."""
+    clock = app.clock
+    app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
+    await app.request()
+    clock.advance(31)
+    app.arm.polls = [Ended(parse_result(RESULT))]
+    await app.resume(app)
+
+    emitted = [span.name for span in app.rig.spans]
+    assert emitted[-2:] == ["process in-progress", "assess_patches"]
+
+
+@pytest.mark.parametrize(
+    ("reads", "failure"),
+    [
+        ([replace(RUNNING, power_state="deallocated")], None),
+        (
+            [ArmError(Phase.READ, 403, ApiError("Forbidden", "No."))],
+            "Forbidden",
+        ),
+    ],
+)
+async def test_an_assessment_that_never_began_has_its_span(
+    app: App, reads: list[VirtualMachine | Exception], failure: str | None
+) -> None:
+    """In the trace of the message that asked, beneath the invocation."""
+    app.arm.reads = reads
+
+    await app.request(traceparent=INCOMING)
+
+    span = app.rig.one("assess_patches")
+    assert trace_id(span) == INCOMING_TRACE
+    assert parent_id(span) == span_id(app.rig.one("process requests"))
+    assert attribute(span, ERROR_CODE) == failure
+    assert (span.status.status_code is StatusCode.ERROR) is (failure is not None)
+
+
+async def test_why_a_request_goes_on_later_is_told_by_its_invocation(app: App) -> None:
+    """And in how many seconds."""
+    app.arm.reads, app.arm.begins = [RUNNING], [ACTIVITY]
+    await app.request()
+
+    follow = app.rig.one("follow")
+    assert attribute(follow, WHY_LATER) == "the operation runs"
+    assert attribute(follow, LATER_SECONDS) is not None
+
+
+async def test_messaging_spans_name_the_namespace_and_the_message(app: App) -> None:
+    """What is received says how often it was delivered."""
+    app.arm.reads = [replace(RUNNING, power_state="deallocated")]
+    await app.request()
+
+    process, send = app.rig.one("process requests"), app.rig.named("send results")[0]
+    assert attribute(process, SERVER_ADDRESS) == attribute(send, SERVER_ADDRESS) == "test"
+    assert attribute(process, MESSAGING_MESSAGE_ID) == "m-1"
+    assert attribute(process, MESSAGING_DELIVERY_COUNT) == 2
+
+
 async def test_the_root_links_to_what_the_request_came_with(clock: FakeClock) -> None:
     """Even when another worker concludes."""
     *_, last = await reschedule_twice(clock)
@@ -221,7 +289,7 @@ async def test_the_root_links_to_what_the_request_came_with(clock: FakeClock) ->
 
 
 async def test_messages_carry_the_assessments_trace(clock: FakeClock) -> None:
-    """The outcome the root's context, the hand-over that of the span that sent it."""
+    """The outcome the root's context, a message to the app itself its invocation's."""
     first, _, last = await reschedule_twice(clock)
 
     (outcome,) = last.bus.sent["results"]
@@ -230,7 +298,7 @@ async def test_messages_carry_the_assessments_trace(clock: FakeClock) -> None:
     # 03: sampled, and with 56 random low bits, as an activity ID has (trace context level 2).
     assert outcome.application_properties["traceparent"] == f"00-{TRACE:032x}-{ROOT:016x}-03"
     assert handed_over.application_properties["traceparent"] == (
-        f"00-{TRACE:032x}-{span_id(sent):016x}-03"
+        f"00-{TRACE:032x}-{span_id(first.rig.one('follow')):016x}-03"
     )
     assert sent.kind is SpanKind.PRODUCER
 
@@ -257,7 +325,7 @@ async def test_a_rejected_request_is_told_in_the_trace_that_it_came_with(app: Ap
     assert parent_id(app.rig.one("send results")) == span_id(app.rig.one("process requests"))
     (outcome,) = app.bus.sent["results"]
     assert f"{INCOMING_TRACE:032x}" in str(outcome.application_properties["traceparent"])
-    assert [point.labels["assessment.outcome"] for point in app.rig.points(ASSESSMENTS)] == [
+    assert [point.labels["patch_assessor.outcome"] for point in app.rig.points(ASSESSMENTS)] == [
         "PatchAssessor.RequestRejected"
     ]
 
@@ -269,7 +337,7 @@ async def test_a_failed_assessment_is_an_error(app: App) -> None:
     root = await app.assess({**RESULT, "status": "Failed", "error": error})
 
     assert root.status.status_code is StatusCode.ERROR
-    assert attribute(root, ERROR_TYPE) == attribute(root, "assessment.error_code") == "AgentGone"
+    assert attribute(root, ERROR_TYPE) == attribute(root, ERROR_CODE) == "AgentGone"
     assert "secret" not in root.to_json()
 
 
@@ -278,11 +346,11 @@ async def test_the_root_tells_what_was_found(app: App) -> None:
     root = await app.assess({**RESULT, "criticalAndSecurityPatchCount": 3, "rebootPending": True})
 
     attributes = root.attributes or {}
-    assert attributes["assessment.critical_and_security_patch_count"] == 3
-    assert attributes["assessment.reboot_pending"] is True
-    assert attributes["azure.vm.id"] == str(VM)
-    assert "assessment.other_patch_count" not in attributes
-    assert "assessment.error_code" not in attributes
+    assert attributes["patch_assessor.critical_and_security_patch_count"] == 3
+    assert attributes["patch_assessor.reboot_pending"] is True
+    assert attributes["patch_assessor.vm.id"] == str(VM)
+    assert "patch_assessor.other_patch_count" not in attributes
+    assert "patch_assessor.error_code" not in attributes
 
 
 async def test_a_result_of_another_name_is_told_and_linked(app: App) -> None:
@@ -378,8 +446,8 @@ async def test_what_is_not_sampled_is_counted_all_the_same(clock: FakeClock) -> 
     assert str(outcome.application_properties["traceparent"]).endswith("-02")
     (point,) = app.rig.points(ASSESSMENTS)
     assert point.labels == {
-        "assessment.outcome": "PatchAssessor.AssessmentFailed",
-        "assessment.status": "Failed",
+        "patch_assessor.outcome": "PatchAssessor.AssessmentFailed",
+        "patch_assessor.status": "Failed",
     }
     assert point.exemplar_trace_ids == []
 
@@ -435,9 +503,9 @@ async def test_alerts_are_counted_as_they_go_out(app: App) -> None:
     assert [(dict(point.labels), point.value) for point in app.rig.points(ALERTS)] == [
         (
             {
-                "alert.rule": "RebootPending",
-                "alert.condition": "Fired",
-                "alert.change": "Appeared",
+                "patch_assessor.alert.rule": "RebootPending",
+                "patch_assessor.alert.condition": "Fired",
+                "patch_assessor.alert.change": "Appeared",
             },
             1,
         )
@@ -447,5 +515,5 @@ async def test_alerts_are_counted_as_they_go_out(app: App) -> None:
 async def test_the_root_tells_how_long_the_assessment_was_expected_to_take(app: App) -> None:
     """Which is why it was looked at when it was."""
     root = await app.assess(RESULT)
-    assert attribute(root, "assessment.expected.seconds") == pytest.approx(290)
-    assert attribute(root, "assessment.expected.spread") == pytest.approx(1)
+    assert attribute(root, "patch_assessor.expected.seconds") == pytest.approx(290)
+    assert attribute(root, "patch_assessor.expected.spread") == pytest.approx(1)

@@ -1,0 +1,92 @@
+"""What telemetry keeps of an outcome: its record's facts, without any text that others wrote."""
+
+import logging
+from typing import Any, Final
+
+from assessor.arm.result import ApiError
+from assessor.clock import to_text
+from assessor.messages.outcome import Finished, Outcome, Refused, Skipped
+from assessor.messages.patches import hidden_by
+from assessor.messages.request import Rejection
+from assessor.telemetry.attributes import (
+    CAUSE,
+    CRITICAL_COUNT,
+    FIELDS,
+    LOCATION,
+    OPERATION_SECONDS,
+    OS_TYPE,
+    OTHER_COUNT,
+    REASON,
+    REBOOT_PENDING,
+    REQUEST_ID,
+    STARTED,
+    TIME,
+    TRUNCATED,
+    VM_ID,
+)
+from assessor.telemetry.records import Facts, Record
+
+_FIELDS: Final = 8
+"""How many wrong fields of a message are named."""
+
+
+def facts_of(outcome: Outcome) -> Facts:
+    """Returns what the record of an outcome tells of the outcome itself."""
+    facts: dict[str, Any] = {
+        TIME: to_text(outcome.time),
+        REQUEST_ID: outcome.request_id,
+        VM_ID: str(outcome.vm_id) if outcome.vm_id else None,
+        LOCATION: outcome.vm.location if outcome.vm else None,
+        OS_TYPE: outcome.vm.os_type if outcome.vm else None,
+    }
+    match outcome.conclusion:
+        case Finished(result=result, seconds=seconds):
+            facts |= {
+                STARTED: to_text(result.started_at) if result.started_at else None,
+                CRITICAL_COUNT: result.critical_and_security_count,
+                OTHER_COUNT: result.other_count,
+                REBOOT_PENDING: result.reboot_pending,
+                TRUNCATED: sum(map(hidden_by, result.patches or ())) or None,
+                OPERATION_SECONDS: _rounded(seconds),
+            }
+            if result.is_failed:
+                facts |= _reason(result.error or ApiError("", ""), "Failed")
+        case Refused(error=error, seconds=seconds):
+            facts |= {OPERATION_SECONDS: _rounded(seconds)} | _reason(error, "Failed")
+        case Skipped(reason=skipped):
+            facts[REASON] = skipped.value
+        case Rejection(reason=reason) as rejection:
+            facts |= {REASON: reason, FIELDS: _names(rejection)}
+    return facts
+
+
+def rejection_record(outcome: Outcome) -> Record | None:
+    """Returns the record of a rejection; None for any other outcome, which more is told of."""
+    rejection = outcome.conclusion
+    if not isinstance(rejection, Rejection):
+        return None
+    facts, wrong = facts_of(outcome), _names(rejection)
+    return Record(
+        name=outcome.type.value,
+        id=outcome.id,
+        text=(f"message {rejection.message.message_id} is rejected: {rejection.reason} ({wrong})"),
+        status=rejection.reason,
+        facts=facts,
+        level=logging.WARNING,
+    )
+
+
+def _names(rejection: Rejection) -> str:
+    return ", ".join(each.field for each in rejection.errors[:_FIELDS])
+
+
+def _reason(error: ApiError, fallback: str) -> dict[str, str | None]:
+    cause = error.details[0].get("code") if error.details else None
+    return {
+        REASON: error.code or fallback,
+        CAUSE: cause if isinstance(cause, str) and cause else None,
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
