@@ -19,6 +19,7 @@ from assessor.alerts.message import AlertStyle
 from assessor.alerts.outbox import AlertOutbox
 from assessor.alerts.recorded import facts_of, gone
 from assessor.alerts.rule import AlertPolicy
+from assessor.alerts.sweep import WINDOW_SECONDS, Sweeper
 from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
 from assessor.assessment.assessor import Assessor
 from assessor.assessment.conclusion import Concluder, Consequence
@@ -32,7 +33,7 @@ from assessor.events.deletion import confirmed_by
 from assessor.events.intake import EventIntake, RetireVm
 from assessor.messages.outcome import Outcome
 from assessor.messages.owner_tags import OwnerTags
-from assessor.messages.progress import AssessmentProgress, InProgress
+from assessor.messages.progress import AssessmentProgress, InProgress, OverdueSweep
 from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
 from assessor.posture.durations import Durations
 from assessor.resource_id import VirtualMachineId
@@ -84,6 +85,7 @@ class App:
         scans: turns scopes into requests.
         events: receives Event Grid's events.
         schedule: asks for the scheduled scans.
+        overdue: looks for VMs that are overdue.
     """
 
     requests: RequestIntake
@@ -91,6 +93,7 @@ class App:
     scans: Scans
     events: EventIntake
     schedule: ScanSchedule
+    overdue: Sweeper
     _settings: Settings
     _ports: Ports
     _bus_time: BusTime
@@ -115,7 +118,10 @@ class App:
             return
         delivery = delivery or Delivery(self._settings.in_progress_queue)
         with self._ports.telemetry.processing(delivery, self._ports.clock.now()):
-            await self.scans.resume(progress)
+            if isinstance(progress, OverdueSweep):
+                await self.overdue.resume(progress)
+            else:
+                await self.scans.resume(progress)
 
 
 def build_app(settings: Settings, ports: Ports) -> App:
@@ -132,12 +138,15 @@ def build_app(settings: Settings, ports: Ports) -> App:
     durations = Durations(ports.postures.durations, settings.expected_seconds)
     rescheduler = Rescheduler(bus, settings.in_progress_queue, metrics, ports.clock)
     tags = OwnerTags(settings.alert_tags)
+    policy = AlertPolicy(
+        timedelta(hours=settings.reminder_hours), timedelta(hours=settings.overdue_hours)
+    )
     alerts = AlertOutbox(
         store=ports.postures,
         bus=bus,
         alerts_topic=settings.alerts_topic,
         clock=ports.clock,
-        policy=AlertPolicy(timedelta(hours=settings.reminder_hours)),
+        policy=policy,
         style=AlertStyle(
             tags, TraceLink(PORTALS[settings.arm_cloud_name], settings.insights_component)
         ),
@@ -198,6 +207,16 @@ def build_app(settings: Settings, ports: Ports) -> App:
             scopes=settings.scan_scopes,
             tags=settings.scan_tags,
         ),
+        overdue=Sweeper(
+            store=ports.postures,
+            outbox=alerts,
+            rescheduler=rescheduler,
+            clock=ports.clock,
+            random=ports.random,
+            metrics=metrics,
+            new_window=lambda: PollingWindow(WINDOW_SECONDS, ports.monotonic, ports.stopping),
+            policy=policy,
+        ),
         _settings=settings,
         _ports=ports,
         _bus_time=bus_time,
@@ -257,6 +276,7 @@ def _build_scans(settings: Settings, ports: Ports, bus: Bus, rescheduler: Resche
             requests_queue=settings.requests_queue,
             pace_per_minute=settings.pace_per_minute,
             deadline=deadline,
+            sight=ports.postures.sight if settings.overdue_hours else None,
         ),
         closer=ScanCloser(
             store=ports.scans,

@@ -22,6 +22,7 @@ from assessor.arm.virtual_machine import VirtualMachine
 from assessor.bus.message import OutgoingMessage
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
+from assessor.posture.outline import OutlinePage, Place
 from assessor.posture.store import Remembered
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.scan_account import Concluded, ScanState, Tally
@@ -97,6 +98,25 @@ class PostureStore(Protocol):
 
         Raises:
             PostureError: the store did not answer.
+        """
+        ...
+
+    async def outlines(self, after: Place) -> OutlinePage:
+        """Returns a page of the VMs behind a place, by subscription, as far as columns tell.
+
+        Raises:
+            PostureError: the store did not answer.
+        """
+        ...
+
+    async def sight(self, found: Sequence[Posture]) -> None:
+        """Remembers each of the postures of whose VM nothing is remembered yet.
+
+        Args:
+            found: one for each VM, all of one subscription.
+
+        Raises:
+            PostureError: the store did not answer. Some may be remembered.
         """
         ...
 

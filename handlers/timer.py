@@ -1,4 +1,4 @@
-"""The trigger of the scheduled scan."""
+"""The triggers by time: the scheduled scan, and the look for VMs that are overdue."""
 
 import logging
 from typing import Final
@@ -9,10 +9,14 @@ from assessor.settings import Settings
 from assessor.worker import Worker
 
 _LOG: Final = logging.getLogger(__name__)
+_EACH_HOUR: Final = "0 17 * * * *"
+"""At an odd minute, when nobody else's timers fire."""
 
 
 def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
-    """Returns the function that asks for the scheduled scans.
+    """Returns the function that asks for the scheduled scans, and the one that asks who is overdue.
+
+    That one is there only where ALERT_OVERDUE_HOURS is set.
 
     The schedule's text goes into the binding, and not the setting's name: the setting has a
     default, and `%SCAN_SCHEDULE%` would want it to be set.
@@ -42,4 +46,17 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
         async with worker.invocation() as app:
             await app.schedule.fire()
 
+    if settings.overdue_hours:
+        _look_each_hour(functions, worker)
     return functions
+
+
+def _look_each_hour(functions: func.Blueprint, worker: Worker) -> None:
+    @functions.function_name("check_overdue")
+    @functions.timer_trigger(arg_name="timer", schedule=_EACH_HOUR, use_monitor=True)
+    @functions.retry(strategy="fixed_delay", max_retry_count="5", delay_interval="00:01:00")
+    async def check_overdue(timer: func.TimerRequest) -> None:
+        """Asks for the look of this hour, however late or often it is called."""
+        del timer
+        async with worker.invocation() as app:
+            await app.overdue.start()

@@ -27,4 +27,5 @@ class ShownRule:
 ALERT_RULES: Final = (
     ShownRule("CriticalOrSecurityPatchesAvailable", "Sev1", "PatchesAlert", "lack patches"),
     ShownRule("RebootPending", "Sev2", "RebootAlert", "to be rebooted"),
+    ShownRule("AssessmentOverdue", "Sev3", "OverdueAlert", "overdue"),
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from assessor.alerts.overdue import silent_since
 from assessor.alerts.rule import AlertPolicy, AlertRule, Reading
 from assessor.alerts.rules import RULES
 from assessor.arm.result import Patch
@@ -236,6 +237,8 @@ def _alert_by_time(
         location=before.location,
         os_type=before.os_type,
         tags=before.tags,
+        silent_since=silent_since(before),
+        last_attempt=before.attempt,
     )
 
 

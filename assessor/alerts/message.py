@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from assessor.alerts.investigation import NO_LINK, TraceLink
+from assessor.alerts.overdue import why
 from assessor.alerts.rule import AlertRule
 from assessor.alerts.rules import BY_NAME
 from assessor.bus.message import OutgoingMessage, Property
@@ -20,6 +21,7 @@ from assessor.messages.alert_data import (
     AlertData,
     AlertVm,
     Essentials,
+    LastAttempt,
     Numbers,
 )
 from assessor.messages.model import render
@@ -130,6 +132,12 @@ def _context(alert: Alert) -> AlertContext:
         unknown_classifications=alert.unknown_classifications,
         previous=None if alert.previous is None else _numbers(alert.previous),
         vm=AlertVm(location=alert.location, os_type=alert.os_type, tags=alert.tags),
+        silent_since=to_text(alert.silent_since) if alert.silent_since else None,
+        last_attempt=(
+            LastAttempt(reason=alert.last_attempt.reason, date_time=to_text(alert.last_attempt.at))
+            if alert.last_attempt
+            else None
+        ),
     )
 
 
@@ -179,7 +187,12 @@ def describe(alert: Alert, rule: AlertRule) -> str:
     # ARM's count may be behind its own list: the sentence has to agree with what the alert shows.
     number = max(count or 0, listed + alert.patches_omitted)
     sentence = _REMOVED if _is_removed(alert) else rule.sentences.of(alert.change)
-    return sentence.format(name=alert.vm_id.name, patches=_patches(number))
+    return sentence.format(
+        name=alert.vm_id.name,
+        patches=_patches(number),
+        since=f"{alert.silent_since:%Y-%m-%d %H:%M} UTC" if alert.silent_since else "",
+        why=why(alert.last_attempt),
+    )
 
 
 def _patches(count: int) -> str:

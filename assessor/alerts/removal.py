@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from assessor.alerts.decision import Transition, event_id
+from assessor.alerts.overdue import silent_since
 from assessor.arm.errors import GONE_CODES
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped
 from assessor.messages.owner_tags import remembered
@@ -48,19 +49,23 @@ def attempted(previous: Posture | None, outcome: Outcome, attempt: Attempt) -> T
     vm_id = outcome.vm_id
     if vm_id is None:
         return None
+    tags = _tags_of(outcome)
     if previous is None:
         # What was never there is not remembered either: a request may name anything.
-        tags = _tags_of(outcome)
-        return Transition((), Posture(vm_id, attempt=attempt, tags=tags)) if attempt.found else None
+        first = Posture(vm_id, attempt=attempt, tags=tags, known_since=attempt.at)
+        return Transition((), first) if attempt.found else None
     if previous.retired_at is not None or _is_old(previous, attempt):
         return None
     last = previous.attempt
     if last is not None and not last.found and not attempt.found:
         return retired(previous, attempt.at, outcome.request_id)
-    tags = _tags_of(outcome)
-    return Transition(
-        (), replace(previous, attempt=attempt, tags=previous.tags if tags is None else tags)
+    after = replace(
+        previous,
+        attempt=attempt,
+        tags=previous.tags if tags is None else tags,
+        known_since=None if previous.assessment else silent_since(previous) or attempt.at,
     )
+    return Transition((), after)
 
 
 def _tags_of(outcome: Outcome) -> dict[str, str] | None:

@@ -31,9 +31,11 @@ class AlertPolicy:
 
     Attributes:
         reminder: after how long an alert that lasts speaks again; zero for never.
+        overdue: after how long without a completed assessment a VM is overdue; zero for never.
     """
 
     reminder: timedelta = timedelta(0)
+    overdue: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """What an alert says to people. `{name}` is the VM, `{patches}` how many patches it lacks.
+    """What an alert says to people.
+
+    `{name}` is the VM, `{patches}` how many patches it lacks, `{since}` when it was last assessed
+    or first heard of, and `{why}` why it was not since, as far as is known.
 
     Attributes:
         appeared: when it fires.

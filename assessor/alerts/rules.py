@@ -6,7 +6,8 @@ The contract is "What fires when" in docs/alerts.md.
 from collections.abc import Mapping
 from typing import Final
 
-from assessor.alerts.rule import AlertRule, Reading, Sentences, Severity
+from assessor.alerts.overdue import ended_by_any, is_overdue
+from assessor.alerts.rule import AlertRule, Reading, Sentences, Severity, after_any_assessment
 from assessor.messages.patches import is_critical_or_security, unknown_classifications
 from assessor.posture.finding import Finding
 from assessor.posture.model import Posture
@@ -73,6 +74,20 @@ RULES: Final = (
             appeared="{name} has to be rebooted to finish installing patches.",
             reminder="{name} still has to be rebooted to finish installing patches.",
             gone="{name} has no reboot pending any more.",
+        ),
+    ),
+    AlertRule(
+        name="AssessmentOverdue",
+        severity=Severity.INFORMATIONAL,
+        column="OverdueAlert",
+        heading="overdue",
+        by_result=ended_by_any,
+        by_time=is_overdue,
+        resolved_by=after_any_assessment,
+        sentences=Sentences(
+            appeared="{name} has had no completed assessment since {since}: {why}.",
+            reminder="{name} still has had no completed assessment since {since}: {why}.",
+            gone="{name} has been assessed again.",
         ),
     ),
 )

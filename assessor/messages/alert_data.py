@@ -128,6 +128,18 @@ class AlertVm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LastAttempt:
+    """The last assessment of the VM that came to nothing."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    reason: Annotated[
+        str, Field(description="Why it was skipped, or the code that it failed with.")
+    ]
+    date_time: DateTime
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlertContext:
     """The context of this app's alerts.
 
@@ -174,6 +186,22 @@ class AlertContext:
         Numbers | None, Field(description="The assessment before; null for a VM's first.")
     ]
     vm: AlertVm
+    silent_since: Annotated[
+        DateTime | None,
+        AbsentWhenNone(),
+        Field(
+            description="Of a VM that is overdue: when its last assessment was completed, or when "
+            "it was first found or tried; absent elsewhere."
+        ),
+    ] = None
+    last_attempt: Annotated[
+        LastAttempt | None,
+        AbsentWhenNone(),
+        Field(
+            description="What came to nothing since, the latest of it; absent where nobody tried, "
+            "and in alerts about results."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from assessor.messages.progress import (
     AssessmentProgress,
     InProgress,
     Later,
+    OverdueSweep,
     ScanCompletion,
     ScanExpansion,
 )
@@ -60,6 +61,13 @@ class _CompletionEnvelope:
     version: _Version = VERSION
 
 
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class _SweepEnvelope:
+    progress: OverdueSweep
+    kind: Literal["overdue"] = "overdue"
+    version: _Version = VERSION
+
+
 def _kind(value: Any) -> str | None:  # noqa: ANN401 - any JSON, or an envelope
     if isinstance(value, Mapping):
         kind = value.get("kind", _ASSESSMENT)
@@ -72,10 +80,11 @@ _Envelope = (
     Annotated[_AssessmentEnvelope, Tag(_ASSESSMENT)]
     | Annotated[_ExpansionEnvelope, Tag("expansion")]
     | Annotated[_CompletionEnvelope, Tag("watch")]
+    | Annotated[_SweepEnvelope, Tag("overdue")]
 )
-_ENVELOPE: Final[TypeAdapter[_AssessmentEnvelope | _ExpansionEnvelope | _CompletionEnvelope]] = (
-    TypeAdapter(Annotated[_Envelope, Discriminator(_kind)])
-)
+_ENVELOPE: Final[
+    TypeAdapter[_AssessmentEnvelope | _ExpansionEnvelope | _CompletionEnvelope | _SweepEnvelope]
+] = TypeAdapter(Annotated[_Envelope, Discriminator(_kind)])
 
 
 def in_progress_message(later: Later) -> OutgoingMessage:
@@ -91,6 +100,8 @@ def in_progress_message(later: Later) -> OutgoingMessage:
             return _scan_message(_ExpansionEnvelope(progress), later.at)
         case ScanCompletion() as progress:
             return _scan_message(_CompletionEnvelope(progress), later.at)
+        case OverdueSweep() as progress:
+            return _sweep_message(progress, later.at)
 
 
 def parse_in_progress(body: bytes) -> InProgress:
@@ -146,7 +157,18 @@ def _scan_message(
     )
 
 
+def _sweep_message(sweep: OverdueSweep, at: datetime) -> OutgoingMessage:
+    return OutgoingMessage(
+        body=_ENVELOPE.dump_json(_SweepEnvelope(sweep), by_alias=True),
+        message_id=name_based_id("overdue-in-progress", sweep.id, str(sweep.reschedules)),
+        correlation_id=sweep.id,
+        content_type=CONTENT_TYPE,
+        application_properties={"kind": "overdue", "requestId": sweep.id},
+        enqueue_at=at,
+    )
+
+
 def _path(location: tuple[int | str, ...]) -> str:
     """Returns the field's name without the tag of the union that pydantic begins it with."""
-    tagged = location[:1] in {(_ASSESSMENT,), ("expansion",), ("watch",)}
+    tagged = location[:1] in {(_ASSESSMENT,), ("expansion",), ("watch",), ("overdue",)}
     return ".".join(map(str, location[1:] if tagged else location)) or "body"

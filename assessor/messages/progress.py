@@ -163,8 +163,31 @@ class ScanCompletion:
     unreadable: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class OverdueSweep:
+    """How far a look at all VMs for those that are overdue has come.
+
+    Attributes:
+        id: the look's own: the hour of the timer that asked for it, always the same for that.
+        partition: the subscription that it has come to, as the posture table keys it.
+        row: the last row of that it has looked at.
+        looked: how many VMs it has looked at.
+        fired: how many alerts it has published.
+        reschedules: how many times it was rescheduled. With its ID it makes the message's ID.
+        attempt: how many tries in a row brought nothing.
+    """
+
+    id: str
+    partition: str = ""
+    row: str = ""
+    looked: int = 0
+    fired: int = 0
+    reschedules: int = 0
+    attempt: int = 0
+
+
 ScanProgress = ScanExpansion | ScanCompletion
-InProgress = AssessmentProgress | ScanExpansion | ScanCompletion
+InProgress = AssessmentProgress | ScanExpansion | ScanCompletion | OverdueSweep
 """Everything that the in-progress queue can hold."""
 
 

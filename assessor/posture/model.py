@@ -49,6 +49,23 @@ class OpenAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """The last assessment of a VM that came to nothing.
+
+    Attributes:
+        outcome_id: its outcome.
+        at: when that was known.
+        reason: the error's code, or why it was skipped.
+        found: whether the VM itself was there.
+    """
+
+    outcome_id: str
+    at: datetime
+    reason: str
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """What is published: an alert fires, speaks again, or is resolved.
 
@@ -69,6 +86,8 @@ class Alert:
         location: the VM's region.
         os_type: `Windows` or `Linux`.
         tags: the VM's tags, as far as they are remembered.
+        silent_since: where time alone brought this, since when there was no assessment.
+        last_attempt: and what came to nothing since, the latest of it.
         traceparent: the trace context of the assessment.
     """
 
@@ -88,29 +107,14 @@ class Alert:
     location: str | None = None
     os_type: str | None = None
     tags: Mapping[str, str] | None = None
+    silent_since: datetime | None = None
+    last_attempt: Attempt | None = None
     traceparent: str | None = None
 
     @property
     def is_resolved(self) -> bool:
         """Whether this closes the alert."""
         return self.change is Change.GONE
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """The last assessment of a VM that came to nothing.
-
-    Attributes:
-        outcome_id: its outcome.
-        at: when that was known.
-        reason: the error's code, or why it was skipped.
-        found: whether the VM itself was there.
-    """
-
-    outcome_id: str
-    at: datetime
-    reason: str
-    found: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ class Posture:
         published: what the open alert about patches has published.
         attempt: what came to nothing since `assessment`, the latest of it.
         retired_at: when the VM was found to be gone; it is back with the next assessment.
+        known_since: when a VM that was never assessed was first found by a scan or tried; None if
+            that is not known.
         tags: the VM's tags as it was last read, as far as they are remembered; None if not known.
         unpublished: the outbox: alerts that are decided, and not known to be published.
     """
@@ -142,6 +148,7 @@ class Posture:
     retired_at: datetime | None = None
     unpublished: Annotated[tuple[Alert, ...], Field(alias="untold")] = ()
     tags: Mapping[str, str] | None = None
+    known_since: datetime | None = None
 
     def open_alert(self, rule: str) -> OpenAlert | None:
         """Returns the alert of the rule of that name if it is open."""

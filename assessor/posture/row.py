@@ -82,6 +82,8 @@ def to_row(posture: Posture, alert_columns: AlertColumns) -> dict[str, Value]:
         columns |= _duration_columns(posture.durations)
     if attempt is not None:
         columns |= {"AttemptedAt": attempt.at, "AttemptReason": attempt.reason}
+    if assessment is None:
+        columns |= {"KnownSince": posture.known_since}
     for alert in posture.open_alerts:
         columns |= _alert_columns(alert, alert_columns[alert.rule])
     present = {name: value for name, value in columns.items() if value is not None}

@@ -4,11 +4,13 @@ Whoever saves says which version it has read; if another one was saved since, th
 and both cannot have decided on the same ground.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assessor.errors import UnavailableError
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
+from assessor.posture.outline import Outline, OutlinePage, Place
 from assessor.resource_id import VirtualMachineId
 
 
@@ -16,12 +18,12 @@ class PostureError(UnavailableError):
     """The store did not do what it was asked.
 
     Attributes:
-        vm_id: the VM.
+        vm_id: the VM; None where it was about several.
         reason: what the store, or the way to it, said.
     """
 
-    def __init__(self, vm_id: VirtualMachineId, reason: str) -> None:
-        super().__init__(f"the posture of {vm_id}: {reason}")
+    def __init__(self, vm_id: VirtualMachineId | None, reason: str) -> None:
+        super().__init__(f"the posture of {vm_id or 'several VMs'}: {reason}")
         self.vm_id = vm_id
         self.reason = reason
 
@@ -63,6 +65,23 @@ class MemoryPosture:
         """Returns how long the VM's assessments took; None if nothing is remembered of it."""
         remembered = self._remembered.get(vm_id)
         return remembered.posture.durations if remembered else None
+
+    async def outlines(self, after: Place) -> OutlinePage:
+        """Returns what is remembered of all VMs that are not gone, in one page."""
+        del after
+        kept = (each.posture for each in self._remembered.values())
+        return OutlinePage(
+            tuple(
+                Outline(each, bool(each.unpublished)) for each in kept if each.retired_at is None
+            ),
+            None,
+        )
+
+    async def sight(self, found: Sequence[Posture]) -> None:
+        """Remembers each posture of whose VM nothing is remembered yet."""
+        for each in found:
+            if each.vm_id not in self._remembered:
+                await self.save(each, None)
 
     async def save(self, posture: Posture, etag: str | None) -> str:
         """Remembers `posture`; raises PostureConflictError if `etag` is not the current one."""

@@ -1,7 +1,8 @@
 """Postures in Azure Tables, through azure-data-tables."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from azure.core import MatchConditions
@@ -11,11 +12,12 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import UpdateMode
+from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
+from assessor.posture.outline import OUTLINE_COLUMNS, OutlinePage, Place, outline_of
 from assessor.posture.row import (
     DURATION_COLUMNS,
     AlertColumns,
@@ -31,6 +33,9 @@ from assessor.resource_id import VirtualMachineId
 from assessor.storage import TableMaker
 
 _LOG: Final = logging.getLogger(__name__)
+_PAGE: Final = 1000
+_BATCH: Final = 100
+"""The most rows that an answer of Azure Tables, and one transaction of it, have."""
 
 
 class TablePosture:
@@ -121,6 +126,82 @@ class TablePosture:
         except AzureError as error:
             raise PostureError(posture.vm_id, _reason(error)) from error
         return str(saved["etag"])
+
+    async def outlines(self, after: Place) -> OutlinePage:
+        """Returns up to a thousand rows of one partition; raises PostureError.
+
+        A page that is short, or empty, is not the end: the service ends pages where it likes.
+        """
+        columns = [*OUTLINE_COLUMNS]
+        for name in self._alert_columns.values():
+            columns += [f"{name}Id", f"{name}FiredAt"]
+        try:
+            await self._maker.ensure()
+            partition = after.partition or await self._partition_after("")
+            if partition is None:
+                return OutlinePage((), None)
+            rows = self._table.query_entities(
+                "PartitionKey eq @partition and RowKey gt @row and Retired eq false",
+                parameters={"partition": partition, "row": after.row},
+                select=columns,
+                results_per_page=_PAGE,
+            ).by_page()
+            async for page in rows:
+                found = [each async for each in page]
+                if found:
+                    outlined = (outline_of(each, self._alert_columns) for each in found)
+                    return OutlinePage(
+                        tuple(each for each in outlined if each is not None),
+                        Place(partition, str(found[-1]["RowKey"])),
+                    )
+            following = await self._partition_after(partition)
+        except AzureError as error:
+            raise PostureError(None, _reason(error)) from error
+        return OutlinePage((), None if following is None else Place(following))
+
+    async def _partition_after(self, partition: str) -> str | None:
+        """Returns the partition that follows in the order of keys; None behind the last one."""
+        rows = self._table.query_entities(
+            "PartitionKey gt @partition",
+            parameters={"partition": partition},
+            select=["PartitionKey"],
+            results_per_page=1,
+        )
+        async for row in rows:
+            return str(row["PartitionKey"])
+        return None
+
+    async def sight(self, found: Sequence[Posture]) -> None:
+        """Makes a row for each posture that has none, a hundred at a time; raises PostureError."""
+        keys = {keys_of(each.vm_id): each for each in found}
+        try:
+            await self._maker.ensure()
+            there = await self._there(sorted(keys))
+            new = [posture for key, posture in keys.items() if key not in there]
+            for first in range(0, len(new), _BATCH):
+                await self._create(new[first : first + _BATCH])
+        except AzureError as error:
+            raise PostureError(None, _reason(error)) from error
+
+    async def _there(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Returns which rows are there between the first key and the last one."""
+        if not keys:
+            return set()
+        rows = self._table.query_entities(
+            "PartitionKey eq @partition and RowKey ge @first and RowKey le @last",
+            parameters={"partition": keys[0][0], "first": keys[0][1], "last": keys[-1][1]},
+            select=["PartitionKey", "RowKey"],
+        )
+        return {(str(row["PartitionKey"]), str(row["RowKey"])) async for row in rows}
+
+    async def _create(self, postures: Sequence[Posture]) -> None:
+        rows = [to_row(each, self._alert_columns) for each in postures]
+        try:
+            await self._table.submit_transaction([("create", row) for row in rows])
+        except (ResourceExistsError, TableTransactionError):
+            for row in rows:  # somebody made one of them since
+                with suppress(ResourceExistsError):
+                    await self._table.create_entity(row)
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ crash in between repeats the page, and the repeat changes nothing.
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -22,15 +22,21 @@ from assessor.assessment.polling_window import PollingWindow
 from assessor.bus.errors import PublishError
 from assessor.bus.message import OutgoingMessage
 from assessor.ids import name_based_id
+from assessor.messages.owner_tags import remembered
 from assessor.messages.progress import Later, Scan, ScanCompletion, ScanExpansion
 from assessor.messages.request import AssessmentRequest
 from assessor.messages.request_message import request_message
 from assessor.ports import Bus, Clock, ScanStore, VmLister
+from assessor.posture.model import Posture
+from assessor.posture.store import PostureError
 from assessor.resource_id import Scope
 from assessor.scans.pace import Pace
 from assessor.scans.store import ScanStoreError
 
 _LOG: Final = logging.getLogger(__name__)
+
+Sight = Callable[[Sequence[Posture]], Awaitable[None]]
+"""Remembers VMs that a scan found, as far as nothing is remembered of them; raises PostureError."""
 
 
 class Expander:
@@ -48,7 +54,9 @@ class Expander:
         requests_queue: str,
         pace_per_minute: int,
         deadline: timedelta,
+        sight: Sight | None = None,
     ) -> None:
+        self._sight = sight
         self._lister = lister
         self._bus = bus
         self._store = store
@@ -80,7 +88,13 @@ class Expander:
                     return self._finished(step, None)
                 if window.is_over:
                     return self._next_pages(step)
-        except (ArmError, PageLinkRefusedError, ScanStoreError, PublishError) as error:
+        except (
+            ArmError,
+            PageLinkRefusedError,
+            ScanStoreError,
+            PublishError,
+            PostureError,
+        ) as error:
             return self._after(step, error)
 
     def give_up(self, step: ScanExpansion) -> Later:
@@ -91,7 +105,7 @@ class Expander:
     def _after(
         self,
         step: ScanExpansion,
-        error: ArmError | PageLinkRefusedError | ScanStoreError | PublishError,
+        error: ArmError | PageLinkRefusedError | ScanStoreError | PublishError | PostureError,
     ) -> Later:
         """Returns what comes after an error: another try, or the watch over what was sent."""
         match error:
@@ -101,7 +115,7 @@ class Expander:
                 return self._finished(step, error.error)
             case PageLinkRefusedError():
                 return self._finished(step, ApiError("PageLinkRefused", str(error)))
-            case ScanStoreError() | PublishError():
+            case ScanStoreError() | PublishError() | PostureError():
                 return self._again(step, error, None)
 
     async def _is_done(self, scan: Scan) -> bool:
@@ -129,11 +143,10 @@ class Expander:
     ) -> ScanExpansion:
         """Sends the requests of one page; returns how far the scan is then."""
         scan = step.scan
-        chosen = [
-            vm
-            for vm in page.vms
-            if vm.has(scan.request.tags) and (running is None or vm.id.key in running)
-        ]
+        wanted = [vm for vm in page.vms if vm.has(scan.request.tags)]
+        if self._sight is not None and wanted:  # those that are stopped are found, too
+            await self._sight([_found(vm, self._clock.now()) for vm in wanted])
+        chosen = [vm for vm in wanted if running is None or vm.id.key in running]
         pace = Pace(self._pace_per_minute, step.next_turns, self._clock.now())
         if chosen:
             await self._store.expect(scan.id, [vm.id for vm in chosen])
@@ -185,6 +198,10 @@ class Expander:
 
     def _is_overdue(self, scan: Scan) -> bool:
         return self._clock.now() >= scan.started_at + self._deadline
+
+
+def _found(vm: ListedVm, now: datetime) -> Posture:
+    return Posture(vm.id, location=vm.location, tags=remembered(vm.tags), known_since=now)
 
 
 def _not_back(step: ScanExpansion) -> ScanExpansion:

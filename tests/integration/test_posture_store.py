@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -11,17 +12,19 @@ from azure.core.exceptions import ServiceRequestError
 from azure.data.tables.aio import TableClient
 
 from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.overdue import silent_since
 from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.ports import PostureStore
 from assessor.posture.learned import Learned
-from assessor.posture.model import Attempt, Posture
+from assessor.posture.model import Attempt, OpenAlert, Posture
+from assessor.posture.outline import Outline, Place
 from assessor.posture.row import RowError
 from assessor.posture.store import MemoryPosture, PostureConflictError, PostureError
 from assessor.posture.tables import TablePosture
 from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import Azurite
-from tests.support.assessments import completed, failed
+from tests.support.assessments import completed, failed, finding
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION, VM_ID
 from tests.support.fakes import FakeBus, FakeClock
 from tests.support.subscriber import open_alerts
@@ -165,6 +168,69 @@ async def test_workers_at_once_leave_alerts_that_alternate(store: PostureStore) 
     assert set(open_alerts(bus.sent["patch-alerts"])) == {
         each.rule for each in remembered.posture.open_alerts
     }
+
+
+async def _all_outlines(store: PostureStore) -> list[Outline]:
+    found: list[Outline] = []
+    place: Place | None = Place()
+    while place is not None:
+        page = await store.outlines(place)
+        found += page.outlines
+        place = page.next
+    return found
+
+
+async def test_outlines_show_who_is_there_subscription_by_subscription(
+    store: MemoryPosture | TablePosture,
+) -> None:
+    """With what decides on silence: times, the last try, alerts; without those that are gone."""
+    assert await _all_outlines(store) == []
+    overdue = OpenAlert("AssessmentOverdue", "alert-1", "by", NOW, NOW)
+    assessed = finding(completed(0)).assessment
+    postures = {
+        name: Posture(VirtualMachineId(subscription, "group", name), **fields)
+        for name, subscription, fields in (
+            ("assessed", SUBSCRIPTION, {"assessment": assessed}),
+            ("overdue", OTHER_SUBSCRIPTION, {"known_since": NOW, "open_alerts": (overdue,)}),
+            (
+                "tried",
+                OTHER_SUBSCRIPTION,
+                {"attempt": Attempt("o", NOW, "VmNotRunning", found=True)},
+            ),
+            ("gone", OTHER_SUBSCRIPTION, {"retired_at": NOW}),
+        )
+    }
+    for each in postures.values():
+        await store.save(each, None)
+    shown = {each.posture.vm_id.name: each for each in await _all_outlines(store)}
+    assert shown.keys() == {"assessed", "overdue", "tried"}
+    assert silent_since(shown["assessed"].posture) == assessed.completed_at
+    assert silent_since(shown["overdue"].posture) == NOW
+    assert shown["overdue"].posture.open_alert("AssessmentOverdue") is not None
+    attempt = shown["tried"].posture.attempt
+    assert attempt is not None
+    assert attempt.reason == "VmNotRunning"
+    assert not any(each.has_unpublished for each in shown.values())
+
+
+async def test_what_a_scan_found_is_remembered_once(store: MemoryPosture | TablePosture) -> None:
+    """A VM that is known already stays as it is; more than a hundred fit into one call."""
+    ids = [VirtualMachineId(SUBSCRIPTION, "group", f"vm-{number}") for number in range(230)]
+    await store.save(Posture(ids[7], location="known"), None)
+    await store.sight([Posture(each, location="found", known_since=NOW) for each in ids[:150]])
+    later = NOW + timedelta(days=1)
+    await store.sight([Posture(each, location="again", known_since=later) for each in ids])
+    outlines = {each.posture.vm_id: each.posture for each in await _all_outlines(store)}
+    assert set(outlines) == set(ids)
+    assert outlines[ids[7]].known_since is None
+    assert [outlines[each].known_since for each in (ids[0], ids[149], ids[150])] == [
+        NOW,
+        NOW,
+        later,
+    ]
+    remembered = await store.load(ids[0])
+    assert remembered is not None
+    assert remembered.posture.location == "found"
 
 
 async def test_a_removed_vm_stays_known_as_gone(store: PostureStore) -> None:

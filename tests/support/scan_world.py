@@ -19,7 +19,12 @@ from assessor.arm.result import parse_result
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.outcome import Finished, conclude
-from assessor.messages.progress import AssessmentProgress, ScanProgress
+from assessor.messages.progress import (
+    AssessmentProgress,
+    InProgress,
+    OverdueSweep,
+    ScanProgress,
+)
 from assessor.messages.request import IncomingMessage, Rejection, ScanRequest, parse_request
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.scan_account import Concluded, ScanState, Tally
@@ -305,6 +310,6 @@ class ScanWorld:
         heapq.heappush(self._queue, Queued(due, next(self._order), entity, message, due))
 
 
-def _scan(progress: AssessmentProgress | ScanProgress) -> ScanProgress:
-    assert not isinstance(progress, AssessmentProgress)
+def _scan(progress: InProgress) -> ScanProgress:
+    assert not isinstance(progress, AssessmentProgress | OverdueSweep)
     return progress

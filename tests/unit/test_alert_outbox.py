@@ -18,6 +18,7 @@ from assessor.messages.request import Rejection
 from assessor.ports import Bus, PostureStore
 from assessor.posture.learned import Learned
 from assessor.posture.model import Alert, Posture
+from assessor.posture.outline import OutlinePage, Place
 from assessor.posture.store import (
     MemoryPosture,
     PostureConflictError,
@@ -105,6 +106,14 @@ class World:
         """Returns what is remembered of the VM."""
         remembered = run(self.store.load(VM_ID))
         return remembered.posture if remembered else None
+
+    async def outlines(self, after: Place) -> OutlinePage:
+        """Outlines, in one effect."""
+        return await self._effect(lambda: self.store.outlines(after))
+
+    async def sight(self, found: Sequence[Posture]) -> None:
+        """Sights, in one effect."""
+        await self._effect(lambda: self.store.sight(found))
 
     async def durations(self, vm_id: VirtualMachineId) -> Learned | None:
         """Remembers none: alerts don't ask."""
