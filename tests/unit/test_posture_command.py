@@ -63,7 +63,7 @@ def test_a_subscription_is_one_line() -> None:
     )
     assert (first.subscription_id, first.vms, first.oldest_alert) == (OTHER_SUBSCRIPTION, 1, None)
     assert (second.vms, second.never_assessed) == (3, 1)
-    assert second.open_alerts == {PATCHES: 2, "RebootPending": 1}
+    assert second.open_alerts == {PATCHES: 2, "RebootPending": 1, "AssessmentOverdue": 0}
     assert second.oldest_alert == hours_ago(300)
     assert (second.assessed_first, second.assessed_last) == (hours_ago(30), hours_ago(2))
 
