@@ -1,10 +1,18 @@
 """Settings that hold for every test, and the one seed that all chance in them comes from."""
 
 import os
+from collections.abc import AsyncIterator
 from random import SystemRandom
+from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
+
+from tests.support.dealing import deal
+
+if TYPE_CHECKING:
+    from tests.support.cloud_harness import Harness
 
 # The machine's speed decides no test. `make test` tries some examples of each property, other ones
 # with each seed, and `make test-deep` many; on CI the same ones are tried each time.
@@ -36,3 +44,40 @@ def pytest_configure(config: pytest.Config) -> None:
         seed = config.option.randomly_seed = SystemRandom().getrandbits(32)
     if isinstance(seed, int) and config.getoption("hypothesis_seed") is None:
         config.option.hypothesis_seed = str(seed)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has each process of a run begin with its share of the tests that start real parts.
+
+    Those of one `xdist_group` stay together: they share a part.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = deal(items, processes, _group_of, _starts_real_parts)
+
+
+def _group_of(item: pytest.Item) -> str | None:
+    mark = item.get_closest_marker("xdist_group")
+    return None if mark is None else str(mark.args[0])
+
+
+def _starts_real_parts(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("integration", "fault"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> "AsyncIterator[Harness]":
+    """The local cloud of tests.support.shared_cloud, as long as the session."""
+    from tests.support.shared_cloud import running_shared  # noqa: PLC0415 - only who needs it
+
+    async with running_shared(tmp_path_factory.mktemp("shared-cloud")) as harness:
+        yield harness
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shared(shared_cloud: "Harness") -> "AsyncIterator[Harness]":
+    """The shared cloud, as one test sees it: nothing happened there before."""
+    from tests.support.shared_cloud import one_tests  # noqa: PLC0415 - only who needs it
+
+    async with one_tests(shared_cloud) as harness:
+        yield harness

@@ -19,6 +19,7 @@ from tests.support.cloud_harness import (
     vm,
     vm_id,
 )
+from tests.support.shared_cloud import QUICK, on_it
 
 pytestmark = pytest.mark.fault
 
@@ -58,30 +59,31 @@ async def test_a_throttled_begin_holds_no_lock_and_holds_back_its_region(tmp_pat
             assert (counts.active, counts.locked) == (0, 0)
 
 
-async def test_a_post_without_an_answer_begins_once(tmp_path: Path) -> None:
+@on_it
+async def test_a_post_without_an_answer_begins_once(shared: Harness) -> None:
     """Whether the lost POST began something is asked of ARM, and what it began is followed."""
     answers = ("reset-after", "reset", 500, 503, 408)
-    asked = [Request(f"r-{index}", vm_id(index)) for index in range(len(answers))]
-    async with running(tmp_path, Plan([vm(index, seconds=1) for index in range(5)])) as harness:
-        for request, answer in zip(asked, answers, strict=True):
-            await harness.break_arm(
-                {"match": {**POST, "vm": request.vm_id}, "answer": answer, "count": 1}
-            )
-        await harness.ask(asked)
-        await harness.until_told(len(asked))
+    asked = [Request(f"lost-{answer}", vm_id(QUICK[n])) for n, answer in enumerate(answers)]
+    for request, answer in zip(asked, answers, strict=True):
+        await shared.break_arm(
+            {"match": {**POST, "vm": request.vm_id}, "answer": answer, "count": 1}
+        )
+    await shared.ask(asked)
+    await shared.until_told(len(asked))
 
-        outcomes, posts = await harness.outcomes(), await harness.posts()
-        assert {each.type for each in outcomes} == {"AssessmentCompleted"}
-        assert begun_by_request(posts, asked) == {
-            each.request_id: [each.data["assessmentActivityId"]] for each in outcomes
-        }
-        tries = Counter(post.vm_id for post in posts)
-        assert [tries[request.vm_id] for request in asked] == [1, 2, 2, 2, 2]
+    outcomes, posts = await shared.outcomes(), await shared.posts()
+    assert {each.type for each in outcomes} == {"AssessmentCompleted"}
+    assert begun_by_request(posts, asked) == {
+        each.request_id: [each.data["assessmentActivityId"]] for each in outcomes
+    }
+    tries = Counter(post.vm_id for post in posts)
+    assert [tries[request.vm_id] for request in asked] == [1, 2, 2, 2, 2]
 
 
-async def test_a_lost_operation_is_concluded_with_its_counts(tmp_path: Path) -> None:
+@on_it
+async def test_a_lost_operation_is_concluded_with_its_counts(shared: Harness) -> None:
     """The instance view gives the counts; the outcome says why the list is missing."""
-    forbidden, forgotten = vm_id(0), vm_id(1)
+    forbidden, forgotten = vm_id(QUICK[6]), vm_id(QUICK[7])
     asked = [Request("forbidden", forbidden), Request("forgotten", forgotten)]
     told = {
         "forbidden": (
@@ -91,28 +93,26 @@ async def test_a_lost_operation_is_concluded_with_its_counts(tmp_path: Path) -> 
         ),
         "forgotten": ("404 NotFound", "no longer knew the operation"),
     }
-    plan = Plan([vm(0, seconds=0.5), vm(1, seconds=0.5)])
-    async with running(tmp_path, plan) as harness:
-        await harness.break_arm(
-            {
-                "match": {**POLL, "vm": forbidden},
-                "answer": {"status": 403, "code": "AuthorizationFailed"},
-            },
-            {"match": {**POLL, "vm": forgotten}, "answer": {"status": 404, "code": "NotFound"}},
-        )
-        await harness.ask(asked)
-        await harness.until_told(len(asked))
+    await shared.break_arm(
+        {
+            "match": {**POLL, "vm": forbidden},
+            "answer": {"status": 403, "code": "AuthorizationFailed"},
+        },
+        {"match": {**POLL, "vm": forgotten}, "answer": {"status": 404, "code": "NotFound"}},
+    )
+    await shared.ask(asked)
+    await shared.until_told(len(asked))
 
-        vms = await harness.vms()
-        for outcome in await harness.outcomes():
-            known = vms[outcome.vm_id]
-            assert outcome.type == "AssessmentCompleted"
-            assert [outcome.data["assessmentActivityId"]] == known["activityIds"]
-            for name in COUNTS:
-                assert outcome.data[name] == known[name]
-            assert outcome.data["availablePatches"] is None
-            for words in told[outcome.request_id]:
-                assert words in outcome.data["availablePatchesMissing"]
+    vms = await shared.vms()
+    for outcome in await shared.outcomes():
+        known = vms[outcome.vm_id]
+        assert outcome.type == "AssessmentCompleted"
+        assert [outcome.data["assessmentActivityId"]] == known["activityIds"]
+        for name in COUNTS:
+            assert outcome.data[name] == known[name]
+        assert outcome.data["availablePatches"] is None
+        for words in told[outcome.request_id]:
+            assert words in outcome.data["availablePatchesMissing"]
 
 
 async def test_requests_for_one_vm_at_the_same_time_share_its_assessment(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,17 +21,16 @@ from assessor.resource_id import VirtualMachineId
 from tests.support.cloud_harness import (
     IN_PROGRESS,
     SUBSCRIPTIONS,
-    Plan,
-    running,
+    Harness,
     to_sdk,
-    vm,
     vm_id,
 )
+from tests.support.shared_cloud import GENUINE, on_it
 
 pytestmark = pytest.mark.fault
 
 ACTIVITY_ID = "14e074b4-2fd7-4d20-8b3b-5339add89570"
-VM = VirtualMachineId.parse(vm_id(0))
+VM = VirtualMachineId.parse(vm_id(GENUINE))
 
 
 @dataclass
@@ -123,37 +121,40 @@ def forgeries(arm: str, port: int) -> dict[str, str]:
     }
 
 
-async def test_a_forged_token_never_makes_a_call(tmp_path: Path) -> None:
+@on_it
+async def test_a_forged_token_never_makes_a_call(shared: Harness) -> None:
     """Each forgery is told as a failed assessment that says so; nobody was called.
 
     The same message with the app's own token asks ARM: a call would have been seen.
     """
-    async with thief() as listening, running(tmp_path, Plan([vm(0)])) as harness:
-        tokens = forgeries(str(harness.cloud.arm.ready["armEndpoint"]), listening.port)
-        await harness.send(
+    before = await shared.calls()
+    async with thief() as listening:
+        tokens = forgeries(str(shared.cloud.arm.ready["armEndpoint"]), listening.port)
+        await shared.send(
             IN_PROGRESS,
             [
                 to_sdk(in_progress_message(Later(progress(name, token), datetime.now(UTC), "")))
                 for name, token in tokens.items()
             ],
         )
-        await harness.until_told(len(tokens))
+        await shared.until_told(len(tokens))
 
-        outcomes = await harness.outcomes()
+        outcomes = await shared.outcomes()
         assert sorted(each.request_id for each in outcomes) == sorted(tokens)
         for outcome in outcomes:
             assert outcome.type == "AssessmentFailed"
             assert outcome.error_code == "ContinuationTokenRefused", outcome.request_id
         assert listening.visits == 0
-        assert (await harness.calls())["total"] == 0
+        assert (await shared.calls())["total"] == before["total"]
 
-        token = genuine(str(harness.cloud.arm.ready["armEndpoint"]))
+        token = genuine(str(shared.cloud.arm.ready["armEndpoint"]))
         message = in_progress_message(Later(progress("genuine", token), datetime.now(UTC), ""))
-        await harness.send(IN_PROGRESS, [to_sdk(message)])
-        await harness.until_told(len(tokens) + 1)
-        (outcome,) = [each for each in await harness.outcomes() if each.request_id == "genuine"]
+        await shared.send(IN_PROGRESS, [to_sdk(message)])
+        await shared.until_told(len(tokens) + 1)
+        (outcome,) = [each for each in await shared.outcomes() if each.request_id == "genuine"]
         assert outcome.error_code == "OperationLost"  # ARM was asked, and has never heard of it
-        assert (await harness.calls())["byOperation"]["operation"] == 1
+        polls = before["byOperation"].get("operation", 0)
+        assert (await shared.calls())["byOperation"]["operation"] == polls + 1
 
 
 def progress(request_id: str, token: str) -> AssessmentProgress:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from localcloud.arm.recorded import RECORDED_SUBSCRIPTION
 from tests.support.cloud_harness import (
     IN_PROGRESS,
     REQUESTS,
+    SUBSCRIPTIONS,
     Harness,
     Plan,
     Published,
@@ -22,6 +23,8 @@ from tests.support.cloud_harness import (
     vm,
     vm_id,
 )
+from tests.support.shared_cloud import KINDS as SHARED_KINDS
+from tests.support.shared_cloud import STOPPED, on_it
 
 pytestmark = pytest.mark.integration
 
@@ -49,24 +52,18 @@ KINDS: Final = {
 """The outcome of each kind of VM: its type, and its status or reason."""
 
 
-@pytest.fixture
-async def kinds(tmp_path: Path) -> AsyncIterator[Harness]:
-    """A cloud with one VM of each kind."""
-    vms = [vm(index, seconds=1, behaviour=kind) for index, kind in enumerate(KINDS)]
-    async with running(tmp_path, Plan(vms)) as harness:
-        yield harness
-
-
-async def test_each_kind_of_vm_has_its_outcome_and_nothing_is_left(kinds: Harness) -> None:
+@on_it
+async def test_each_kind_of_vm_has_its_outcome_and_nothing_is_left(shared: Harness) -> None:
     """Every outcome type of the contract, with every value that ARM sent, and empty queues."""
+    assert tuple(KINDS) == SHARED_KINDS, "the shared cloud has one VM of each"
     requests = [Request(f"r-{kind}", vm_id(index)) for index, kind in enumerate(KINDS)]
     missing = Request("r-missing", vm_id(999))
 
-    await kinds.ask([*requests, missing])
-    await kinds.until_told(len(requests) + 1)
+    await shared.ask([*requests, missing])
+    await shared.until_told(len(requests) + 1)
 
-    told = {each.request_id: each for each in await kinds.outcomes()}
-    fleet = await kinds.vms()
+    told = {each.request_id: each for each in await shared.outcomes()}
+    fleet = await shared.vms()
     for request, (kind, (event_type, status)) in zip(requests, KINDS.items(), strict=True):
         outcome = told[request.request_id]
         assert outcome.type == event_type, kind
@@ -74,8 +71,8 @@ async def test_each_kind_of_vm_has_its_outcome_and_nothing_is_left(kinds: Harnes
         assert outcome.data["vm"]["location"] == fleet[request.vm_id]["location"]
     assert told["r-missing"].type == "AssessmentFailed"
     assert told["r-missing"].error_code == "ResourceNotFound"
-    assert (await kinds.counts(REQUESTS)).dead_letter == 0
-    assert (await kinds.counts(IN_PROGRESS)).dead_letter == 0
+    assert (await shared.counts(REQUESTS)).dead_letter == 0
+    assert (await shared.counts(IN_PROGRESS)).dead_letter == 0
     huge = told["r-huge"].data
     assert huge["availablePatchesOmitted"] > 0
     assert huge["criticalAndSecurityPatchCount"] + huge["otherPatchCount"] == (
@@ -83,14 +80,14 @@ async def test_each_kind_of_vm_has_its_outcome_and_nothing_is_left(kinds: Harnes
     )
 
 
-async def test_the_recorded_assessment_arrives_field_by_field(tmp_path: Path) -> None:
+@on_it
+async def test_the_recorded_assessment_arrives_field_by_field(shared: Harness) -> None:
     """The outcome holds the recorded result verbatim, and the trace is its activity ID."""
     entries = json.loads(RECORDING.read_text("utf-8"))["Entries"]
     recorded: Mapping[str, Any] = json.loads(entries[-1]["ResponseBody"])
-    async with running(tmp_path, Plan([], recorded=True)) as harness:
-        await harness.ask([Request("r-1", RECORDED_VM)])
-        await harness.until_told(1)
-        (outcome,) = await harness.outcomes()
+    await shared.ask([Request("r-recorded", RECORDED_VM)])
+    await shared.until_told(1)
+    (outcome,) = await shared.outcomes()
 
     assert outcome.type == "AssessmentCompleted"
     assert {name: outcome.data[name] for name in recorded} == recorded
@@ -123,13 +120,14 @@ async def test_a_held_assessment_is_resumed_by_another_process(tmp_path: Path) -
     assert max(status["longestInvocationSeconds"].values()) < outcome.data["operationSeconds"]
 
 
-async def test_every_form_of_a_request_is_understood(tmp_path: Path) -> None:
+@on_it
+async def test_every_form_of_a_request_is_understood(shared: Harness) -> None:
     """By ID, by three names, by a list, and as a CloudEvent in both modes."""
-    vms = [vm(index, behaviour="deallocated") for index in range(7)]
-    _, _, subscription, _, group, *_, name = vm_id(1).split("/")
+    vms = [vm_id(index) for index in STOPPED]
+    _, _, subscription, _, group, *_, name = vms[1].split("/")
     event = {"specversion": "1.0", "id": "e-1", "source": "/test", "type": "t"}
     bodies: list[ServiceBusMessage] = [
-        _message({"vmId": vm_id(0), "requestId": "by-id"}),
+        _message({"vmId": vms[0], "requestId": "by-id"}),
         _message(
             {
                 "subscriptionId": subscription,
@@ -138,35 +136,35 @@ async def test_every_form_of_a_request_is_understood(tmp_path: Path) -> None:
                 "requestId": "by-names",
             }
         ),
-        _message({"vmIds": [vm_id(2), vm_id(3)], "requestId": "by-list"}),
+        _message({"vmIds": [vms[2], vms[3]], "requestId": "by-list"}),
         ServiceBusMessage(
-            json.dumps({**event, "data": {"vmId": vm_id(4), "requestId": "structured"}}),
+            json.dumps({**event, "data": {"vmId": vms[4], "requestId": "structured"}}),
             content_type="application/cloudevents+json; charset=utf-8",
         ),
         ServiceBusMessage(
-            json.dumps({"vmId": vm_id(5), "requestId": "binary"}),
+            json.dumps({"vmId": vms[5], "requestId": "binary"}),
             content_type="application/json",
             application_properties={f"cloudEvents:{key}": value for key, value in event.items()},
         ),
-        ServiceBusMessage(json.dumps({"vmId": vm_id(6)}), message_id="by-message-id"),
+        ServiceBusMessage(json.dumps({"vmId": vms[6]}), message_id="by-message-id"),
     ]
-    async with running(tmp_path, Plan(vms)) as harness:
-        await harness.send(REQUESTS, bodies)
-        await harness.until_told(7)
-        told = await harness.outcomes()
+    await shared.send(REQUESTS, bodies)
+    await shared.until_told(7)
+    told = await shared.outcomes()
 
     assert {(each.request_id, each.vm_id) for each in told} == {
-        ("by-id", vm_id(0)),
-        ("by-names", vm_id(1)),
-        ("by-list", vm_id(2)),
-        ("by-list", vm_id(3)),
-        ("structured", vm_id(4)),
-        ("binary", vm_id(5)),
-        ("by-message-id", vm_id(6)),
+        ("by-id", vms[0]),
+        ("by-names", vms[1]),
+        ("by-list", vms[2]),
+        ("by-list", vms[3]),
+        ("structured", vms[4]),
+        ("binary", vms[5]),
+        ("by-message-id", vms[6]),
     }
     assert {each.type for each in told} == {"AssessmentSkipped"}
 
 
+OUT_OF_SCOPE: Final = vm_id(0).replace(SUBSCRIPTIONS[0], "99999999-9999-4999-8999-999999999999")
 BAD: Final[Mapping[str, bytes]] = {
     "not text": b"\xff\xfe\x00\x01",
     "empty": b"",
@@ -177,24 +175,21 @@ BAD: Final[Mapping[str, bytes]] = {
     "wrong type": b'{"vmId": 7, "requestId": 7}',
     "not a VM": b'{"vmId": "/subscriptions/x/providers/Microsoft.Storage/storageAccounts/y"}',
     "two ways": json.dumps({"vmId": vm_id(0), "vmName": "x"}).encode(),
-    "out of scope": json.dumps({"vmId": vm_id(1)}).encode(),
+    "out of scope": json.dumps({"vmId": OUT_OF_SCOPE}).encode(),
     "a half of a pair": b'{"vmId": "\\ud800"}',
     "large": b'{"vmId": "' + b"x" * 250_000 + b'"}',
 }
 
 
-async def test_no_bad_message_is_lost_or_stops_the_queue(tmp_path: Path) -> None:
+@on_it
+async def test_no_bad_message_is_lost_or_stops_the_queue(shared: Harness) -> None:
     """Each is rejected with its reason and its own body; the good one behind them is served."""
-    settings = {"ALLOWED_SCOPES": vm_id(0).partition("/providers")[0]}
-    async with running(
-        tmp_path, Plan([vm(0, behaviour="deallocated")], settings=settings)
-    ) as harness:
-        for name, body in BAD.items():  # one by one: together they are more than a batch holds
-            await harness.send(REQUESTS, [ServiceBusMessage(body, message_id=name)])
-        await harness.ask([Request("good", vm_id(0))])
-        await harness.until_told(len(BAD) + 1)
-        told = {each.request_id: each for each in await harness.outcomes()}
-        dead = (await harness.counts(REQUESTS)).dead_letter
+    for name, body in BAD.items():  # one by one: together they are more than a batch holds
+        await shared.send(REQUESTS, [ServiceBusMessage(body, message_id=name)])
+    await shared.ask([Request("good", vm_id(STOPPED[0]))])
+    await shared.until_told(len(BAD) + 1)
+    told = {each.request_id: each for each in await shared.outcomes()}
+    dead = (await shared.counts(REQUESTS)).dead_letter
 
     assert told.pop("good").type == "AssessmentSkipped"
     assert set(told) == set(BAD)

@@ -2,22 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-import aiohttp
 import pytest
-from azure.servicebus.aio import ServiceBusClient
 
 from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import run_azurite
-from localcloud.cloud import CloudOptions, LocalCloud
 from localcloud.eventgrid import EventGrid, Habits, HandshakeError, Schema
-from tests.support.cloud_harness import OFTEN, OUTCOMES, REQUESTS, Harness
+from tests.support.cloud_harness import OUTCOMES, REQUESTS, Harness, Plan, running
 from tests.support.event_grid import (
     as_cloud_event,
     deleted,
@@ -26,16 +22,18 @@ from tests.support.event_grid import (
     started,
     written,
 )
+from tests.support.shared_cloud import (
+    SCANNED,
+    SCANNED_SUBSCRIPTION,
+    TOLD_OF,
+    UNKNOWN_SUBSCRIPTION,
+    on_it,
+)
 
 pytestmark = pytest.mark.integration
 
-SUBSCRIPTION: Final = "11111111-2222-4333-8444-555555555555"
-VMS: Final = tuple(
-    VirtualMachineId(SUBSCRIPTION, f"group-{index % 2}", f"vm-{index}") for index in range(4)
-)
-OTHERS: Final = tuple(
-    VirtualMachineId(SUBSCRIPTION, f"others-{index % 2}", f"vm-{index}") for index in range(4)
-)
+VMS: Final = TOLD_OF[:4]
+OTHERS: Final = TOLD_OF[4:8]
 Json = dict[str, Any]
 Shape = Callable[[Json], Json]
 SHAPES: Final[Mapping[Schema, Shape]] = {
@@ -47,9 +45,8 @@ SHAPES: Final[Mapping[Schema, Shape]] = {
 class Rig:
     """The app on a local cloud, and Event Grid in front of it."""
 
-    def __init__(self, harness: Harness, http: aiohttp.ClientSession) -> None:
+    def __init__(self, harness: Harness) -> None:
         self.harness = harness
-        self._http = http
 
     @property
     def endpoint(self) -> str:
@@ -59,27 +56,13 @@ class Rig:
     def event_grid(self, schema: Schema, duplicates: float = 0.0) -> EventGrid:
         """Returns a subscription to that webhook."""
         habits = Habits(duplicates=duplicates, time_scale=60.0, source=Random(1))
-        return EventGrid(self._http, self.endpoint, schema, habits)
+        return EventGrid(self.harness.http, self.endpoint, schema, habits)
 
 
-@asynccontextmanager
-async def _running(
-    directory: Path, fleet: Sequence[VirtualMachineId] = VMS, **settings: str
-) -> AsyncIterator[Rig]:
-    scenario = directory / "fleet.json"
-    vms = [{"id": str(vm), "behaviour": "patches", "durationSeconds": 60} for vm in fleet]
-    scenario.write_text(json.dumps({"vms": vms}))
-    options = CloudOptions(
-        logs=directory / "logs",
-        scenario=scenario,
-        settings={"EVENT_SETTLE_SECONDS": "4", **OFTEN, **settings},
-    )
-    async with (
-        LocalCloud(options) as cloud,
-        aiohttp.ClientSession() as http,
-        ServiceBusClient.from_connection_string(cloud.connection_string) as client,
-    ):
-        yield Rig(Harness(cloud, http, client), http)
+@pytest.fixture
+def rig(shared: Harness) -> Rig:
+    """Event Grid in front of the shared cloud."""
+    return Rig(shared)
 
 
 def _now() -> str:
@@ -94,30 +77,30 @@ def _burst(vm: VirtualMachineId) -> list[Json]:
     ]
 
 
-async def test_events_become_assessments(tmp_path: Path) -> None:
+@on_it
+async def test_events_become_assessments(rig: Rig) -> None:
     """Delivered twice and in bursts: each changed VM is assessed once, in either schema."""
     fleet = {Schema.EVENT_GRID: VMS, Schema.CLOUD_EVENTS: OTHERS}
     assert set(fleet) == set(Schema)
-    async with _running(tmp_path, (*VMS, *OTHERS)) as rig:
-        for schema, (one, another, third, fourth) in fleet.items():
-            grid = rig.event_grid(schema, duplicates=0.5)
-            await grid.subscribe()
-            events = [
-                *_burst(one),
-                *_burst(another),
-                started(str(third), time=_now(), event_id=f"{schema} start"),
-                requested({"vmId": str(fourth), "requestId": "custom"}, f"{schema} custom"),
-                written(f"nonsense {schema}", time=_now(), event_id=f"{schema} malformed"),
-                deleted(str(third), time=_now(), event_id=f"{schema} delete"),
-                {**written(), "eventType": "Microsoft.Resources.ResourceWriteFailure"},
-            ]
-            await grid.publish([SHAPES[schema](event) for event in events])
-            assert grid.attempts > len(events)
-            assert grid.dead_letters == []
-        await rig.harness.until_told(len(VMS) + len(OTHERS) + 2)
-        arrived = await rig.harness.outcomes()
-        posts = await rig.harness.posts()
-        logs = "".join(path.read_text("utf-8") for path in (tmp_path / "logs").iterdir())
+    for schema, (one, another, third, fourth) in fleet.items():
+        grid = rig.event_grid(schema, duplicates=0.5)
+        await grid.subscribe()
+        events = [
+            *_burst(one),
+            *_burst(another),
+            started(str(third), time=_now(), event_id=f"{schema} start"),
+            requested({"vmId": str(fourth), "requestId": "custom"}, f"{schema} custom"),
+            written(f"nonsense {schema}", time=_now(), event_id=f"{schema} malformed"),
+            deleted(str(third), time=_now(), event_id=f"{schema} delete"),
+            {**written(), "eventType": "Microsoft.Resources.ResourceWriteFailure"},
+        ]
+        await grid.publish([SHAPES[schema](event) for event in events])
+        assert grid.attempts > len(events)
+        assert grid.dead_letters == []
+    await rig.harness.until_told(len(VMS) + len(OTHERS) + 2)
+    arrived = await rig.harness.outcomes()
+    posts = await rig.harness.posts()
+    logs = "".join(path.read_text("utf-8") for path in rig.harness.cloud.options.logs.iterdir())
 
     assert Counter(each.type for each in arrived) == {
         "AssessmentCompleted": len(VMS) + len(OTHERS),
@@ -130,47 +113,46 @@ async def test_events_become_assessments(tmp_path: Path) -> None:
     assert "full-name" not in logs + json.dumps([dict(each.data) for each in arrived])
 
 
-async def test_maintenance_ends_in_a_scan(tmp_path: Path) -> None:
+@on_it
+async def test_maintenance_ends_in_a_scan(rig: Rig) -> None:
     """Of the subscriptions that it touched; one that ARM does not know is reported."""
-    unknown = "00000000-0000-0000-0000-000000000009"
-    async with _running(tmp_path) as rig:
-        grid = rig.event_grid(Schema.EVENT_GRID, duplicates=1.0)
-        await grid.publish([maintained(SUBSCRIPTION, unknown)])
-        await rig.harness.until_told(len(VMS) + 2)
-        arrived = await rig.harness.outcomes()
+    grid = rig.event_grid(Schema.EVENT_GRID, duplicates=1.0)
+    await grid.publish([maintained(SCANNED_SUBSCRIPTION, UNKNOWN_SUBSCRIPTION)])
+    await rig.harness.until_told(len(SCANNED) + 2)
+    arrived = await rig.harness.outcomes()
 
     sums = {
         each.data["scope"].rpartition("/")[2]: each.data
         for each in arrived
         if each.type == "ScanCompleted"
     }
-    assert sums[SUBSCRIPTION]["status"] == "Succeeded"
-    assert sums[SUBSCRIPTION]["vms"]["assessed"] == len(VMS)
-    assert sums[unknown]["status"] == "Failed"
-    assert sums[unknown]["error"]["code"] == "SubscriptionNotFound"
-    assert len(arrived) == len(VMS) + 2
+    assert sums[SCANNED_SUBSCRIPTION]["status"] == "Succeeded"
+    assert sums[SCANNED_SUBSCRIPTION]["vms"]["assessed"] == len(SCANNED)
+    assert sums[UNKNOWN_SUBSCRIPTION]["status"] == "Failed"
+    assert sums[UNKNOWN_SUBSCRIPTION]["error"]["code"] == "SubscriptionNotFound"
+    assert len(arrived) == len(SCANNED) + 2
 
 
 async def test_the_schedule_scans_each_scope_once_an_occurrence(tmp_path: Path) -> None:
     """Two hosts fire the same occurrence; the scopes' sums come one by one, and once."""
-    scopes = [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/group-{index}" for index in range(2)]
-    async with (
-        run_azurite() as azurite,
-        _running(
-            tmp_path,
-            SCAN_SCHEDULE="*/20 * * * * *",
-            SCAN_SCOPES=",".join(scopes),
-            PostureStorage=azurite.connection_string,
-        ) as rig,
-    ):
-        await rig.harness.cloud.add_host()
+    scopes = [f"/subscriptions/{SCANNED_SUBSCRIPTION}/resourceGroups/group-{n}" for n in range(2)]
+    vms = [{"id": str(vm), "behaviour": "patches", "durationSeconds": 60} for vm in SCANNED]
+    async with run_azurite() as azurite:
+        settings = {
+            "SCAN_SCHEDULE": "*/20 * * * * *",
+            "SCAN_SCOPES": ",".join(scopes),
+            "PostureStorage": azurite.connection_string,
+        }
+        async with running(tmp_path, Plan(vms, hosts=2, settings=settings)) as harness:
 
-        async def summed_up() -> bool:
-            told = (await rig.harness.counts(OUTCOMES)).total
-            return told >= len(VMS) + len(scopes) and len(await _sums(rig.harness)) >= len(scopes)
+            async def summed_up() -> bool:
+                told = (await harness.counts(OUTCOMES)).total
+                return told >= len(SCANNED) + len(scopes) and len(await _sums(harness)) >= len(
+                    scopes
+                )
 
-        await rig.harness.until(summed_up, "the sums of one occurrence's scans")
-        sums = await _sums(rig.harness)
+            await harness.until(summed_up, "the sums of one occurrence's scans")
+            sums = await _sums(harness)
 
     occurrences = Counter((each["scope"], each["request"]["reason"]) for each in sums)
     assert set(occurrences.values()) == {1}
@@ -181,35 +163,34 @@ async def _sums(harness: Harness) -> Sequence[Mapping[str, Any]]:
     return [each.data for each in await harness.outcomes() if each.type == "ScanCompleted"]
 
 
-async def test_the_webhook_proves_itself_and_refuses_what_is_not_its_own(tmp_path: Path) -> None:
+@on_it
+async def test_the_webhook_proves_itself_and_refuses_what_is_not_its_own(rig: Rig) -> None:
     """Both handshakes; a function that is not there; bodies that are no events."""
-    async with _running(tmp_path) as rig, aiohttp.ClientSession() as http:
-        for schema in Schema:
-            await rig.event_grid(schema).subscribe()
-            elsewhere = EventGrid(http, rig.endpoint.replace("resource_events", "nobody"), schema)
-            if schema is Schema.EVENT_GRID:
-                with pytest.raises(HandshakeError):
-                    await elsewhere.subscribe()
-            await elsewhere.publish([written()])
-            assert [letter.status for letter in elsewhere.dead_letters] == [404]
-        for body, kind in ((b"no json", "Notification"), (b"[1]", "Notification"), (b"[]", "x")):
-            async with http.post(
-                rig.endpoint, data=body, headers={"aeg-event-type": kind}
-            ) as answer:
-                assert answer.status == 400
+    http = rig.harness.http
+    for schema in Schema:
+        await rig.event_grid(schema).subscribe()
+        elsewhere = EventGrid(http, rig.endpoint.replace("resource_events", "nobody"), schema)
+        if schema is Schema.EVENT_GRID:
+            with pytest.raises(HandshakeError):
+                await elsewhere.subscribe()
+        await elsewhere.publish([written()])
+        assert [letter.status for letter in elsewhere.dead_letters] == [404]
+    for body, kind in ((b"no json", "Notification"), (b"[1]", "Notification"), (b"[]", "x")):
+        async with http.post(rig.endpoint, data=body, headers={"aeg-event-type": kind}) as answer:
+            assert answer.status == 400
 
 
-async def test_events_that_fail_come_again(tmp_path: Path) -> None:
+@on_it
+async def test_events_that_fail_come_again(rig: Rig) -> None:
     """While the bus takes nothing the function fails; Event Grid delivers until it succeeds."""
-    async with _running(tmp_path) as rig:
-        await rig.harness.break_bus(
-            entity=REQUESTS, operation="send", condition="amqp:not-allowed", count=1
-        )
-        grid = rig.event_grid(Schema.EVENT_GRID)
-        await grid.publish([requested({"vmId": str(VMS[0]), "requestId": "again"})])
-        await rig.harness.until_told(1)
-        arrived = await rig.harness.outcomes()
-        status = await rig.harness.host_status(rig.harness.cloud.hosts[0])
+    await rig.harness.break_bus(
+        entity=REQUESTS, operation="send", condition="amqp:not-allowed", count=1
+    )
+    grid = rig.event_grid(Schema.EVENT_GRID)
+    await grid.publish([requested({"vmId": str(TOLD_OF[8]), "requestId": "again"})])
+    await rig.harness.until_told(1)
+    arrived = await rig.harness.outcomes()
+    status = await rig.harness.host_status(rig.harness.cloud.hosts[0])
     assert status["invocations"]["failed"] >= 1
     assert grid.attempts >= 2
     assert [each.request_id for each in arrived] == ["again"]

@@ -156,8 +156,16 @@ class Harness:
             client: the SDK's client of the bus.
         """
         self.cloud = cloud
+        self.http = http
         self._control = Control(http, cloud.control_addresses)
         self._client = client
+        self._outcomes_before = 0
+        self._posts_before = 0
+
+    async def look_from_now_on(self) -> None:
+        """Passes over the outcomes and the assessPatches calls that there are already."""
+        self._outcomes_before = (await self.counts(OUTCOMES)).total
+        self._posts_before = len((await self.calls())["assessPosts"])
 
     # What the test does to it.
 
@@ -229,7 +237,7 @@ class Harness:
         """Returns every assessPatches call, in its order."""
         return [
             Post(each["vmId"], each["status"], each["activityId"], each["clientRequestId"])
-            for each in (await self.calls())["assessPosts"]
+            for each in (await self.calls())["assessPosts"][self._posts_before :]
         ]
 
     async def faults_used(self) -> list[int]:
@@ -243,7 +251,12 @@ class Harness:
     async def outcomes(self) -> list[Published]:
         """Returns the outcomes that have arrived, leaving them there."""
         async with self._client.get_subscription_receiver(RESULTS, "all") as receiver:
-            return [_published(message) for message in await _peek_all(receiver)]
+            arrived = await _peek_all(receiver)
+        return [_published(message) for message in arrived[self._outcomes_before :]]
+
+    async def arrived(self) -> int:
+        """Returns how many outcomes have arrived."""
+        return (await self.counts(OUTCOMES)).total - self._outcomes_before
 
     async def waiting(self) -> list[ServiceBusReceivedMessage]:
         """Returns what waits in the in-progress queue, scheduled messages included."""
@@ -269,7 +282,7 @@ class Harness:
         """Waits until so many outcomes have arrived, whatever else is left to be done."""
 
         async def arrived() -> bool:
-            return (await self.counts(OUTCOMES)).total >= outcomes
+            return await self.arrived() >= outcomes
 
         await self.until(arrived, f"{outcomes} outcomes")
 
@@ -277,7 +290,7 @@ class Harness:
         """Waits until so many outcomes have arrived and nothing is left to be worked on."""
 
         async def told() -> bool:
-            return (await self.counts(OUTCOMES)).total >= outcomes and await self.left() == 0
+            return await self.arrived() >= outcomes and await self.left() == 0
 
         await self.until(told, f"{outcomes} outcomes and nothing left in the queues", within)
 
@@ -287,7 +300,7 @@ class Harness:
 
         async def reached() -> bool:
             nonlocal busy
-            busy = (await self.counts(OUTCOMES)).total < or_told
+            busy = await self.arrived() < or_told
             return not busy or (await self.calls())["total"] >= total
 
         await self.until(reached, f"{total} calls of ARM, or {or_told} outcomes")
