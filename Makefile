@@ -8,9 +8,9 @@ ARGS   ?=
 INFRA  := $(VENV)/infra
 AZ     := $(VENV)/az
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-emit-index-url
-# More processes than cores: most tests wait.
+# tests/conftest.py says how many processes `auto` is.
 PYTEST = $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
-JOBS   ?= 6
+JOBS   ?= auto
 PIP    := -m pip install --quiet --disable-pip-version-check
 
 # Each test starts several processes; each of them would compile the app again.

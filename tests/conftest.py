@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from tests.support.dealing import deal
 
 if TYPE_CHECKING:
     from tests.support.cloud_harness import Harness
+
+PROCESSES_A_CORE = 3
 
 # The machine's speed decides no test. `make test` tries some examples of each property, other ones
 # with each seed, and `make test-deep` many; on CI the same ones are tried each time.
@@ -44,6 +47,14 @@ def pytest_configure(config: pytest.Config) -> None:
         seed = config.option.randomly_seed = SystemRandom().getrandbits(32)
     if isinstance(seed, int) and config.getoption("hypothesis_seed") is None:
         config.option.hypothesis_seed = str(seed)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More processes than cores, because most tests wait; unit tests never do, so one for each."""
+    cores = os.cpu_count() or 1
+    computes = all("unit" in Path(each.partition("::")[0]).parts for each in config.args)
+    return cores if computes else PROCESSES_A_CORE * cores
 
 
 @pytest.hookimpl(trylast=True)

@@ -147,9 +147,9 @@ async def test_the_schedule_scans_each_scope_once_an_occurrence(tmp_path: Path) 
 
             async def summed_up() -> bool:
                 told = (await harness.counts(OUTCOMES)).total
-                return told >= len(SCANNED) + len(scopes) and len(await _sums(harness)) >= len(
-                    scopes
-                )
+                if told < len(SCANNED) + len(scopes):
+                    return False
+                return len(await _sums(harness)) >= len(scopes)
 
             await harness.until(summed_up, "the sums of one occurrence's scans")
             sums = await _sums(harness)
