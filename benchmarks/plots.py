@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.typing import RcKeyType
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.readings import Readings
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ PLOTS: Final[Mapping[str, Plot]] = {
 FIGURE_OF: Final[Mapping[str, str]] = {"delay": "calls"}
 """The figure that a plot is of, where it has another name."""
 _INCHES: Final = (6.4, 3.6)
-_STYLE: Final[dict[RcKeyType, Any]] = {
+_STYLE: Final[dict["RcKeyType", Any]] = {
     "svg.hashsalt": "patch-assessor",  # so that the same run gives the same file
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -69,6 +67,8 @@ def draw(readings: Readings, directory: Path) -> list[Path]:
         readings: A run's.
         directory: Where the files go.
     """
+    import matplotlib as mpl  # noqa: PLC0415 - large; whoever draws nothing need not wait for it
+
     directory.mkdir(parents=True, exist_ok=True)
     drawn = []
     with mpl.rc_context(_STYLE):
@@ -92,8 +92,10 @@ def _lines(readings: Readings, figure: str, name: str) -> dict[str, tuple[list[i
 
 
 def _draw(plot: Plot, lines: Mapping[str, tuple[list[int], list[float]]], path: Path) -> Path:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+
     figure = Figure(figsize=_INCHES, layout="constrained")
-    axes: Axes = figure.add_subplot()
+    axes = figure.add_subplot()
     for way, (sizes, values) in lines.items():
         axes.plot(sizes, values, marker="o", markersize=3, linewidth=1.2, label=way)
     if plot.target is not None:

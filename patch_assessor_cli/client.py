@@ -9,7 +9,6 @@ from datetime import UTC
 from typing import Any, Final
 from uuid import UUID
 
-from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError
@@ -124,6 +123,9 @@ async def open_client(connection: Connection) -> AsyncIterator[ServiceBusClient]
         if connection.connection_string is not None:
             client = _client_from(connection.connection_string)
         else:
+            # Takes a while to import, which a connection string need not wait for.
+            from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
+
             credential = await stack.enter_async_context(DefaultAzureCredential())
             client = ServiceBusClient(connection.namespace or "", credential)
         yield await stack.enter_async_context(client)

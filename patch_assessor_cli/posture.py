@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 import typer
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables.aio import TableClient
-from azure.identity.aio import DefaultAzureCredential
 from rich.console import Console
 from rich.table import Table
 
@@ -82,6 +81,9 @@ async def _open(
     if connection_string:
         client = TableClient.from_connection_string(connection_string, table)
     elif endpoint:
+        # Takes a while to import, which a connection string need not wait for.
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
+
         credential = await opened.enter_async_context(DefaultAzureCredential())
         client = TableClient(endpoint, table, credential=credential)
     else:

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from localcloud.servicebus.control import serve_control
 from localcloud.servicebus.entities import EntityConfigError, load_entities
 from localcloud.servicebus.server import ServiceBus, TlsOptions
-from localcloud.tls import LocalAuthority
 
 _READ_SIZE = 4096
 
@@ -43,6 +42,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _tls(certificate: Path, port: int) -> TlsOptions:
+    from localcloud.tls import LocalAuthority  # noqa: PLC0415 - most buses need no certificate
+
     authority = LocalAuthority()
     authority.write_certificate(certificate)
     return TlsOptions(authority.server_context(), port)
