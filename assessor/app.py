@@ -31,9 +31,11 @@ from assessor.bus.bus_time import BusTime
 from assessor.bus.tracing import TracingBus
 from assessor.events.deletion import confirmed_by
 from assessor.events.intake import EventIntake, RetireVm
+from assessor.messages.in_progress import check_times
 from assessor.messages.outcome import Outcome
 from assessor.messages.owner_tags import OwnerTags
 from assessor.messages.progress import AssessmentProgress, InProgress, OverdueSweep
+from assessor.messages.request import AssessmentRequest
 from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
 from assessor.posture.durations import Durations
 from assessor.resource_id import VirtualMachineId
@@ -104,17 +106,27 @@ class App:
         enqueued_at: datetime | None = None,
         delivery: Delivery | None = None,
     ) -> None:
-        """Resumes whatever another invocation has rescheduled; raises PublishError.
+        """Resumes whatever another invocation has rescheduled, or the app has asked itself for.
 
         Args:
             progress: what is resumed.
             enqueued_at: when its message appeared, by the bus's clock.
             delivery: the message, for telemetry.
+
+        Raises:
+            PublishError: Service Bus takes nothing; the message has to come again.
+            InProgressError: a time in it is none of the app's.
         """
+        now = self._ports.clock.now()
         if enqueued_at is not None:
             self._bus_time.received(enqueued_at)
+            now = max(now, enqueued_at)
+        check_times(progress, now)
         if isinstance(progress, AssessmentProgress):
             await self.assessor.resume(progress, delivery)
+            return
+        if isinstance(progress, AssessmentRequest):
+            await self.assessor.take_up(progress, delivery)
             return
         delivery = delivery or Delivery(self._settings.in_progress_queue)
         with self._ports.telemetry.processing(delivery, self._ports.clock.now()):
@@ -173,6 +185,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
         random=ports.random,
         in_progress_queue=settings.in_progress_queue,
         deadline=timedelta(minutes=settings.deadline_minutes),
+        allowed_scopes=settings.allowed_scopes,
     )
     return App(
         requests=RequestIntake(
@@ -183,6 +196,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
             telemetry=ports.telemetry,
             clock=ports.clock,
             requests_queue=settings.requests_queue,
+            in_progress_queue=settings.in_progress_queue,
             results_topic=settings.results_topic,
             allowed_scopes=settings.allowed_scopes,
         ),
@@ -194,7 +208,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
             is_gone=confirmed_by(ports.arm),
             count=metrics.event,
             clock=ports.clock,
-            requests_queue=settings.requests_queue,
+            in_progress_queue=settings.in_progress_queue,
             results_topic=settings.results_topic,
             settle=timedelta(seconds=settings.event_settle_seconds),
             allowed_scopes=settings.allowed_scopes,
@@ -202,7 +216,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
         schedule=ScanSchedule(
             bus=bus,
             clock=ports.clock,
-            requests_queue=settings.requests_queue,
+            in_progress_queue=settings.in_progress_queue,
             schedule=settings.scan_schedule,
             scopes=settings.scan_scopes,
             tags=settings.scan_tags,
@@ -273,7 +287,8 @@ def _build_scans(settings: Settings, ports: Ports, bus: Bus, rescheduler: Resche
             new_window=lambda: PollingWindow(
                 settings.hold_seconds, ports.monotonic, ports.stopping
             ),
-            requests_queue=settings.requests_queue,
+            in_progress_queue=settings.in_progress_queue,
+            allowed_scopes=settings.allowed_scopes,
             pace_per_minute=settings.pace_per_minute,
             deadline=deadline,
             sight=ports.postures.sight if settings.overdue_hours else None,

@@ -1,5 +1,6 @@
 """IDs that are made of names, so that whatever is repeated after a crash has the same ones."""
 
+import json
 import uuid
 from typing import Final
 
@@ -8,5 +9,8 @@ _NAMESPACE: Final = uuid.UUID("7d0c7f0a-4f0e-5a35-9d0e-6b2f4f1b8f5e")
 
 
 def name_based_id(*names: str) -> str:
-    """Returns the UUID that always belongs to these names."""
-    return str(uuid.uuid5(_NAMESPACE, "\n".join(names)))
+    """Returns the UUID that always belongs to these names, in this order, and to no others.
+
+    They are joined as a JSON array: whatever characters are in them, two lists never look alike.
+    """
+    return str(uuid.uuid5(_NAMESPACE, json.dumps(names)))

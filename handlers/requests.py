@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import azure.functions as func
 
-from assessor.messages.request import IncomingMessage
+from assessor.messages.request import IncomingMessage, identity_of, identity_without_id
 from assessor.settings import Settings
 from assessor.worker import Worker
 
@@ -36,16 +36,22 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
 def incoming(message: func.ServiceBusMessage) -> IncomingMessage:
     """Returns the message without the Functions worker's types.
 
-    A sender may leave the message ID out; the sequence number then stands for it, for it is as
-    stable and as unique within the queue.
+    A sender may leave the message ID out. The sequence number stands for it then, with the time at
+    which the queue took the message: both stay the same over all deliveries.
     """
+    enqueued_at = utc(message.enqueued_time_utc)
     return IncomingMessage(
         body=message.get_body(),
         message_id=message.message_id or f"sequence-number-{message.sequence_number}",
         content_type=message.content_type,
         application_properties=message.application_properties or {},
-        enqueued_at=utc(message.enqueued_time_utc),
+        enqueued_at=enqueued_at,
         delivery_count=message.delivery_count,
+        identity=(
+            identity_of(message.message_id)
+            if message.message_id
+            else identity_without_id(message.sequence_number, enqueued_at)
+        ),
     )
 
 

@@ -4,6 +4,7 @@ Here is the edge of the domain, and its last resort: what nobody foresaw is coun
 stack, and tried again with back-off until the deadline; then it is the outcome.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -18,6 +19,7 @@ from assessor.messages.outcome import Refused
 from assessor.messages.progress import AssessmentProgress, Later
 from assessor.messages.request import AssessmentRequest
 from assessor.ports import Clock
+from assessor.resource_id import Scope, is_allowed
 from assessor.telemetry.telemetry import Delivery, Telemetry
 from assessor.telemetry.unforeseen import note_unforeseen
 
@@ -36,6 +38,7 @@ class Assessor:
         random: Random,
         in_progress_queue: str,
         deadline: timedelta,
+        allowed_scopes: Sequence[Scope],
     ) -> None:
         self._machine = machine
         self._concluder = concluder
@@ -45,6 +48,7 @@ class Assessor:
         self._random = random
         self._deadline = deadline
         self._queue = in_progress_queue
+        self._allowed_scopes = allowed_scopes
 
     async def start(self, request: AssessmentRequest) -> None:
         """Starts on a request that was just accepted.
@@ -53,6 +57,12 @@ class Assessor:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
         await self._advance(AssessmentProgress(request, accepted_at=self._clock.now()))
+
+    async def take_up(self, request: AssessmentRequest, received: Delivery | None = None) -> None:
+        """Starts on a request that the app itself has made; raises PublishError."""
+        delivery = replace(received or Delivery(self._queue), request_id=request.request_id)
+        with self._telemetry.processing(delivery, self._clock.now()):
+            await self.start(request)
 
     async def resume(self, progress: AssessmentProgress, received: Delivery | None = None) -> None:
         """Resumes a request where another invocation has let go of it.
@@ -77,7 +87,7 @@ class Assessor:
     async def _advance(self, progress: AssessmentProgress) -> None:
         is_last = self._clock.now() >= progress.accepted_at + self._deadline
         try:
-            step = await self._machine.advance(progress)
+            step = await self._step(progress)
             await self._go_on(step, is_last=is_last)
         except UnavailableError:
             raise
@@ -107,3 +117,10 @@ class Assessor:
         delay = min(backoff.delay(progress.attempt, None, self._random), left)
         later = replace(progress, problem=problem).rescheduled(now, attempt=progress.attempt + 1)
         return Later(later, now + timedelta(seconds=delay), "the app failed")
+
+    async def _step(self, progress: AssessmentProgress) -> Step:
+        """Returns what comes next; nothing is called for a VM that may not be named (any more)."""
+        if is_allowed(progress.request.vm, self._allowed_scopes):
+            return await self._machine.advance(progress)
+        error = ApiError("OutOfScope", "The VM lies in none of ALLOWED_SCOPES. Nothing was called.")
+        return Done(progress, Refused(error, self._clock.now()))

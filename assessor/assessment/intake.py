@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from assessor.assessment.assessor import Assessor
-from assessor.bus.message import OutgoingMessage
-from assessor.ids import name_based_id
+from assessor.messages.in_progress import request_message
 from assessor.messages.outcome import reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import (
@@ -17,8 +16,8 @@ from assessor.messages.request import (
     Rejection,
     ScanRequest,
     parse_request,
+    split,
 )
-from assessor.messages.request_message import request_message
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope
 from assessor.telemetry.telemetry import Delivery, Telemetry, current_traceparent
@@ -40,6 +39,7 @@ class RequestIntake:
         telemetry: Telemetry,
         clock: Clock,
         requests_queue: str,
+        in_progress_queue: str,
         results_topic: str,
         allowed_scopes: Sequence[Scope],
     ) -> None:
@@ -51,6 +51,7 @@ class RequestIntake:
         self._telemetry = telemetry
         self._clock = clock
         self._queue = requests_queue
+        self._in_progress_queue = in_progress_queue
         self._topic = results_topic
         self._allowed_scopes = allowed_scopes
 
@@ -71,7 +72,8 @@ class RequestIntake:
                 case (request,):
                     await self._assessor.start(request)
                 case requests:
-                    await self._bus.send(self._queue, [_single(each) for each in requests])
+                    singles = [request_message(split(each)) for each in requests]
+                    await self._bus.send(self._in_progress_queue, singles)
                     _LOG.info("request %s names %d VMs", requests[0].request_id, len(requests))
 
     def _read(
@@ -88,8 +90,3 @@ class RequestIntake:
     async def _reject(self, rejection: Rejection) -> None:
         outcome = reject(rejection, self._clock.now())
         await self._bus.send(self._topic, [outcome_message(outcome, current_traceparent())])
-
-
-def _single(request: AssessmentRequest) -> OutgoingMessage:
-    """Returns the message that asks for one VM of a request for several."""
-    return request_message(request, name_based_id("request", request.request_id, request.vm.key))

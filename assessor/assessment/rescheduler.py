@@ -3,8 +3,9 @@
 import logging
 from typing import Final
 
-from assessor.messages.in_progress import in_progress_message
+from assessor.messages.in_progress import in_progress_message, scan_message
 from assessor.messages.progress import AssessmentProgress, Later
+from assessor.messages.request import ScanRequest
 from assessor.ports import Bus, Clock
 from assessor.telemetry.metrics import Metrics
 from assessor.telemetry.telemetry import ACTIVITY_ID, tell_later
@@ -26,6 +27,12 @@ class Rescheduler:
         await self._bus.send(self._queue, [in_progress_message(later)])
         if isinstance(later.progress, AssessmentProgress):
             self._tell(later.progress, later)
+
+    async def begin_scan(self, request: ScanRequest) -> None:
+        """Sends the beginning of a scan; raises PublishError."""
+        message = scan_message(request, self._clock.now())
+        await self._bus.send(self._queue, [message])
+        _LOG.info("request %s begins a scan of %s", request.request_id, request.scope)
 
     def _tell(self, progress: AssessmentProgress, later: Later) -> None:
         self._metrics.rescheduled()

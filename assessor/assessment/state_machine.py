@@ -149,7 +149,7 @@ class StateMachine:
         begun_at = self.clock.now()
         try:
             begun = await self.arm.begin(
-                vm.id, name_based_id("client-request", request.request_id, vm.id.key)
+                vm.id, name_based_id("client-request", request.identity, vm.id.key)
             )
         except ArmError as error:
             return await self._refused(progress, error)
@@ -170,7 +170,7 @@ class StateMachine:
         adopted: bool = False,
     ) -> tuple[AssessmentProgress, OperationRef]:
         """Returns the progress of a request that has an operation from now on."""
-        root = root_span_id(activity_id, progress.request.request_id)
+        root = root_span_id(activity_id, progress.request.identity)
         operation = OperationRef(activity_id, token, begun_at, root, adopted)
         self.telemetry.begun(activity_id, root, adopted=adopted)
         return replace(progress, operation=operation, attempt=0, problem=None), operation

@@ -25,14 +25,14 @@ class Assess:
 
     Attributes:
         vm: the VM.
-        message_id: the same for all events of one change.
+        identity: the same for all events of one change.
         due: when.
         fresh_since: an assessment that began after then has seen the change already.
         reason: what happened.
     """
 
     vm: VirtualMachineId
-    message_id: str
+    identity: str
     due: datetime
     fresh_since: datetime
     reason: str
@@ -48,15 +48,15 @@ class Retire:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Put a request of the contract into the queue.
+    """Ask what a request of the contract asks.
 
     Attributes:
         fields: the request.
-        message_id: the same at each delivery of the event.
+        identity: the same at each delivery of the event.
     """
 
     fields: Mapping[str, Any]
-    message_id: str
+    identity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def _assess(event: Event, vm: VirtualMachineId, at: datetime, settle: timedelta)
     ends_at = datetime.fromtimestamp((number + 1) * slot.total_seconds(), UTC)
     return Assess(
         vm=vm,
-        message_id=name_based_id("event-request", vm.key, str(number)),
+        identity=name_based_id("event-request", vm.key, str(number)),
         due=ends_at + settle,
         fresh_since=ends_at + slot / 2,
         reason=event.name,

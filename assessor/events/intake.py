@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
@@ -9,11 +10,19 @@ from assessor.bus.message import OutgoingMessage
 from assessor.events.decisions import Assess, Decision, Ignore, Malformed, Request, Retire, decide
 from assessor.events.deletion import IsGone
 from assessor.events.event import Event
+from assessor.ids import name_based_id
+from assessor.messages.in_progress import request_message, scan_message
 from assessor.messages.model import to_json
 from assessor.messages.outcome import reject
 from assessor.messages.outgoing import outcome_message
-from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection
-from assessor.messages.request_message import request_message
+from assessor.messages.request import (
+    AssessmentRequest,
+    IncomingMessage,
+    Rejection,
+    ScanRequest,
+    parse_request,
+    split,
+)
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.telemetry.telemetry import current_traceparent
@@ -38,7 +47,7 @@ class EventIntake:
         is_gone: IsGone,
         count: Callable[[str, str], None],
         clock: Clock,
-        requests_queue: str,
+        in_progress_queue: str,
         results_topic: str,
         settle: timedelta,
         allowed_scopes: Sequence[Scope],
@@ -51,7 +60,7 @@ class EventIntake:
             is_gone: confirms that one is.
             count: counts an event by its name and by what became of it.
             clock: tells the time.
-            requests_queue: the queue that takes requests.
+            in_progress_queue: where the requests that follow from events go.
             results_topic: the topic of rejections.
             settle: how long after a change a VM is assessed.
             allowed_scopes: the scopes that the app may assess; none of them: any.
@@ -61,7 +70,7 @@ class EventIntake:
         self._is_gone = is_gone
         self._count = count
         self._clock = clock
-        self._queue = requests_queue
+        self._queue = in_progress_queue
         self._topic = results_topic
         self._settle = settle
         self._allowed_scopes = allowed_scopes
@@ -93,8 +102,7 @@ class EventIntake:
                 await self._retire(vm, at, event.key, current_traceparent())
                 _LOG.info("%s: %s is gone", event.name, vm)
             case Request():
-                await self._bus.send(self._queue, [_request(decision)])
-                _LOG.info("%s: request %s", event.name, decision.message_id)
+                await self._ask(event, decision)
             case Ignore(why=why):
                 _LOG.debug("%s is ignored: %s", event.name, why)
             case Malformed():
@@ -105,14 +113,39 @@ class EventIntake:
     def _assessment(self, decision: Assess) -> OutgoingMessage:
         request = AssessmentRequest(
             vm=decision.vm,
-            request_id=decision.message_id,
+            request_id=decision.identity,
             enqueued_at=decision.due,
             requested_by=_REQUESTED_BY,
             reason=decision.reason,
             traceparent=current_traceparent(),
             fresh_since=decision.fresh_since,
+            identity=decision.identity,
         )
-        return request_message(request, decision.message_id, decision.due)
+        return request_message(request, decision.due)
+
+    async def _ask(self, event: Event, decision: Request) -> None:
+        """Sends what the event's request comes to; it is held to the contract like any other."""
+        now = self._clock.now()
+        message = IncomingMessage(
+            body=to_json({"requestedBy": _REQUESTED_BY, **decision.fields}),
+            message_id=decision.identity,
+            content_type="application/json",
+            application_properties={},
+            enqueued_at=now,
+            identity=decision.identity,
+        )
+        match parse_request(message, self._allowed_scopes):
+            case Rejection() as rejection:
+                await self._publish(rejection)
+                return
+            case ScanRequest() as scan:
+                # A scan by an event has no other name: the event may have no time.
+                named = replace(scan, identity=decision.identity)
+                messages = [scan_message(named, now)]
+            case requests:
+                messages = [request_message(split(each)) for each in requests]
+        await self._bus.send(self._queue, messages)
+        _LOG.info("%s: request %s", event.name, decision.identity)
 
     async def _reject(self, event: Event, malformed: Malformed) -> None:
         """Publishes the event as a request that was rejected, with all that is wrong with it."""
@@ -131,15 +164,10 @@ class EventIntake:
             content_type="application/json",
             application_properties={},
             enqueued_at=now,
+            identity=name_based_id("malformed-event", event.key),
         )
-        outcome = reject(Rejection(event.key, "NotUnderstood", malformed.errors, message), now)
+        await self._publish(Rejection(event.key, "NotUnderstood", malformed.errors, message))
+
+    async def _publish(self, rejection: Rejection) -> None:
+        outcome = reject(rejection, self._clock.now())
         await self._bus.send(self._topic, [outcome_message(outcome, current_traceparent())])
-
-
-def _request(decision: Request) -> OutgoingMessage:
-    return OutgoingMessage(
-        body=to_json({"requestedBy": _REQUESTED_BY, **decision.fields}),
-        message_id=decision.message_id,
-        correlation_id=decision.message_id,
-        content_type="application/json",
-    )

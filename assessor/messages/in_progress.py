@@ -5,7 +5,7 @@ queue can write them.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
@@ -18,10 +18,17 @@ from assessor.messages.progress import (
     InProgress,
     Later,
     OverdueSweep,
+    Scan,
     ScanCompletion,
     ScanExpansion,
+    scan_id_of,
 )
+from assessor.messages.request import AssessmentRequest, ScanRequest
 
+_CLOCKS_APART: Final = timedelta(minutes=10)
+_LONGEST_RELEASE: Final = timedelta(days=14)
+"""How far ahead the last request of a scan may be released: 3,600,000 VMs of a region do not take
+longer at the default pace."""
 CONTENT_TYPE: Final = "application/json"
 VERSION: Final = 1
 _ASSESSMENT: Final = "assessment"
@@ -44,6 +51,13 @@ class InProgressError(ValueError):
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class _AssessmentEnvelope:
     progress: AssessmentProgress
+    version: _Version = VERSION
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class _RequestEnvelope:
+    progress: AssessmentRequest
+    kind: Literal["request"] = "request"
     version: _Version = VERSION
 
 
@@ -78,13 +92,52 @@ def _kind(value: Any) -> str | None:  # noqa: ANN401 - any JSON, or an envelope
 
 _Envelope = (
     Annotated[_AssessmentEnvelope, Tag(_ASSESSMENT)]
+    | Annotated[_RequestEnvelope, Tag("request")]
     | Annotated[_ExpansionEnvelope, Tag("expansion")]
     | Annotated[_CompletionEnvelope, Tag("watch")]
     | Annotated[_SweepEnvelope, Tag("overdue")]
 )
 _ENVELOPE: Final[
-    TypeAdapter[_AssessmentEnvelope | _ExpansionEnvelope | _CompletionEnvelope | _SweepEnvelope]
+    TypeAdapter[
+        _AssessmentEnvelope
+        | _RequestEnvelope
+        | _ExpansionEnvelope
+        | _CompletionEnvelope
+        | _SweepEnvelope
+    ]
 ] = TypeAdapter(Annotated[_Envelope, Discriminator(_kind)])
+
+
+def request_message(
+    request: AssessmentRequest, enqueue_at: datetime | None = None
+) -> OutgoingMessage:
+    """Returns the message by which the app asks itself for one VM.
+
+    It goes where only the app may send, so that nobody else can be there first with its ID, which
+    is made of what identifies the request.
+
+    Args:
+        request: what to ask for.
+        enqueue_at: when the message is to appear; at once if None.
+    """
+    properties = {"kind": "request", "vmId": str(request.vm), "requestId": request.request_id}
+    if request.traceparent is not None:
+        properties["traceparent"] = request.traceparent
+    return OutgoingMessage(
+        body=_ENVELOPE.dump_json(_RequestEnvelope(request), by_alias=True),
+        message_id=name_based_id("request-in-progress", request.identity, request.vm.key),
+        correlation_id=request.request_id,
+        content_type=CONTENT_TYPE,
+        application_properties=properties,
+        subject=str(request.vm),
+        enqueue_at=enqueue_at,
+    )
+
+
+def scan_message(request: ScanRequest, now: datetime) -> OutgoingMessage:
+    """Returns the message that begins the scan of a request, at once."""
+    expansion = ScanExpansion(Scan(scan_id_of(request), request, now))
+    return in_progress_message(Later(expansion, now, "accepted"))
 
 
 def in_progress_message(later: Later) -> OutgoingMessage:
@@ -118,6 +171,32 @@ def parse_in_progress(body: bytes) -> InProgress:
         )
 
 
+def check_times(progress: InProgress, now: datetime) -> None:
+    """Lets pass what can have been written by now.
+
+    Without bounds a forged time would keep an assessment, or the watch over a scan, for good.
+
+    Raises:
+        InProgressError: a time lies where none of the app's can.
+    """
+    match progress:
+        case AssessmentRequest():
+            past, ahead = {}, {"enqueued_at": progress.enqueued_at}
+        case AssessmentProgress():
+            past, ahead = {"accepted_at": progress.accepted_at}, {}
+            if progress.operation is not None:
+                past["operation.begun_at"] = progress.operation.begun_at
+        case ScanExpansion():
+            past, ahead = {"scan.started_at": progress.scan.started_at}, {**progress.next_turns}
+        case ScanCompletion():
+            past = {"scan.started_at": progress.scan.started_at}
+            ahead = {"released_at": progress.released_at}
+    wrong = [name for name, at in past.items() if at > now + _CLOCKS_APART]
+    wrong += [name for name, at in ahead.items() if at > now + _LONGEST_RELEASE]
+    if wrong:
+        raise InProgressError(tuple(wrong))
+
+
 def _assessment_message(progress: AssessmentProgress, at: datetime) -> OutgoingMessage:
     request, operation = progress.request, progress.operation
     properties = {"vmId": str(request.vm), "requestId": request.request_id}
@@ -126,7 +205,7 @@ def _assessment_message(progress: AssessmentProgress, at: datetime) -> OutgoingM
     return OutgoingMessage(
         body=_ENVELOPE.dump_json(_AssessmentEnvelope(progress), by_alias=True),
         message_id=name_based_id(
-            "in-progress", request.request_id, request.vm.key, str(progress.reschedules)
+            "in-progress", request.identity, request.vm.key, str(progress.reschedules)
         ),
         correlation_id=request.request_id,
         content_type=CONTENT_TYPE,
@@ -170,5 +249,11 @@ def _sweep_message(sweep: OverdueSweep, at: datetime) -> OutgoingMessage:
 
 def _path(location: tuple[int | str, ...]) -> str:
     """Returns the field's name without the tag of the union that pydantic begins it with."""
-    tagged = location[:1] in {(_ASSESSMENT,), ("expansion",), ("watch",), ("overdue",)}
+    tagged = location[:1] in {
+        (_ASSESSMENT,),
+        ("request",),
+        ("expansion",),
+        ("watch",),
+        ("overdue",),
+    }
     return ".".join(map(str, location[1:] if tagged else location)) or "body"

@@ -112,13 +112,14 @@ class Outcome:
     vm: VirtualMachine | None = None
 
 
-def outcome_id(request_id: str, vm_id: VirtualMachineId | None) -> str:
+def outcome_id(identity: str, vm_id: VirtualMachineId | None) -> str:
     """Returns the ID of the one outcome that a request has for a VM.
 
-    It does not depend on how the assessment ended, so that a repeat after a crash is a duplicate
+    It is made of what identifies the request, not of the request ID, which may come again. It does
+    not depend on how the assessment ended, so that a repeat after a crash is a duplicate
     even if it ends otherwise.
     """
-    return name_based_id("outcome", request_id, vm_id.key if vm_id else "")
+    return name_based_id("outcome", identity, vm_id.key if vm_id else "")
 
 
 def conclude(
@@ -157,7 +158,7 @@ def conclude(
             assert_never(conclusion)
     return Outcome(
         type=kind,
-        id=outcome_id(request.request_id, request.vm),
+        id=outcome_id(request.identity, request.vm),
         request_id=request.request_id,
         time=conclusion.ended_at,
         vm_id=request.vm,
@@ -179,7 +180,7 @@ def reject(rejection: Rejection, now: datetime) -> Outcome:
         text, encoding = base64.b64encode(body).decode(), "base64"
     return Outcome(
         type=OutcomeType.REJECTED,
-        id=outcome_id(rejection.request_id, None),
+        id=outcome_id(rejection.message.identity, None),
         request_id=rejection.request_id,
         time=now,
         vm_id=None,

@@ -8,6 +8,7 @@ The names in JSON, where they differ, are a contract with the messages that are 
 queue while a new version of the app takes over.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,8 +21,10 @@ from assessor.arm.virtual_machine import VirtualMachine
 from assessor.expectation import Expectation
 from assessor.ids import name_based_id
 from assessor.messages.request import AssessmentRequest, ScanRequest
+from assessor.messages.request_body import ScanId
 
-_Reschedules = Annotated[int, Field(alias="hop")]
+_Count = Annotated[int, Field(ge=0, le=1_000_000)]
+_Reschedules = Annotated[_Count, Field(alias="hop")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class AssessmentProgress:
     request: AssessmentRequest
     accepted_at: AwareDatetime
     reschedules: _Reschedules = 0
-    attempt: int = 0
+    attempt: _Count = 0
     not_before: AwareDatetime | None = None
     rescheduled_at: Annotated[AwareDatetime | None, Field(alias="handed_over_at")] = None
     vm: VirtualMachine | None = None
@@ -105,7 +108,7 @@ class Scan:
         started_at: when the scan was accepted.
     """
 
-    id: str
+    id: ScanId
     request: ScanRequest
     started_at: AwareDatetime
 
@@ -129,11 +132,11 @@ class ScanExpansion:
 
     scan: Scan
     link: str | None = None
-    found: int = 0
-    requested: int = 0
+    found: _Count = 0
+    requested: _Count = 0
     next_turns: Mapping[str, AwareDatetime] = field(default_factory=dict)
     reschedules: _Reschedules = 0
-    attempt: int = 0
+    attempt: _Count = 0
     seen: tuple[str, ...] = ()
     unreadable: Mapping[str, int] = field(default_factory=dict)
 
@@ -154,12 +157,12 @@ class ScanCompletion:
     """
 
     scan: Scan
-    found: int
-    requested: int
+    found: _Count
+    requested: _Count
     released_at: AwareDatetime
     error: ApiError | None = None
     reschedules: _Reschedules = 0
-    attempt: int = 0
+    attempt: _Count = 0
     unreadable: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -187,8 +190,10 @@ class OverdueSweep:
 
 
 ScanProgress = ScanExpansion | ScanCompletion
-InProgress = AssessmentProgress | ScanExpansion | ScanCompletion | OverdueSweep
-"""Everything that the in-progress queue can hold."""
+Underway = AssessmentProgress | ScanExpansion | ScanCompletion | OverdueSweep
+"""What can be rescheduled."""
+InProgress = Underway | AssessmentRequest
+"""Everything that the in-progress queue can hold: also requests that the app itself makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ class Later:
         why: for the log.
     """
 
-    progress: InProgress
+    progress: Underway
     at: datetime
     why: str
 
@@ -209,7 +214,13 @@ class Later:
 def scan_id_of(request: ScanRequest) -> str:
     """Returns the ID that always belongs to this request.
 
-    It is made of the message's ID too: a message that comes again is the same scan, and a request
-    ID that somebody uses every night names a new scan every night.
+    It is made of what identifies the request and of all that narrows it down: a message that comes
+    again is the same scan, and an ID that somebody uses every night names a new one every night.
     """
-    return name_based_id("scan", request.message_id, request.request_id, request.scope.key)
+    return name_based_id(
+        "scan",
+        request.identity,
+        request.scope.key,
+        json.dumps(sorted(request.tags.items())),
+        str(request.running_only),
+    )

@@ -10,13 +10,22 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
+from assessor.clock import to_text
+from assessor.ids import name_based_id
 from assessor.messages import cloud_event
-from assessor.messages.request_body import RequestBody, RequestId
+from assessor.messages.request_body import (
+    Reason,
+    RequestBody,
+    RequestedBy,
+    RequestId,
+    ScanId,
+    Traceparent,
+)
 from assessor.resource_id import Scope, VirtualMachineId, is_allowed
 from assessor.telemetry.ids import traceparent_in
 
@@ -38,11 +47,12 @@ class IncomingMessage:
 
     Attributes:
         body: the bytes, untouched.
-        message_id: Service Bus's message ID, or a stand-in that is as stable.
+        message_id: Service Bus's message ID; what is shown in its place where the sender set none.
         content_type: the AMQP content type, if the sender set one.
         application_properties: what the sender put beside the body.
         enqueued_at: when Service Bus took the message, in UTC.
         delivery_count: how many times it was delivered, this one included.
+        identity: what identifies the request; made by `identity_of` for whatever came from outside.
     """
 
     body: bytes
@@ -51,6 +61,38 @@ class IncomingMessage:
     application_properties: Mapping[str, Any]
     enqueued_at: datetime
     delivery_count: int | None = None
+    identity: str = ""
+
+    def __post_init__(self) -> None:
+        """Makes the identity of the message ID where none was given."""
+        if not self.identity:
+            object.__setattr__(self, "identity", identity_of(self.message_id))
+
+
+def identity_of(message_id: str) -> str:
+    """Returns what identifies the request of a message with that ID, whenever it comes again.
+
+    It is a UUID made of names, as are the identities of the app's own requests, and each kind has a
+    first name of its own: no message ID that anybody chooses leads to another kind's.
+    """
+    return name_based_id("message", message_id)
+
+
+def identity_without_id(sequence_number: int | None, enqueued_at: datetime) -> str:
+    """Returns what identifies the request of a message whose sender set no ID.
+
+    A queue that is made anew begins to count again, but not at the same time.
+    """
+    return name_based_id("numbered-message", str(sequence_number), to_text(enqueued_at))
+
+
+def child_identity(identity: str, vm: VirtualMachineId) -> str:
+    """Returns what identifies the request that one for many brings for one VM."""
+    return name_based_id("child", identity, vm.key)
+
+
+_Identity = Annotated[str, StringConstraints(max_length=128), Field(alias="message_id")]
+"""Under the name that it had in in-progress messages before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +101,7 @@ class AssessmentRequest:
 
     Attributes:
         vm: the VM.
-        request_id: the requester's own ID, else the message's; every answer carries it.
+        request_id: the requester's own label, else the message's ID; every answer carries it.
         enqueued_at: when the request was taken, in UTC. An assessment that began later answers it.
         requested_by: who asks, in the requester's words.
         reason: why, in the requester's words.
@@ -67,16 +109,24 @@ class AssessmentRequest:
         scan_id: the scan that the request is part of; None for a request of its own.
         fresh_since: an assessment that began after then answers the request too; None: only one
             that began after the request was taken.
+        identity: what identifies the request, beside its VM: all IDs of what it brings are made of
+            it. A request ID may come again in another message, and is another request then.
     """
 
     vm: VirtualMachineId
-    request_id: str
+    request_id: RequestId
     enqueued_at: AwareDatetime
-    requested_by: str | None = None
-    reason: str | None = None
-    traceparent: str | None = None
-    scan_id: str | None = None
+    requested_by: RequestedBy | None = None
+    reason: Reason | None = None
+    traceparent: Traceparent | None = None
+    scan_id: ScanId | None = None
     fresh_since: AwareDatetime | None = None
+    identity: _Identity = ""
+
+    def __post_init__(self) -> None:
+        """Takes the request ID for what identifies a request of a version that knew no other."""
+        if not self.identity:
+            object.__setattr__(self, "identity", name_based_id("request", self.request_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +135,8 @@ class ScanRequest:
 
     Attributes:
         scope: a subscription or a resource group.
-        request_id: the requester's own ID, else the message's; every answer carries it.
-        message_id: the message's ID, which tells two requests with one request ID apart.
+        request_id: the requester's own label, else the message's ID; every answer carries it.
+        identity: what identifies the request, whatever its request ID.
         enqueued_at: when the request was taken, in UTC.
         tags: only VMs that have all of these, None for any value; none of them: any VM.
         running_only: whether VMs that are not running are left out.
@@ -96,14 +146,14 @@ class ScanRequest:
     """
 
     scope: Scope
-    request_id: str
-    message_id: str
+    request_id: RequestId
+    identity: _Identity
     enqueued_at: AwareDatetime
     tags: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     running_only: bool = False
-    requested_by: str | None = None
-    reason: str | None = None
-    traceparent: str | None = None
+    requested_by: RequestedBy | None = None
+    reason: Reason | None = None
+    traceparent: Traceparent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +214,9 @@ def parse_request(
         return ScanRequest(
             scope=body.scope,
             request_id=request_id,
-            message_id=message.message_id,
+            # A scan is remembered for good. So a message ID that comes every night is a scan every
+            # night; a message that is delivered again was enqueued when it was.
+            identity=name_based_id("scan-message", message.identity, to_text(message.enqueued_at)),
             enqueued_at=message.enqueued_at,
             tags=body.tags or {},
             running_only=bool(body.running_only),
@@ -180,11 +232,15 @@ def parse_request(
             requested_by=body.requested_by,
             reason=body.reason,
             traceparent=traceparent,
-            scan_id=body.scan_id,
-            fresh_since=body.fresh_since,
+            identity=message.identity,
         )
         for vm in dict.fromkeys(vm for _, vm in body.vms())
     )
+
+
+def split(request: AssessmentRequest) -> AssessmentRequest:
+    """Returns the request for one VM that a request for several brings."""
+    return dataclasses.replace(request, identity=child_identity(request.identity, request.vm))
 
 
 class _NotUnderstoodError(Exception):

@@ -1,7 +1,6 @@
 """The fields of a request, each by a strict grammar; which of them go together is not said here."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import (
@@ -15,10 +14,11 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from assessor.clock import from_text
 from assessor.messages import request_schema
 from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId, check_name
 
+MAX_VMS: Final = 1000
+"""How many VMs one message may name; more are a scan's work, whose requests are paced."""
 _A_SCOPE: Final = "must be /subscriptions/{guid} or one of its resource groups"
 
 
@@ -43,13 +43,6 @@ def _scope(value: object) -> object:
     return scope
 
 
-def _moment(value: object) -> object:
-    moment = from_text(value)
-    if moment is None:
-        raise PydanticCustomError("time", "must be a time by RFC 3339")
-    return moment
-
-
 def _legal_name(name: str) -> AfterValidator:
     def check(text: str) -> str:
         try:
@@ -68,13 +61,16 @@ _VmId = Annotated[VirtualMachineId, BeforeValidator(_vm_id), request_schema.VM_I
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """At most what Service Bus allows for a correlation ID."""
 _ScopeId = Annotated[Scope, BeforeValidator(_scope), request_schema.SCOPE]
-_ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+RequestedBy = Annotated[str, StringConstraints(max_length=256)]
+Reason = Annotated[str, StringConstraints(max_length=1024)]
+Traceparent = Annotated[str, StringConstraints(max_length=55)]
+"""The only length that W3C's version 00 has."""
+ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 _Tags = Annotated[
     dict[Annotated[str, StringConstraints(min_length=1, max_length=512)], str | None],
     Field(max_length=50),
 ]
 """ARM allows 50 tags, with names of at most 512 characters."""
-_Moment = Annotated[datetime, BeforeValidator(_moment), request_schema.DATE_TIME]
 
 
 class RequestBody(BaseModel):
@@ -103,7 +99,7 @@ class RequestBody(BaseModel):
     ) = None
     vm_name: Annotated[str, _legal_name("vmName"), request_schema.VM_NAME] | None = None
     vm_ids: Annotated[
-        Annotated[list[_VmId], Field(min_length=1)] | None,
+        Annotated[list[_VmId], Field(min_length=1, max_length=MAX_VMS)] | None,
         Field(
             description="Several VMs; each gets an outcome of its own, with the same request ID."
         ),
@@ -131,26 +127,18 @@ class RequestBody(BaseModel):
     request_id: Annotated[
         RequestId | None,
         Field(
-            description="Each outcome carries it, as correlation ID too; the message ID by "
-            "default. Asking again under the same ID gets no second outcome."
+            description="The requester's own label: each outcome carries it, as correlation ID "
+            "too; the message ID by default. It may come again in another message, and is answered "
+            "again then."
         ),
     ] = None
     requested_by: Annotated[
-        Annotated[str, StringConstraints(max_length=256)] | None,
+        RequestedBy | None,
         Field(description="Who asks, for people."),
     ] = None
     reason: Annotated[
-        Annotated[str, StringConstraints(max_length=1024)] | None,
+        Reason | None,
         Field(description="Why, for people."),
-    ] = None
-    scan_id: Annotated[
-        _ScanId | None, Field(description="The app's own: the scan that the request is part of.")
-    ] = None
-    fresh_since: Annotated[
-        _Moment | None,
-        Field(
-            description="The app's own: an assessment that began after then answers the request."
-        ),
     ] = None
 
     def parts(self) -> Iterator[tuple[str, VirtualMachineId | Scope]]:

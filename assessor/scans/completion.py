@@ -80,8 +80,12 @@ class ScanCloser:
         if state is not None and state.summed_up:
             return None  # this message has come again
         now = self._clock.now()
-        is_over = now >= completion.released_at + self._deadline + _GRACE
-        if not is_over and await self._store.is_pending(scan_id):
+        released_at = completion.released_at
+        if state is not None:  # no request is released before its scan begins
+            released_at = max(released_at, state.started_at)
+        is_over = now >= released_at + self._deadline + _GRACE
+        is_expanded = state is None or state.expanded
+        if not is_over and (not is_expanded or await self._store.is_pending(scan_id)):
             return self._later(completion)
         tally = await self._store.tally(scan_id)
         if not is_over and (tally.missing or tally.requested < completion.requested):

@@ -21,19 +21,19 @@ from assessor.arm.result import ApiError
 from assessor.assessment.polling_window import PollingWindow
 from assessor.bus.errors import PublishError
 from assessor.bus.message import OutgoingMessage
-from assessor.ids import name_based_id
+from assessor.messages.in_progress import request_message
 from assessor.messages.owner_tags import remembered
 from assessor.messages.progress import Later, Scan, ScanCompletion, ScanExpansion
-from assessor.messages.request import AssessmentRequest
-from assessor.messages.request_message import request_message
+from assessor.messages.request import AssessmentRequest, child_identity
 from assessor.ports import Bus, Clock, ScanStore, VmLister
 from assessor.posture.model import Posture
 from assessor.posture.store import PostureError
-from assessor.resource_id import Scope
+from assessor.resource_id import Scope, is_allowed
 from assessor.scans.pace import Pace
 from assessor.scans.store import ScanStoreError
 
 _LOG: Final = logging.getLogger(__name__)
+_OUT_OF_SCOPE: Final = "The scope lies in none of ALLOWED_SCOPES now; nothing more was listed."
 
 Sight = Callable[[Sequence[Posture]], Awaitable[None]]
 """Remembers VMs that a scan found, as far as nothing is remembered of them; raises PostureError."""
@@ -51,7 +51,8 @@ class Expander:
         clock: Clock,
         random: Random,
         new_window: Callable[[], PollingWindow],
-        requests_queue: str,
+        in_progress_queue: str,
+        allowed_scopes: Sequence[Scope],
         pace_per_minute: int,
         deadline: timedelta,
         sight: Sight | None = None,
@@ -63,7 +64,8 @@ class Expander:
         self._clock = clock
         self._random = random
         self._new_window = new_window
-        self._queue = requests_queue
+        self._queue = in_progress_queue
+        self._allowed_scopes = allowed_scopes
         self._pace_per_minute = pace_per_minute
         self._deadline = deadline
         self._last_running: tuple[str, frozenset[str]] | None = None
@@ -75,6 +77,8 @@ class Expander:
         bus or an ARM that is unwell is asked again later.
         """
         step = expansion
+        if not is_allowed(step.scan.request.scope, self._allowed_scopes):
+            return self._finished(step, ApiError("OutOfScope", _OUT_OF_SCOPE))
         window = self._new_window()
         try:
             if step.link is None and await self._is_done(step.scan):
@@ -225,8 +229,8 @@ def _message(scan: Scan, vm: ListedVm, enqueue_at: datetime) -> OutgoingMessage:
             reason=request.reason,
             traceparent=request.traceparent,
             scan_id=scan.id,
+            identity=child_identity(scan.id, vm.id),
         ),
-        name_based_id("scan-request", scan.id, vm.id.key),
         enqueue_at,
     )
 

@@ -1,10 +1,8 @@
 """Scans from their request to their sum, as the rest of the app calls them."""
 
-import logging
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from typing import Final
 
 from assessor import backoff
 from assessor.assessment.rescheduler import Rescheduler
@@ -12,11 +10,9 @@ from assessor.errors import UnavailableError
 from assessor.messages.outcome import Outcome
 from assessor.messages.progress import (
     Later,
-    Scan,
     ScanCompletion,
     ScanExpansion,
     ScanProgress,
-    scan_id_of,
 )
 from assessor.messages.request import AssessmentRequest, ScanRequest
 from assessor.ports import Clock, ScanStore
@@ -25,8 +21,6 @@ from assessor.scans.expansion import Expander
 from assessor.scans.store import concluded
 from assessor.telemetry.metrics import Metrics
 from assessor.telemetry.unforeseen import note_unforeseen
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 class Scans:
@@ -59,10 +53,7 @@ class Scans:
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
-        now = self._clock.now()
-        scan = Scan(scan_id_of(request), request, now)
-        await self._rescheduler.reschedule(Later(ScanExpansion(scan), now, "accepted"))
-        _LOG.info("request %s begins scan %s of %s", request.request_id, scan.id, request.scope)
+        await self._rescheduler.begin_scan(request)
 
     async def resume(self, progress: ScanProgress) -> None:
         """Resumes a scan where another invocation has let go of it.

@@ -13,7 +13,8 @@ from typing import Final
 from assessor.bus.message import OutgoingMessage
 from assessor.clock import to_text
 from assessor.ids import name_based_id
-from assessor.messages.model import to_json
+from assessor.messages.in_progress import scan_message
+from assessor.messages.request import ScanRequest
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope
 from assessor.telemetry.attributes import REQUEST_ID, SCOPE
@@ -28,28 +29,26 @@ _EARLY: Final = timedelta(seconds=1)
 
 
 def scan_messages(
-    scopes: Sequence[Scope], tags: Mapping[str, str | None], occurrence: datetime
+    scopes: Sequence[Scope], tags: Mapping[str, str | None], occurrence: datetime, now: datetime
 ) -> list[OutgoingMessage]:
     """Returns the requests of one occurrence, one for each scope."""
+    return [
+        scan_message(_request(scope, tags, occurrence), now)
+        for scope in {each.key: each for each in scopes}.values()
+    ]
+
+
+def _request(scope: Scope, tags: Mapping[str, str | None], occurrence: datetime) -> ScanRequest:
     at = to_text(occurrence)
-    return [_message(scope, tags, at) for scope in {each.key: each for each in scopes}.values()]
-
-
-def _message(scope: Scope, tags: Mapping[str, str | None], at: str) -> OutgoingMessage:
-    message_id = name_based_id("scheduled-scan", scope.key, at)
-    fields = {
-        "scope": str(scope),
-        "tags": dict(tags),
-        "requestId": message_id,
-        "requestedBy": "schedule",
-        "reason": f"scheduled for {at}",
-    }
-    return OutgoingMessage(
-        body=to_json(fields),
-        message_id=message_id,
-        correlation_id=message_id,
-        content_type="application/json",
-        subject=str(scope),
+    identity = name_based_id("scheduled-scan", scope.key, at)
+    return ScanRequest(
+        scope=scope,
+        request_id=identity,
+        identity=identity,
+        enqueued_at=occurrence,
+        tags=tags,
+        requested_by="schedule",
+        reason=f"scheduled for {at}",
     )
 
 
@@ -72,14 +71,14 @@ class ScanSchedule:
         *,
         bus: Bus,
         clock: Clock,
-        requests_queue: str,
+        in_progress_queue: str,
         schedule: Ncrontab,
         scopes: Sequence[Scope],
         tags: Mapping[str, str | None],
     ) -> None:
         self._bus = bus
         self._clock = clock
-        self._queue = requests_queue
+        self._queue = in_progress_queue
         self._schedule = schedule
         self._scopes = scopes
         self._tags = tags
@@ -99,7 +98,7 @@ class ScanSchedule:
         if occurrence is None:
             _LOG.warning("the schedule %s never comes: nothing is scanned", self._schedule.text)
             return
-        messages = scan_messages(self._scopes, self._tags, occurrence)
+        messages = scan_messages(self._scopes, self._tags, occurrence, self._clock.now())
         await self._bus.send(self._queue, [_recorded(each) for each in messages])
         _LOG.info(
             "the schedule's occurrence of %s asks for %d scans", to_text(occurrence), len(messages)

@@ -1,6 +1,7 @@
 """The IDs of an assessment's trace: all of them follow from the activity ID and the request's."""
 
 import hashlib
+import json
 import re
 import uuid
 from collections.abc import Iterator
@@ -36,13 +37,14 @@ def is_random(trace_id: int) -> bool:
     return uuid.UUID(int=trace_id).version == _RANDOM_UUID
 
 
-def root_span_id(activity_id: str, request_id: str) -> str:
+def root_span_id(activity_id: str, identity: str) -> str:
     """Returns the ID, 16 hex digits, of the root span of one request's assessment.
 
-    It is made of both IDs: a worker that finds the operation running after a crash continues the
-    same tree, and a second request that shares the operation has a root of its own in the trace.
+    It is made of the activity ID and of what identifies the request: a worker that finds the
+    operation running after a crash continues the same tree, and a second request that shares the
+    operation has a root of its own in the trace.
     """
-    digest = hashlib.sha256(f"{activity_id.lower()}\n{request_id}".encode()).digest()
+    digest = hashlib.sha256(json.dumps([activity_id.lower(), identity]).encode()).digest()
     return f"{int.from_bytes(digest[:8]) or 1:016x}"
 
 

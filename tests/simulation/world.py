@@ -10,8 +10,6 @@ from random import Random
 from typing import Final
 
 from assessor.bus.message import OutgoingMessage
-from assessor.messages.request import AssessmentRequest
-from assessor.messages.request_message import request_message
 from assessor.posture.store import MemoryPosture
 from assessor.scans.pace import Pace
 from assessor.scans.store import MemoryScans
@@ -137,8 +135,12 @@ class World:
 
     def _request(self, vm: Vm, request_id: str, turns: "_Turns") -> OutgoingMessage:
         at = turns.next(vm)
-        return request_message(
-            AssessmentRequest(vm_id_of(vm), request_id, at), f"{request_id} {vm.key}", at
+        return OutgoingMessage(
+            json.dumps({"vmId": str(vm_id_of(vm)), "requestId": request_id}).encode(),
+            message_id=f"{request_id} {vm.key}",
+            correlation_id=request_id,
+            content_type="application/json",
+            enqueue_at=at,
         )
 
 

@@ -68,7 +68,7 @@ def _scan() -> Any:  # noqa: ANN401 - any JSON
     request = ScanRequest(
         scope=Scope.parse(f"/subscriptions/{SUBSCRIPTION}"),
         request_id="weekly-2026-05",
-        message_id="weekly-2026-05",
+        identity="weekly-2026-05",
         enqueued_at=NOW,
         tags={"env": "prod"},
         requested_by="patch-governance",

@@ -25,7 +25,13 @@ from assessor.messages.progress import (
     OverdueSweep,
     ScanProgress,
 )
-from assessor.messages.request import IncomingMessage, Rejection, ScanRequest, parse_request
+from assessor.messages.request import (
+    AssessmentRequest,
+    IncomingMessage,
+    Rejection,
+    ScanRequest,
+    parse_request,
+)
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.scan_account import Concluded, ScanState, Tally
 from assessor.scans.event import SCAN_COMPLETED
@@ -273,7 +279,11 @@ class ScanWorld:
     async def _deliver(self, queued: Queued) -> None:
         message = queued.message
         if queued.entity == IN_PROGRESS:
-            await self._worker.resume(_scan(parse_in_progress(message.body)))
+            progress = parse_in_progress(message.body)
+            if isinstance(progress, AssessmentRequest):
+                await self._assess(progress, queued.due)
+                return
+            await self._worker.resume(_scan(progress))
             return
         incoming = IncomingMessage(
             message.body, message.message_id, message.content_type, {}, queued.enqueued_at
@@ -283,24 +293,25 @@ class ScanWorld:
                 await self._worker.start(scan)
             case Rejection() as rejection:
                 raise AssertionError(rejection.errors)
-            case (request,):
-                if request.vm.key in self.lost:
-                    return
-                result = {"status": "Succeeded", **self.results_of_vm.get(request.vm.name, {})}
-                at = queued.due + timedelta(seconds=ASSESSMENT_SECONDS)
-                outcome = conclude(
-                    request, None, Finished(parse_result(result), at, ASSESSMENT_SECONDS)
-                )
-                body = json.dumps({"type": outcome.type.value, "data": outcome.data}).encode()
-                told = OutgoingMessage(body, outcome.id, outcome.request_id, "application/json")
-                await self.send(RESULTS, [told])
-                await self._worker.record(request, outcome)
+            case requests:
+                raise AssertionError(requests)
+
+    async def _assess(self, request: AssessmentRequest, due: datetime) -> None:
+        if request.vm.key in self.lost:
+            return
+        result = {"status": "Succeeded", **self.results_of_vm.get(request.vm.name, {})}
+        at = due + timedelta(seconds=ASSESSMENT_SECONDS)
+        outcome = conclude(request, None, Finished(parse_result(result), at, ASSESSMENT_SECONDS))
+        body = json.dumps({"type": outcome.type.value, "data": outcome.data}).encode()
+        told = OutgoingMessage(body, outcome.id, outcome.request_id, "application/json")
+        await self.send(RESULTS, [told])
+        await self._worker.record(request, outcome)
 
     def _keep(self, entity: str, message: OutgoingMessage) -> None:
         if entity == RESULTS:
             self.results[message.message_id] = message
             return
-        if entity == REQUESTS:
+        if message.application_properties.get("kind") == "request":
             self.requested[message.message_id] = message
             if not self._assesses:
                 return
@@ -311,5 +322,5 @@ class ScanWorld:
 
 
 def _scan(progress: InProgress) -> ScanProgress:
-    assert not isinstance(progress, AssessmentProgress | OverdueSweep)
+    assert not isinstance(progress, AssessmentProgress | AssessmentRequest | OverdueSweep)
     return progress

@@ -112,12 +112,14 @@ async def test_a_request_for_several_vms_becomes_one_request_for_each(world: Wor
 
     await world.app.requests.receive(world.message(body))
 
-    sent = world.bus.sent["requests"]
-    assert [json.loads(each.body)["vmId"] for each in sent] == [str(VM), str(OTHER_VM)]
-    assert {json.loads(each.body)["requestId"] for each in sent} == {"r-1"}
-    assert {json.loads(each.body)["reason"] for each in sent} == {"x"}
+    sent = world.bus.sent["in-progress"]
+    asked = [parse_in_progress(each.body) for each in sent]
+    assert all(isinstance(each, AssessmentRequest) for each in asked)
+    assert [each.subject for each in sent] == [str(VM), str(OTHER_VM)]
+    assert {each.request_id for each in asked if isinstance(each, AssessmentRequest)} == {"r-1"}
+    assert {each.reason for each in asked if isinstance(each, AssessmentRequest)} == {"x"}
     assert len({each.message_id for each in sent}) == 2
-    assert world.effects == ["send requests", "send requests"]
+    assert world.effects == ["send in-progress", "send in-progress"]
 
 
 async def test_splitting_twice_sends_the_same_messages(world: World) -> None:
@@ -127,7 +129,7 @@ async def test_splitting_twice_sends_the_same_messages(world: World) -> None:
     await world.app.requests.receive(world.message(body))
     await world.app.requests.receive(world.message(body))
 
-    assert len(world.bus.sent["requests"]) == 2
+    assert len(world.bus.sent["in-progress"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ from assessor.events.decisions import Assess, decide
 from assessor.events.deletion import DeletionUnclearError, confirmed_by
 from assessor.events.event import RULES, Event, read_event, without_personal_data
 from assessor.events.intake import EventIntake
-from assessor.messages.request import AssessmentRequest, IncomingMessage, ScanRequest, parse_request
+from assessor.messages.in_progress import parse_in_progress
+from assessor.messages.progress import ScanExpansion
+from assessor.messages.request import AssessmentRequest, ScanRequest
 from assessor.resource_id import Scope, VirtualMachineId
 from handlers.event_grid import EventText, hand_events_over_as_text
 from tests.support.builders import (
@@ -94,7 +96,7 @@ class App:
             is_gone=confirmed_by(self.arm),
             count=self.counted.event,
             clock=FakeClock(),
-            requests_queue="requests",
+            in_progress_queue="requests",
             results_topic="results",
             settle=SETTLE,
             allowed_scopes=allowed,
@@ -106,16 +108,15 @@ class App:
             await self.events.receive(_decoded(event))
 
     def requests(self) -> list[AssessmentRequest | ScanRequest]:
-        """Returns what was asked for, as the requests queue's own reader understands it."""
+        """Returns what was asked for, as who resumes it understands it."""
         found: list[AssessmentRequest | ScanRequest] = []
         for message in self.bus.sent.get("requests", []):
-            enqueued_at = message.enqueue_at or FakeClock().now()
-            incoming = IncomingMessage(
-                message.body, message.message_id, message.content_type, {}, enqueued_at
-            )
-            parsed = parse_request(incoming, ())
-            assert isinstance(parsed, tuple | ScanRequest), parsed
-            found += parsed if isinstance(parsed, tuple) else [parsed]
+            progress = parse_in_progress(message.body)
+            if isinstance(progress, ScanExpansion):
+                found.append(progress.scan.request)
+            else:
+                assert isinstance(progress, AssessmentRequest)
+                found.append(progress)
         return found
 
     def rejections(self) -> list[Json]:
@@ -173,7 +174,7 @@ def test_events_on_both_sides_of_a_slot_need_one_assessment(offset: int, apart: 
     first_at = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=offset)
     second_at = first_at + timedelta(seconds=apart)
     first, second = (_assessment(at) for at in (first_at, second_at))
-    if first.message_id != second.message_id:
+    if first.identity != second.identity:
         assert second.fresh_since < first.due
         assert second.fresh_since > second_at
 

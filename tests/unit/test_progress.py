@@ -49,7 +49,7 @@ _MACHINES = st.builds(
 _REQUESTS = st.builds(
     AssessmentRequest,
     vm=vm_ids(),
-    request_id=_TEXTS,
+    request_id=st.text(min_size=1, max_size=20),
     enqueued_at=_TIMES,
     requested_by=st.none() | _TEXTS,
     reason=st.none() | _TEXTS,
@@ -85,7 +85,7 @@ def test_what_is_handed_over_comes_back_whole(progress: AssessmentProgress) -> N
     assert in_progress_message(Later(back, NOW, "")).body == body
 
 
-_NAMES = st.tuples(_TEXTS, vm_ids(), st.integers(0, 99))
+_NAMES = st.tuples(st.text(min_size=1, max_size=20), vm_ids(), st.integers(0, 99))
 
 
 @given(_NAMES, _NAMES)

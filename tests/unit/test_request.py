@@ -11,12 +11,15 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from assessor.clock import to_text
+from assessor.ids import name_based_id
 from assessor.messages.request import (
     AssessmentRequest,
     FieldError,
     IncomingMessage,
     Rejection,
     ScanRequest,
+    identity_of,
     parse_request,
 )
 from assessor.resource_id import Scope, VirtualMachineId
@@ -48,11 +51,11 @@ _FIELDS = (
     "scope",
     "tags",
     "runningOnly",
-    "scanId",
-    "freshSince",
     "traceparent",
     "unknown",
 )
+IDENTITY = identity_of("message-1")
+SCAN_IDENTITY = name_based_id("scan-message", IDENTITY, to_text(NOW))
 _SCOPE = f"/subscriptions/{SUBSCRIPTION}"
 _CLOUD_EVENTS = "application/cloudevents+json"
 
@@ -85,7 +88,9 @@ def _fields(rejection: Rejection) -> list[str]:
 @pytest.mark.parametrize("body", [{"vmId": str(VM_ID)}, _NAMES, {"vmIds": [str(VM_ID)]}])
 def test_each_form_names_the_vm(body: dict[str, Any]) -> None:
     """By its ID, by its three names, or in a list: it is the same request."""
-    assert _accepted(incoming(body)) == (AssessmentRequest(VM_ID, "message-1", NOW),)
+    assert _accepted(incoming(body)) == (
+        AssessmentRequest(VM_ID, "message-1", NOW, identity=IDENTITY),
+    )
 
 
 def test_what_the_requester_adds_is_kept() -> None:
@@ -99,7 +104,9 @@ def test_what_the_requester_adds_is_kept() -> None:
         "vmIds": None,
         "scope": None,
     }
-    assert _accepted(incoming(body)) == (AssessmentRequest(VM_ID, "mine", NOW, "ops", "monthly"),)
+    assert _accepted(incoming(body)) == (
+        AssessmentRequest(VM_ID, "mine", NOW, "ops", "monthly", identity=IDENTITY),
+    )
 
 
 @given(st.lists(vm_ids(), min_size=1, max_size=4), st.randoms(use_true_random=False))
@@ -124,7 +131,7 @@ def test_a_cloud_event_in_binary_mode_is_the_same_request(prefix: str) -> None:
         for name, value in sent.application_properties.items()
     }
     message = incoming(sent.application_data, properties=properties)
-    assert _accepted(message) == (AssessmentRequest(VM_ID, "message-1", NOW),)
+    assert _accepted(message) == (AssessmentRequest(VM_ID, "message-1", NOW, identity=IDENTITY),)
 
 
 @pytest.mark.parametrize("content_type", [_CLOUD_EVENTS, "application/json", None])
@@ -144,7 +151,7 @@ def test_a_cloud_event_in_structured_mode_is_the_same_request(
     """As the CloudEvents SDK writes it: data as an object, as text, or in base64."""
     sent = to_structured_event(CloudEvent({"type": "t", "source": "/s"}, data))
     message = incoming(sent.application_data, content_type=content_type)
-    assert _accepted(message) == (AssessmentRequest(VM_ID, "message-1", NOW),)
+    assert _accepted(message) == (AssessmentRequest(VM_ID, "message-1", NOW, identity=IDENTITY),)
 
 
 def test_a_batch_of_cloud_events_is_refused() -> None:
@@ -242,8 +249,7 @@ def test_what_is_no_json_object_is_not_understood(body: bytes) -> None:
         ({"scope": _SCOPE, "runningOnly": "yes"}, {"runningOnly"}),
         ({"scope": _SCOPE, "tags": ["a"]}, {"tags"}),
         ({"scope": _SCOPE, "tags": {"a": 5}}, {"tags.a"}),
-        ({"vmId": str(VM_ID), "scanId": "mine"}, {"scanId"}),
-        ({"vmId": str(VM_ID), "freshSince": "soon"}, {"freshSince"}),
+        ({"vmIds": [str(VM_ID)] * 1001}, {"vmIds"}),
         ({"vmId": str(VM_ID), "requestId": ""}, {"requestId"}),
         ({"vmId": str(VM_ID), "requestId": "r" * 129}, {"requestId"}),
         ({"vmId": str(VM_ID), "requestId": 5}, {"requestId"}),
@@ -310,7 +316,7 @@ def test_a_scope_asks_for_all_of_its_vms() -> None:
     assert _scan(incoming(body, properties={"traceparent": TRACEPARENT})) == ScanRequest(
         Scope(SUBSCRIPTION, "rg"),
         "mine",
-        "message-1",
+        SCAN_IDENTITY,
         NOW,
         tags={"env": "prod"},
         running_only=True,
@@ -319,7 +325,7 @@ def test_a_scope_asks_for_all_of_its_vms() -> None:
         traceparent=TRACEPARENT,
     )
     assert _scan(incoming({"scope": _SCOPE})) == ScanRequest(
-        Scope(SUBSCRIPTION), "message-1", "message-1", NOW
+        Scope(SUBSCRIPTION), "message-1", SCAN_IDENTITY, NOW
     )
 
 
@@ -348,17 +354,15 @@ def test_a_scope_must_lie_wholly_in_an_allowed_one(
         assert (rejection.reason, _fields(rejection)) == ("OutOfScope", ["scope"])
 
 
-def test_a_request_of_a_scan_says_so() -> None:
-    """Which scan it is part of, and since when an assessment is fresh enough for it."""
-    scan_id = "0b1c2d3e-0000-5000-8000-000000000000"
-    body = {
-        "vmId": str(VM_ID),
-        "scanId": scan_id,
-        "freshSince": "2026-01-05T13:00:00.1234567+01:00",
-    }
-    (request,) = _accepted(incoming(body))
-    assert request.scan_id == scan_id
-    assert request.fresh_since == NOW.replace(microsecond=123456)
+@pytest.mark.parametrize("value", ["0b1c2d3e-0000-5000-8000-000000000000", "x", 5])
+@pytest.mark.parametrize("name", ["scanId", "freshSince"])
+def test_what_only_the_app_says_of_its_own_requests_is_an_unknown_field(
+    name: str, value: object
+) -> None:
+    """Nobody joins a scan, or says how old an answer may be, from outside."""
+    (request,) = _accepted(incoming({"vmId": str(VM_ID), name: value}))
+    assert request == AssessmentRequest(VM_ID, "message-1", NOW, identity=IDENTITY)
+    assert (request.scan_id, request.fresh_since) == (None, None)
 
 
 @pytest.mark.parametrize("form", ["vmId", "names"])

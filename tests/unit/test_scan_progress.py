@@ -1,6 +1,7 @@
 """What a scan hands over to itself, and that nothing else passes for it."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_an_assessment_is_still_an_assessment() -> None:
 
 def test_each_hop_has_an_id_that_repeats() -> None:
     """A repeat after a crash is a duplicate; no two hops, kinds or scans share an ID."""
-    other = Scan("other", _REQUEST, NOW)
+    other = Scan("0b1c2d3e-0000-5000-8000-000000000000", _REQUEST, NOW)
     steps: list[ScanExpansion | ScanCompletion] = [
         EXPANSION,
         ScanExpansion(SCAN, reschedules=4),
@@ -66,11 +67,17 @@ def test_each_hop_has_an_id_that_repeats() -> None:
 
 
 def test_a_scan_is_named_by_its_message() -> None:
-    """A message that comes again is the same scan; a request ID that is used again is not."""
-    again = ScanRequest(Scope(SUBSCRIPTION, "GROUP"), "r-1", "m-1", NOW + timedelta(hours=1))
-    tonight = ScanRequest(Scope(SUBSCRIPTION, "group"), "r-1", "m-2", NOW)
+    """A message that comes again is the same scan; one that is narrowed otherwise is not."""
+    again = replace(_REQUEST, scope=Scope(SUBSCRIPTION, "GROUP"), request_id="label")
     assert scan_id_of(again) == SCAN.id
-    assert scan_id_of(tonight) != SCAN.id
+    others = [
+        replace(_REQUEST, identity="m-2"),
+        replace(_REQUEST, tags={"env": None}),
+        replace(_REQUEST, tags={}),
+        replace(_REQUEST, running_only=False),
+        replace(_REQUEST, scope=Scope(SUBSCRIPTION)),
+    ]
+    assert len({SCAN.id, *map(scan_id_of, others)}) == 6
 
 
 @given(st.sampled_from(EITHER), st.data())

@@ -1,6 +1,5 @@
 """Scans: every VM once, at its pace, and a sum that is right whatever dies."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -11,6 +10,8 @@ from hypothesis import strategies as st
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.result import ApiError
+from assessor.messages.in_progress import parse_in_progress
+from assessor.messages.request import AssessmentRequest
 from assessor.scans.completion import interval
 from assessor.scans.pace import Pace
 from tests.support.builders import NOW
@@ -21,7 +22,9 @@ REGIONS = ("eastus", "westeurope", "southeastasia")
 
 
 def _vm_of(body: bytes) -> str:
-    return str(json.loads(body)["vmId"])
+    request = parse_in_progress(body)
+    assert isinstance(request, AssessmentRequest)
+    return str(request.vm)
 
 
 def _requested(world: ScanWorld) -> Counter[str]:

@@ -1,6 +1,5 @@
 """The scheduled scan: what one occurrence asks for, however late or often the timer fires."""
 
-import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -8,6 +7,8 @@ from typing import cast
 import azure.functions as func
 import pytest
 
+from assessor.messages.in_progress import parse_in_progress
+from assessor.messages.progress import ScanExpansion
 from assessor.resource_id import Scope
 from assessor.scans.schedule import ScanSchedule
 from assessor.settings import Settings, SettingsError, read_settings
@@ -33,7 +34,7 @@ def _schedule(
     return ScanSchedule(
         bus=bus,
         clock=FakeClock(now),
-        requests_queue="requests",
+        in_progress_queue="requests",
         schedule=schedule,
         scopes=scopes,
         tags={"env": "prod", "owner": None},
@@ -44,10 +45,11 @@ async def test_an_occurrence_asks_for_each_scope() -> None:
     """One request for each, independent of the others, with the tags."""
     bus = FakeBus()
     await _schedule(bus, AT_TWO).fire()
-    bodies = [json.loads(each.body) for each in bus.sent["requests"]]
-    assert [each["scope"] for each in bodies] == [str(scope) for scope in SCOPES]
-    assert all(each["tags"] == {"env": "prod", "owner": None} for each in bodies)
-    assert len({each["requestId"] for each in bodies}) == 2
+    begun = [parse_in_progress(each.body) for each in bus.sent["requests"]]
+    asked = [each.scan.request for each in begun if isinstance(each, ScanExpansion)]
+    assert [each.scope for each in asked] == list(SCOPES)
+    assert all(each.tags == {"env": "prod", "owner": None} for each in asked)
+    assert len({each.request_id for each in asked}) == 2
 
 
 @pytest.mark.parametrize(
