@@ -179,11 +179,13 @@ def check_times(progress: InProgress, now: datetime) -> None:
     Raises:
         InProgressError: a time lies where none of the app's can.
     """
+    past: dict[str, datetime] = {}
+    ahead: dict[str, datetime] = {}
     match progress:
         case AssessmentRequest():
-            past, ahead = {}, {"enqueued_at": progress.enqueued_at}
+            ahead = {"enqueued_at": progress.enqueued_at}
         case AssessmentProgress():
-            past, ahead = {"accepted_at": progress.accepted_at}, {}
+            past = {"accepted_at": progress.accepted_at}
             if progress.operation is not None:
                 past["operation.begun_at"] = progress.operation.begun_at
         case ScanExpansion():
