@@ -22,7 +22,7 @@ from assessor.assessment.polling_window import PollingWindow
 from assessor.bus.errors import PublishError
 from assessor.bus.tracing import TracingBus
 from assessor.messages.in_progress import parse_in_progress
-from assessor.messages.request import IncomingMessage
+from assessor.messages.request import IncomingMessage, identity_of
 from assessor.resource_id import VirtualMachineId
 from assessor.telemetry.attributes import (
     ACTIVITY_ID,
@@ -49,7 +49,7 @@ VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")
 ACTIVITY = "14e074b4-2fd7-4d20-8b3b-5339add89570"
 OTHER_ACTIVITY = "68f8b292-dfc2-4646-9781-33cc88631968"
 TRACE = trace_id_of(ACTIVITY)
-ROOT = int(root_span_id(ACTIVITY, "r-1"), 16)
+ROOT = int(root_span_id(ACTIVITY, identity_of("m-1")), 16)
 RUNNING = VirtualMachine(VM, location="eastus", power_state="running", agent_state="Ready")
 RESULT = {"status": "Succeeded", "assessmentActivityId": ACTIVITY, "availablePatches": []}
 INCOMING = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
