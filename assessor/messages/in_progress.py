@@ -25,7 +25,8 @@ from assessor.messages.progress import (
 )
 from assessor.messages.request import AssessmentRequest, ScanRequest
 
-_CLOCKS_APART: Final = timedelta(minutes=10)
+_CLOCKS_APART: Final = timedelta(minutes=30)
+"""How far hosts' clocks may be apart; of more no message is believed to tell (`bus.bus_time`)."""
 _LONGEST_RELEASE: Final = timedelta(days=14)
 """How far ahead the last request of a scan may be released: 3,600,000 VMs of a region do not take
 longer at the default pace."""
