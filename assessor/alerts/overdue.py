@@ -12,6 +12,7 @@ _WHY: Final = {
     SkipReason.NOT_RUNNING.value: "it was stopped when it was last tried",
     SkipReason.BEING_DELETED.value: "it was being deleted when it was last tried",
     SkipReason.AGENT_NOT_READY.value: "its agent was missing or not ready when it was last tried",
+    SkipReason.IMAGE_NOT_SUPPORTED.value: "Azure does not assess its image",
 }
 _NEVER: Final = "nobody has asked for one since"
 

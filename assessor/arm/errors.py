@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Final
 
+from assessor.arm.hints import IMAGE_REFUSED
 from assessor.arm.result import ApiError
 
 IDENTITY_UNAVAILABLE: Final = "IdentityUnavailable"
@@ -71,6 +72,8 @@ class Verdict(StrEnum):
     """Read the VM again: its state has changed, or the refusal is final."""
     LOST = auto()
     """The operation can't be followed any more; the VM's instance view still knows of it."""
+    UNSUPPORTED = auto()
+    """This VM can't be assessed, and nothing is wrong with the request."""
     FINAL = auto()
     """The assessment failed."""
 
@@ -86,6 +89,8 @@ class ErrorRule:
     codes: frozenset[str] = frozenset()
     """ARM's codes in lower case; none: any code."""
     throttle: bool = False
+    says: str = ""
+    """What the message, or one beneath it, says, in lower case; empty: anything."""
 
     def applies(self, error: ArmError) -> bool:
         """Whether this line is about `error`."""
@@ -94,6 +99,7 @@ class ErrorRule:
             and self.statuses(error.status)
             and (not self.codes or error.error.code.lower() in self.codes)
             and (not self.throttle or error.is_throttle)
+            and self.says in _words(error)
         )
 
 
@@ -125,6 +131,12 @@ RULES: Final = (
         "no answer came: the call may or may not have arrived", Verdict.WAIT, statuses=_is(None)
     ),
     ErrorRule("too many calls", Verdict.WAIT, throttle=True),
+    ErrorRule(
+        "the VM's image can't be assessed",
+        Verdict.UNSUPPORTED,
+        frozenset({Phase.BEGIN, Phase.POLL}),
+        says=IMAGE_REFUSED,
+    ),
     ErrorRule("ARM or the provider is unwell", Verdict.WAIT, statuses=_is_server_error),
     ErrorRule("ARM gave up waiting for the request", Verdict.WAIT, statuses=_is(408)),
     ErrorRule(
@@ -174,6 +186,11 @@ RULES: Final = (
 def judge(error: ArmError) -> ErrorRule:
     """Returns the line of the table that says what is done about `error`."""
     return next(rule for rule in RULES if rule.applies(error))
+
+
+def _words(error: ArmError) -> str:
+    messages = (error.error.message, *(str(each.get("message")) for each in error.error.details))
+    return " ".join(messages).lower()
 
 
 def _has_detail(error: ArmError, code: str) -> bool:

@@ -21,6 +21,7 @@ class SkipReason(StrEnum):
     NOT_RUNNING = "VmNotRunning"
     BEING_DELETED = "VmBeingDeleted"
     AGENT_NOT_READY = "VmAgentNotReady"
+    IMAGE_NOT_SUPPORTED = "ImageNotSupported"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Final, assert_never
 from assessor import backoff
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
+from assessor.arm.hints import AGENT_HINT, hint_for
 from assessor.arm.operation import Ended, Running
 from assessor.arm.rate_limiter import RateLimiter, Region, dearness
 from assessor.arm.result import ApiError
@@ -49,6 +50,7 @@ _SKIP_MESSAGES: Final = {
     SkipReason.NOT_RUNNING: "The VM is not running; patches can be assessed on a running VM only.",
     SkipReason.BEING_DELETED: "The VM is being deleted.",
     SkipReason.AGENT_NOT_READY: "The VM's agent is missing or not ready; it makes the assessment.",
+    SkipReason.IMAGE_NOT_SUPPORTED: "Azure does not assess VMs of this image.",
 }
 
 
@@ -116,7 +118,8 @@ class StateMachine:
         progress = replace(progress, vm=vm)
         skip = vm.skip_reason()
         if skip is not None:
-            return Done(progress, Skipped(skip, _SKIP_MESSAGES[skip], self.clock.now()))
+            hint = AGENT_HINT if skip is SkipReason.AGENT_NOT_READY else None
+            return Done(progress, Skipped(skip, _SKIP_MESSAGES[skip], self.clock.now(), hint))
         found = adoptable(
             vm, progress.request, self.clock.now(), self.deadline, progress.not_adopted
         )
@@ -262,6 +265,8 @@ class StateMachine:
                 return self._back_off(progress, error, rule.why)
             case _ if operation is not None and is_adopted:
                 return await self._begin_own(progress, operation)
+            case Verdict.UNSUPPORTED:
+                return self._unsupported(progress, error.error)
             case Verdict.RECHECK if progress.attempt < _RECHECKS or progress.not_adopted:
                 return self._back_off(progress, error, rule.why)
             case Verdict.LOST if operation is not None:
@@ -270,6 +275,11 @@ class StateMachine:
                 return self._failed(progress, error.error, operation)
             case _:
                 assert_never(rule.verdict)
+
+    def _unsupported(self, progress: AssessmentProgress, error: ApiError) -> Done:
+        reason = SkipReason.IMAGE_NOT_SUPPORTED
+        message = f"{_SKIP_MESSAGES[reason]} ARM says: {error.message}"
+        return Done(progress, Skipped(reason, message, self.clock.now(), hint_for(error)))
 
     def _back_off(self, progress: AssessmentProgress, error: ArmError, why: str) -> Step:
         now = self.clock.now()

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, TypedDict, assert_never
 
+from assessor.arm.hints import Hint, hint_for
 from assessor.arm.result import ApiError, AssessmentResult, Json
 from assessor.arm.virtual_machine import SkipReason, VirtualMachine
 from assessor.clock import to_text
@@ -20,6 +21,7 @@ from assessor.messages.model import render
 from assessor.messages.outcome_data import (
     Asked,
     CompletedData,
+    HintData,
     RejectedData,
     RejectedField,
     RejectedMessage,
@@ -81,6 +83,7 @@ class Skipped:
     reason: SkipReason
     message: str
     ended_at: datetime
+    hint: Hint | None = None
 
 
 Conclusion = Finished | Refused | Skipped
@@ -152,6 +155,7 @@ def conclude(
                     reason=conclusion.reason.value,
                     message=conclusion.message,
                     completed_date_time=to_text(conclusion.ended_at),
+                    hint=_hint(conclusion.hint),
                 )
             )
         case _:
@@ -208,6 +212,7 @@ def reject(rejection: Rejection, now: datetime) -> Outcome:
 
 
 _ENDING: Final = (
+    "hint",
     "completedDateTime",
     "operationSeconds",
     "availablePatchesMissing",
@@ -249,10 +254,17 @@ def _about(request: AssessmentRequest, vm: VirtualMachine | None) -> _About:
     }
 
 
+def _hint(hint: Hint | None) -> HintData | None:
+    if hint is None:
+        return None
+    return HintData(action=hint.action, documentation=hint.documentation)
+
+
 def _result_data(ended: Finished | Refused, raw: Json, about: _About) -> dict[str, Any]:
     """Returns the data of a result: each of ARM's fields, and none in the place of one of ours."""
     seconds = ended.seconds
     missing, truncated = None, 0
+    error = ended.result.error if isinstance(ended, Finished) else ended.error
     if isinstance(ended, Finished):
         missing, truncated = ended.patches_missing, sum(map(hidden_by, ended.result.patches or ()))
     own = render(
@@ -270,6 +282,7 @@ def _result_data(ended: Finished | Refused, raw: Json, about: _About) -> dict[st
             operation_seconds=round(seconds, 3) if seconds is not None else None,
             available_patches_missing=missing,
             available_patches_truncated=truncated or None,
+            hint=_hint(hint_for(error)),
         )
     )
     more = {name: value for name, value in raw.items() if name not in own}

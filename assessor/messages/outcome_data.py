@@ -77,6 +77,16 @@ class About:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HintData:
+    """What to do about a refusal."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    action: Annotated[str, Field(description="A sentence or two for people.")]
+    documentation: Annotated[str, Field(description="The address where that is explained.")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """VirtualMachineAssessPatchesResult of Microsoft.Compute, as ARM sent it.
 
@@ -138,6 +148,14 @@ class Result:
             "where none is."
         ),
     ] = None
+    hint: Annotated[
+        HintData | None,
+        AbsentWhenNone(),
+        Field(
+            description="What to do about the error, where that is known; absent elsewhere. It is "
+            "for people and may change."
+        ),
+    ] = None
     available_patches_omitted: Annotated[
         Annotated[int, Field(ge=0)] | None,
         AbsentWhenNone(),
@@ -188,9 +206,17 @@ class FailedData(Result, About):
 class SkippedData(About):
     """The VM can not be assessed now, and nothing is wrong with the request."""
 
-    reason: Annotated[str, Field(examples=["VmNotRunning", "VmBeingDeleted", "VmAgentNotReady"])]
+    reason: Annotated[
+        str,
+        Field(examples=["VmNotRunning", "VmBeingDeleted", "VmAgentNotReady", "ImageNotSupported"]),
+    ]
     message: Annotated[str, Field(description="The reason in a sentence.")]
     completed_date_time: DateTime
+    hint: Annotated[
+        HintData | None,
+        AbsentWhenNone(),
+        Field(description="What to do about it, where that is known. It may change."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

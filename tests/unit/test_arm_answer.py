@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.arm.errors import RULES, ArmError, ErrorRule, Phase, Verdict, judge
+from assessor.arm.hints import IMAGE_REFUSED
 from assessor.arm.result import ApiError, parse_error
 from tests.support.builders import json_values
 
@@ -188,10 +189,11 @@ def test_every_line_of_the_table_can_be_reached() -> None:
     codes = ["", "conflict", "operationnotallowed", "urlrefused"]
     codes += ["identityunavailable", "expiredauthenticationtoken"]
     reached: set[ErrorRule] = {
-        judge(ArmError(phase, status, ApiError(code, "")))
+        judge(ArmError(phase, status, ApiError(code, message)))
         for phase in Phase
         for status in statuses
         for code in codes
+        for message in ("", IMAGE_REFUSED)
     }
     assert reached == set(RULES)
 
