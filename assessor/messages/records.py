@@ -50,7 +50,7 @@ def facts_of(outcome: Outcome) -> Facts:
                 OPERATION_SECONDS: _rounded(seconds),
             }
             if result.is_failed:
-                facts |= _reason(result.error or ApiError("", ""), "Failed")
+                facts |= _reason(result.error or ApiError(code="", message=""), "Failed")
         case Refused(error=error, seconds=seconds):
             facts |= {OPERATION_SECONDS: _rounded(seconds)} | _reason(error, "Failed")
         case Skipped(reason=skipped):
