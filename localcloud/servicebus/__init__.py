@@ -7,9 +7,7 @@ format, and reached like the emulator, with `UseDevelopmentEmulator=true` in the
 
 Left out: sessions, transactions, auto-forwarding, the administration API, JMS
 selectors, AMQP over WebSockets, quotas and throttling, and checking the tokens that `$cbs` gets.
+
+The bus is `localcloud.servicebus.server.ServiceBus`. This package imports nothing by itself: the
+host, which reads AMQP values with `wire`, need not load a bus.
 """
-
-from localcloud.servicebus.entities import Entities, load_entities, parse_entities
-from localcloud.servicebus.server import ServiceBus
-
-__all__ = ["Entities", "ServiceBus", "load_entities", "parse_entities"]

@@ -16,8 +16,8 @@ from assessor.bus.memory import MemoryBus
 from assessor.bus.message import OutgoingMessage
 from assessor.bus.servicebus import ServiceBus
 from assessor.ports import Bus
-from localcloud.servicebus import ServiceBus as LocalServiceBus
-from localcloud.servicebus import load_entities
+from localcloud.servicebus.entities import load_entities
+from localcloud.servicebus.server import ServiceBus as LocalServiceBus
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]

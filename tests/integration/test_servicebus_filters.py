@@ -19,7 +19,8 @@ from assessor.messages.outcome import reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import Rejection, parse_request
 from assessor.posture.model import Alert
-from localcloud.servicebus import ServiceBus, load_entities
+from localcloud.servicebus.entities import load_entities
+from localcloud.servicebus.server import ServiceBus
 from tests.support.assessments import completed, failed, finding, skipped
 from tests.support.builders import incoming
 

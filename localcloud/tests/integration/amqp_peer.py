@@ -13,7 +13,7 @@ from uuid import uuid4
 from proton import Delivery, Message
 from proton.utils import BlockingConnection, BlockingReceiver
 
-from localcloud.servicebus import ServiceBus
+from localcloud.servicebus.server import ServiceBus
 
 T = TypeVar("T")
 _SECONDS = 10

@@ -14,7 +14,8 @@ from typing import Any
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
-from localcloud.servicebus import Entities, ServiceBus, parse_entities
+from localcloud.servicebus.entities import Entities, parse_entities
+from localcloud.servicebus.server import ServiceBus
 from tests.support.waiting import BOUND_SECONDS
 
 _QUEUE = {"LockDuration": "PT1M", "MaxDeliveryCount": 3, "DeadLetteringOnMessageExpiration": True}

@@ -21,7 +21,7 @@ from azure.servicebus.exceptions import (
     ServiceBusError,
 )
 
-from localcloud.servicebus import ServiceBus
+from localcloud.servicebus.server import ServiceBus
 from localcloud.tests.integration.servicebus_clients import Lane, entities, open_lanes, receive
 from localcloud.tests.integration.servicebus_clients import client as client_of
 from tests.support.waiting import BOUND_SECONDS, eventually

@@ -17,9 +17,9 @@ from azure.servicebus.exceptions import (
 )
 from cproton import retained_count
 
-from localcloud.servicebus import ServiceBus
 from localcloud.servicebus.control import serve_control
 from localcloud.servicebus.faults import Operation
+from localcloud.servicebus.server import ServiceBus
 from localcloud.tests.integration.servicebus_clients import (
     Lane,
     client,

@@ -10,9 +10,9 @@ from proton import Described, Terminus, symbol
 from proton.reactor import Copy, Filter, Selector
 from proton.utils import LinkDetached
 
-from localcloud.servicebus import ServiceBus, wire
+from localcloud.servicebus import wire
 from localcloud.servicebus.amqp.sasl import SASL_HEADER
-from localcloud.servicebus.server import TlsOptions
+from localcloud.servicebus.server import ServiceBus, TlsOptions
 from localcloud.tests.integration.amqp_peer import ACCEPTED, MODIFIED, REJECTED, Peer, with_peer
 from localcloud.tests.integration.servicebus_clients import client, entities, receive
 from localcloud.tls import LocalAuthority
