@@ -85,6 +85,24 @@ async def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> "AsyncIterat
         yield harness
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> "AsyncIterator[Harness]":
+    """The local cloud with two hosts of tests.support.shared_cloud, as long as the session."""
+    from tests.support.shared_cloud import running_pair  # noqa: PLC0415 - only who needs it
+
+    async with running_pair(tmp_path_factory.mktemp("shared-pair")) as harness:
+        yield harness
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shared_pair(pair: "Harness") -> "AsyncIterator[Harness]":
+    """The shared cloud with two hosts, as one test sees it."""
+    from tests.support.shared_cloud import one_tests  # noqa: PLC0415 - only who needs it
+
+    async with one_tests(pair) as harness:
+        yield harness
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def shared(shared_cloud: "Harness") -> "AsyncIterator[Harness]":
     """The shared cloud, as one test sees it: nothing happened there before."""

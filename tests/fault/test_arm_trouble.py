@@ -19,7 +19,7 @@ from tests.support.cloud_harness import (
     vm,
     vm_id,
 )
-from tests.support.shared_cloud import QUICK, on_it
+from tests.support.shared_cloud import PAIRS_VMS, QUICK, on_it, on_the_pair
 
 pytestmark = pytest.mark.fault
 
@@ -115,18 +115,20 @@ async def test_a_lost_operation_is_concluded_with_its_counts(shared: Harness) ->
             assert words in outcome.data["availablePatchesMissing"]
 
 
-async def test_requests_for_one_vm_at_the_same_time_share_its_assessment(tmp_path: Path) -> None:
+@on_the_pair
+async def test_requests_for_one_vm_at_the_same_time_share_its_assessment(
+    shared_pair: Harness,
+) -> None:
     """Six requests, one assessment, six outcomes that all tell of it."""
-    asked = [Request(f"r-{index}", vm_id(0)) for index in range(6)]
-    async with running(tmp_path, Plan([vm(0)], hosts=2, calls=4)) as harness:
-        await harness.ask(asked)
-        await harness.until_told(len(asked))
+    asked = [Request(f"shared-{index}", vm_id(PAIRS_VMS[-1])) for index in range(6)]
+    await shared_pair.ask(asked)
+    await shared_pair.until_told(len(asked))
 
-        outcomes = await harness.outcomes()
-        begun = [post for post in await harness.posts() if post.activity_id is not None]
-        assert sorted(each.request_id for each in outcomes) == [each.request_id for each in asked]
-        assert len(begun) == 1
-        assert {each.data["assessmentActivityId"] for each in outcomes} == {begun[0].activity_id}
+    outcomes = await shared_pair.outcomes()
+    begun = [post for post in await shared_pair.posts() if post.activity_id is not None]
+    assert sorted(each.request_id for each in outcomes) == [each.request_id for each in asked]
+    assert len(begun) == 1
+    assert {each.data["assessmentActivityId"] for each in outcomes} == {begun[0].activity_id}
 
 
 def begun_by_request(posts: Sequence[Post], asked: Sequence[Request]) -> dict[str, list[str]]:

@@ -1,9 +1,9 @@
 """The bus redelivers, refuses and goes away; each request still has one outcome and one begin."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -11,22 +11,18 @@ from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.progress import AssessmentProgress
 from tests.support.cloud_harness import (
     IN_PROGRESS,
-    OUTCOMES,
     REQUESTS,
     RESULTS,
     Harness,
-    Plan,
     Request,
     body_of,
-    running,
-    vm,
     vm_id,
 )
+from tests.support.shared_cloud import on_the_pair
 
 pytestmark = pytest.mark.fault
 
 VMS = 12
-HOSTS = 2
 BLOWS = 5
 HANDED_OVER_TWICE = 5
 """Fewer than MaxDeliveryCount: all of them may hit one message."""
@@ -55,74 +51,98 @@ async def restart(harness: Harness) -> bool:
     return busy
 
 
+FIRST_VM: Final[Mapping[Callable[[Harness], Awaitable[bool]], int]] = {
+    lose_locks: 0,
+    cut_connections: VMS,
+    restart: 2 * VMS,
+}
+
+
+@on_the_pair
 @pytest.mark.parametrize(
     "blow", [lose_locks, cut_connections, pytest.param(restart, marks=pytest.mark.deep)]
 )
 async def test_what_the_bus_takes_away_is_done_again_without_a_trace(
-    tmp_path: Path, blow: Callable[[Harness], Awaitable[bool]]
+    shared_pair: Harness, blow: Callable[[Harness], Awaitable[bool]]
 ) -> None:
     """Locks, connections and the bus itself go away again and again in the middle of the work."""
-    asked = [Request(f"r-{index}", vm_id(index)) for index in range(VMS)]
-    async with running(tmp_path, Plan(fleet_of(VMS), hosts=HOSTS)) as harness:
-        await harness.ask(asked)
-        struck = 0
-        for _ in range(BLOWS):
-            await harness.until(lambda: is_busy_or_done(harness), "a message is worked on")
-            struck += await blow(harness)
-        await harness.until_told(VMS)
+    asked = requests_for(FIRST_VM[blow])
+    await shared_pair.ask(asked)
+    struck = 0
+    for _ in range(BLOWS):
+        await shared_pair.until(lambda: is_busy_or_done(shared_pair), "a message is worked on")
+        struck += await blow(shared_pair)
+    await shared_pair.until_told(VMS)
 
-        assert struck > 0
-        await check_all_told_once(harness, asked)
+    assert struck > 0
+    await check_all_told_once(shared_pair, asked)
 
 
-async def test_a_message_delivered_to_two_workers_at_once_counts_once(tmp_path: Path) -> None:
+@on_the_pair
+async def test_a_message_delivered_to_two_workers_at_once_counts_once(shared_pair: Harness) -> None:
     """Each request, and then some of what is handed over, is delivered twice at the same time."""
-    asked = [Request(f"r-{index}", vm_id(index)) for index in range(VMS)]
-    async with running(tmp_path, Plan(fleet_of(VMS), hosts=HOSTS)) as harness:
-        await harness.bus_control("/duplicate", entity=IN_PROGRESS, count=HANDED_OVER_TWICE)
-        for index, request in enumerate(asked, 1):
-            await harness.bus_control("/duplicate", entity=REQUESTS, count=1)
-            await harness.ask([request])
-            await harness.until(
-                partial(is_taken, harness, index), f"{request.request_id} is delivered"
-            )
-        await harness.until_told(VMS)
-
-        tallies = [(await harness.host_status(host))["invocations"] for host in harness.cloud.hosts]
-        messages = [(await harness.counts(queue)).total for queue in (REQUESTS, IN_PROGRESS)]
-        assert all(tally["succeeded"] > 0 for tally in tallies)
-        assert sum(tally["succeeded"] for tally in tallies) > sum(messages)
-        await check_all_told_once(harness, asked)
-
-
-async def test_outcomes_wait_for_a_results_topic_that_is_down(tmp_path: Path) -> None:
-    """Until each was refused the topic takes nothing: none is lost, none is doubled."""
-    asked = [Request(f"r-{index}", vm_id(index)) for index in range(VMS)]
-    async with running(tmp_path, Plan(fleet_of(VMS))) as harness:
-        await harness.break_bus(
-            entity=RESULTS, operation="send", condition="com.microsoft:server-busy"
+    asked = requests_for(3 * VMS)
+    succeeded_before = await succeeded(shared_pair)
+    messages_before = await messages(shared_pair)
+    requests_before = (await shared_pair.counts(REQUESTS)).total
+    await shared_pair.bus_control("/duplicate", entity=IN_PROGRESS, count=HANDED_OVER_TWICE)
+    for index, request in enumerate(asked, 1):
+        await shared_pair.bus_control("/duplicate", entity=REQUESTS, count=1)
+        await shared_pair.ask([request])
+        await shared_pair.until(
+            partial(is_taken, shared_pair, requests_before + index),
+            f"{request.request_id} is delivered",
         )
-        await harness.ask(asked)
-        postponed: set[str] = set()
+    await shared_pair.until_told(VMS)
 
-        async def all_postponed() -> bool:
-            for message in await harness.waiting():
-                progress = parse_in_progress(body_of(message))
-                if isinstance(progress, AssessmentProgress) and progress.attempt > 0:
-                    postponed.add(progress.request.request_id)
-            return len(postponed) == VMS
-
-        await harness.until(all_postponed, "each conclusion is refused and waits on the bus")
-        assert (await harness.counts(OUTCOMES)).total == 0
-        await harness.mend_bus()
-        await harness.until_told(VMS)
-
-        await check_all_told_once(harness, asked)
+    invocations = [
+        after - before
+        for after, before in zip(await succeeded(shared_pair), succeeded_before, strict=True)
+    ]
+    assert all(each > 0 for each in invocations)
+    assert sum(invocations) > await messages(shared_pair) - messages_before
+    await check_all_told_once(shared_pair, asked)
 
 
-def fleet_of(vms: int) -> list[dict[str, object]]:
-    """Returns VMs that all run and have patches."""
-    return [vm(index) for index in range(vms)]
+@on_the_pair
+async def test_outcomes_wait_for_a_results_topic_that_is_down(shared_pair: Harness) -> None:
+    """Until each was refused the topic takes nothing: none is lost, none is doubled."""
+    asked = requests_for(4 * VMS)
+    await shared_pair.break_bus(
+        entity=RESULTS, operation="send", condition="com.microsoft:server-busy"
+    )
+    await shared_pair.ask(asked)
+    postponed: set[str] = set()
+
+    async def all_postponed() -> bool:
+        for message in await shared_pair.waiting():
+            progress = parse_in_progress(body_of(message))
+            if isinstance(progress, AssessmentProgress) and progress.attempt > 0:
+                postponed.add(progress.request.request_id)
+        return len(postponed) == VMS
+
+    await shared_pair.until(all_postponed, "each conclusion is refused and waits on the bus")
+    assert await shared_pair.arrived() == 0
+    await shared_pair.mend_bus()
+    await shared_pair.until_told(VMS)
+
+    await check_all_told_once(shared_pair, asked)
+
+
+def requests_for(first: int) -> list[Request]:
+    """Returns requests for VMs of the test's own, which all run and have patches."""
+    return [Request(f"r-{index}", vm_id(index)) for index in range(first, first + VMS)]
+
+
+async def succeeded(harness: Harness) -> list[int]:
+    """Returns how many invocations of each host have succeeded."""
+    statuses = [await harness.host_status(host) for host in harness.cloud.hosts]
+    return [status["invocations"]["succeeded"] for status in statuses]
+
+
+async def messages(harness: Harness) -> int:
+    """Returns how many messages have arrived for the app."""
+    return sum([(await harness.counts(queue)).total for queue in (REQUESTS, IN_PROGRESS)])
 
 
 async def is_taken(harness: Harness, requests: int) -> bool:
@@ -139,7 +159,7 @@ async def is_busy(harness: Harness) -> bool:
 
 async def is_busy_or_done(harness: Harness) -> bool:
     """Returns whether there is something to disturb, or will never be again."""
-    return await is_busy(harness) or (await harness.counts(OUTCOMES)).total == VMS
+    return await is_busy(harness) or await harness.arrived() == VMS
 
 
 async def check_all_told_once(harness: Harness, asked: list[Request]) -> None:

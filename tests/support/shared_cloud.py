@@ -1,8 +1,9 @@
-"""One local cloud for all tests that can't disturb each other there.
+"""Local clouds for all tests that can't disturb each other there: one with one host, one with two.
 
 To start a local cloud costs more than most tests do in it. Those whose app has the same settings,
 that kill nothing, and that leave nothing waiting, share one: each has VMs of its own, and of what
-came before it sees nothing. A test asks for it by the fixture `shared`, and is marked by `on_it`.
+came before it sees nothing. A test asks for it by the fixture `shared`, and is marked by `on_it`,
+or by `shared_pair` and `on_the_pair`.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -60,11 +61,23 @@ TOLD_OF: Final = _vms_of(SUBSCRIPTIONS[0], "events", 9)
 """VMs that events tell of."""
 
 
+PAIRS_VMS: Final = range(100)
+"""The VMs of the cloud with two hosts."""
+
+
 def on_it(test: F) -> F:
     """Marks a test that uses the shared cloud: it runs in its event loop, and in its process."""
-    marked: F = pytest.mark.asyncio(loop_scope="session")(test)
-    grouped: F = pytest.mark.xdist_group("shared cloud")(marked)
-    return grouped
+    marked: F = pytest.mark.xdist_group("shared cloud")(_IN_ITS_LOOP(test))
+    return marked
+
+
+def on_the_pair(test: F) -> F:
+    """Marks a test that uses the shared cloud with two hosts, likewise."""
+    marked: F = pytest.mark.xdist_group("shared pair")(_IN_ITS_LOOP(test))
+    return marked
+
+
+_IN_ITS_LOOP: Final = pytest.mark.asyncio(loop_scope="session")
 
 
 def _plan() -> Plan:
@@ -98,6 +111,14 @@ def _plan() -> Plan:
 async def running_shared(directory: Path) -> AsyncIterator[Harness]:
     """Runs the shared cloud."""
     async with running(directory, _plan()) as harness:
+        yield harness
+
+
+@asynccontextmanager
+async def running_pair(directory: Path) -> AsyncIterator[Harness]:
+    """Runs the shared cloud with two hosts, each of which works on few messages at a time."""
+    plan = Plan([vm(index) for index in PAIRS_VMS], hosts=2, calls=4)
+    async with running(directory, plan) as harness:
         yield harness
 
 
