@@ -1,62 +1,18 @@
 """Telemetry as Azure Monitor gets it: through its own exporter, with a managed identity's token."""
 
-import gzip
-import json
-import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
-from aiohttp import web
 
 from assessor.telemetry.attributes import ACTIVITY_ID
 from assessor.telemetry.ids import trace_id_of
 from localcloud.tls import LocalAuthority
 from tests.support.cloud_harness import Plan, Request, running, vm, vm_id
+from tests.support.ingestion import INSTRUMENTATION_KEY, ingestion
 
 pytestmark = pytest.mark.integration
-
-INSTRUMENTATION_KEY: Final = "00000000-0000-0000-0000-000000000001"
-
-
-@dataclass
-class Ingestion:
-    """Azure Monitor's ingestion endpoint: keeps what is tracked, and with which token."""
-
-    items: list[dict[str, Any]] = field(default_factory=list)
-    authorizations: set[str] = field(default_factory=set)
-
-    async def track(self, request: web.Request) -> web.Response:
-        """Takes a batch."""
-        body = await request.read()
-        text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-        items = json.loads(text)
-        self.items += items
-        self.authorizations.add(request.headers.get("Authorization", ""))
-        count = len(items)
-        return web.json_response({"itemsReceived": count, "itemsAccepted": count, "errors": []})
-
-    def of_type(self, base_type: str) -> list[dict[str, Any]]:
-        """Returns what was tracked of one kind."""
-        return [each for each in self.items if each["data"]["baseType"] == base_type]
-
-
-@asynccontextmanager
-async def ingestion(context: ssl.SSLContext) -> AsyncIterator[tuple[Ingestion, str]]:
-    """Runs the endpoint."""
-    taking = Ingestion()
-    application = web.Application()
-    application.router.add_post("/{version:.*}/track", taking.track)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        yield taking, f"https://localhost:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
 
 
 async def test_azure_monitor_gets_the_trace_with_an_entra_token(tmp_path: Path) -> None:

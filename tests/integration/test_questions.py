@@ -1,0 +1,289 @@
+"""Every query of infra/ and docs/, executed on what the real exporter sends, against the messages.
+
+The engine is duckdb-kql; whether the queries are Kusto to Kusto's own language service too is
+`make check-infra`'s business.
+"""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from assessor.telemetry.logs import OtlpHandler
+from assessor.telemetry.setup import TelemetryPipeline, exporters_of
+from tests.support.mixed_fleet import FLEET, Nights, two_nights, vm_id
+
+duckdb_kql = pytest.importorskip("duckdb_kql", reason="the engine has no wheel for this Python")
+ingestion_of = pytest.importorskip("tests.support.ingestion", reason="duckdb is not installed")
+
+pytestmark = [pytest.mark.integration, pytest.mark.deep]
+_ROOT: Final = Path(__file__).parents[2]
+_FENCED: Final = re.compile(r"```(?:kusto|kql)\n(.*?)```", re.DOTALL)
+_QUERIES: Final = {path.stem: path.read_text() for path in (_ROOT / "infra/kql").glob("*.kql")} | {
+    f"{page.stem}-{number}": query
+    for page in sorted((_ROOT / "docs").glob("*.md"))
+    for number, query in enumerate(
+        re.findall(r"```(?:kusto|kql)\n(.*?)```", page.read_text(), re.DOTALL)
+    )
+}
+_QUIET: Final = {
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
+}
+Row = Mapping[str, Any]
+
+
+@dataclass
+class Workspace:
+    """The tables, and what really happened."""
+
+    nights: Nights
+    tables: Any
+    items: Sequence[Mapping[str, Any]]
+    is_whole: bool
+    asked: set[str] = field(default_factory=set)
+
+    def ask(self, name: str, trace: str = "") -> list[Row]:
+        """Returns the rows that a query answers with."""
+        self.asked.add(name)
+        answer = duckdb_kql.query(self.tables, _QUERIES[name].replace("{trace}", trace))
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
+    def of(self, *types: str) -> list[tuple[datetime, Mapping[str, Any]]]:
+        """Returns the messages of those types, each with when it was published."""
+        wanted = {f"PatchAssessor.{each}" for each in types}
+        return [(at, event) for at, event in self.nights.results() if event["type"] in wanted]
+
+
+@contextmanager
+def _heard(pipeline: TelemetryPipeline) -> Iterator[None]:
+    logger, handler = logging.getLogger("assessor"), OtlpHandler(pipeline.loggers)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@pytest.fixture(params=["1", "0.25"], ids=["all traces", "a quarter of the traces"])
+async def workspace(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Workspace]:
+    for name, value in {**_QUIET, "TMPDIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    async with ingestion_of.ingestion() as (taken, endpoint):
+        environment = {
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": (
+                f"InstrumentationKey={ingestion_of.INSTRUMENTATION_KEY};"
+                f"IngestionEndpoint={endpoint}"
+            ),
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": request.param,
+        }
+        pipeline = TelemetryPipeline(environment, exporters_of(environment))
+        with _heard(pipeline):
+            nights = await two_nights(pipeline)
+        records = len(taken.of_type("EventData"))
+        # Of a worker that is killed now nothing more comes: each record went with its outcome.
+        assert records >= len(list(nights.results()))
+        await _in_thread(pipeline.shutdown)
+        yield Workspace(nights, taken.tables(), taken.items, request.param == "1")
+
+
+async def _in_thread(work: Any) -> None:  # noqa: ANN401 - any call
+    import asyncio  # noqa: PLC0415 - for this alone
+
+    await asyncio.to_thread(work)
+
+
+async def test_each_question_is_answered_by_what_happened(workspace: Workspace) -> None:
+    """Row by row, whatever share of the traces is sampled."""
+    _outcomes(workspace)
+    _failing(workspace)
+    _overdue(workspace)
+    _posture(workspace)
+    _trend(workspace)
+    _reboots(workspace)
+    _slowest(workspace)
+    _rejected(workspace)
+    assert workspace.ask("silent") == []
+    _throttled(workspace)
+    _looked_into(workspace)
+    assert workspace.asked == _QUERIES.keys() - {"throttled"}, "each query is held to something"
+    assert "a secret" not in str(workspace.items)
+
+
+def _name(event: Mapping[str, Any]) -> str:
+    return str(event["type"]).partition(".")[2]
+
+
+def _vm(event: Mapping[str, Any]) -> str:
+    return str(event["data"]["vmId"]).lower()
+
+
+def _outcomes(workspace: Workspace) -> None:
+    """Each outcome once, although a killed worker's and a refused alert's came twice."""
+    told = Counter(
+        (_name(event), at.replace(minute=0, second=0, microsecond=0, tzinfo=None))
+        for at, event in workspace.nights.results()
+    )
+    rows = workspace.ask("outcomes")
+    assert {(row["Outcome"], row["Hour"]): row["Outcomes"] for row in rows} == dict(told)
+
+
+def _failing(workspace: Workspace) -> None:
+    failures: dict[str, list[tuple[datetime, str]]] = {}
+    for at, event in workspace.of("AssessmentFailed"):
+        failures.setdefault(_vm(event), []).append((at, event["data"]["error"]["code"]))
+    rows = {row["Vm"]: (row["Failures"], row["Reason"]) for row in workspace.ask("failing")}
+    assert rows == {vm: (len(all_of), max(all_of)[1]) for vm, all_of in failures.items()}
+    assert {vm.rpartition("/")[2] for vm in rows} >= {
+        "no-rights",
+        "not-there",
+        "throttled",
+        "failed",
+    }
+
+
+def _overdue(workspace: Workspace) -> None:
+    recent = datetime.now(UTC) - timedelta(hours=1)
+    expected = {
+        _vm(event)
+        for at, event in workspace.of("AssessmentFailed")
+        if event["data"]["error"]["code"] == "DeadlineExceeded" and at > recent
+    }
+    assert {row["Vm"] for row in workspace.ask("overdue")} == expected
+
+
+def _last_completed(workspace: Workspace) -> dict[str, tuple[datetime, Mapping[str, Any]]]:
+    return {_vm(event): (at, event["data"]) for at, event in workspace.of("AssessmentCompleted")}
+
+
+def _posture(workspace: Workspace) -> None:
+    completed = _last_completed(workspace)
+    started = max(
+        datetime.fromisoformat(event["data"]["startedDateTime"])
+        for _, event in workspace.of("ScanCompleted")
+    )
+    latest = {
+        _vm(event): event
+        for _, event in workspace.of("AssessmentCompleted", "AssessmentFailed", "AssessmentSkipped")
+    }
+    rows = {row["Vm"]: row for row in workspace.ask("posture")}
+    assert rows.keys() == {str(vm_id(name)).lower() for name in FLEET}
+    for vm, row in rows.items():
+        at, data = completed.get(vm, (None, {}))
+        state = (
+            "Deleted" if vm in workspace.nights.gone
+            else "Never assessed" if at is None
+            else "Older than the newest scan" if at < started
+            else "Current"
+        )  # fmt: skip
+        assert row["State"] == state, vm
+        assert (row["Status"], row["Critical"], row["Other"], row["RebootPending"]) == (
+            data.get("status"),
+            data.get("criticalAndSecurityPatchCount"),
+            data.get("otherPatchCount"),
+            data.get("rebootPending"),
+        ), vm
+        assert row["Last"] == _name(latest[vm]), vm
+    states = Counter(row["State"] for row in rows.values())
+    assert states.keys() == {"Deleted", "Never assessed", "Older than the newest scan", "Current"}
+
+
+def _trend(workspace: Workspace) -> None:
+    days: dict[datetime, tuple[int, int]] = {}
+    moments = [at for at, _ in workspace.of("AssessmentCompleted")]
+    for day in {at.replace(hour=0, minute=0, second=0, microsecond=0) for at in moments}:
+        end = day + timedelta(days=1)
+        known = {
+            _vm(event): event["data"]["criticalAndSecurityPatchCount"]
+            for at, event in workspace.of("AssessmentCompleted")
+            if at < end
+        }
+        if end > datetime.now(UTC) - timedelta(hours=3):
+            known = {vm: n for vm, n in known.items() if vm not in workspace.nights.gone}
+        days[day.replace(tzinfo=None)] = (sum(known.values()), sum(n > 0 for n in known.values()))
+    rows = {row["Day"]: (row["Critical"], row["Vms"]) for row in workspace.ask("trend")}
+    assert {day: rows[day] for day in days} == days
+
+
+def _reboots(workspace: Workspace) -> None:
+    """Since when is when the alert fired, which the alerts topic tells."""
+    since: dict[str, str] = {}
+    for _, event in workspace.nights.alerts():
+        essentials = event["data"]["data"]["essentials"]
+        if essentials["alertRule"] == "RebootPending":
+            vm = essentials["alertTargetIDs"][0].lower()
+            if essentials["monitorCondition"] == "Fired":
+                since.setdefault(vm, essentials["firedDateTime"])
+            else:
+                since.pop(vm, None)
+    rows = workspace.ask("reboots")
+    assert {row["Vm"]: row["Since"] for row in rows} == {
+        vm: datetime.fromisoformat(at).replace(tzinfo=None) for vm, at in since.items()
+    }
+    assert [row["Since"] for row in rows] == sorted(row["Since"] for row in rows)
+
+
+def _slowest(workspace: Workspace) -> None:
+    took = {
+        _vm(event): round(event["data"]["operationSeconds"] / 60, 1)
+        for _, event in workspace.of("AssessmentCompleted", "AssessmentFailed")
+        if event["data"].get("operationSeconds") is not None
+    }
+    rows = workspace.ask("slowest")
+    assert {row["Vm"] for row in rows} == took.keys()
+    assert [row["Minutes"] for row in rows] == sorted(
+        (row["Minutes"] for row in rows), reverse=True
+    )
+
+
+def _rejected(workspace: Workspace) -> None:
+    assert [row["Recent"] for row in workspace.ask("rejected")] == [
+        len(workspace.of("RequestRejected"))
+    ]
+
+
+def _throttled(workspace: Workspace) -> None:
+    refused = sum(n for (_, status), n in workspace.nights.arm.calls.items() if status == 429)
+    query = _QUERIES["throttled"].replace("> 20", "> 0")
+    answer = duckdb_kql.query(workspace.tables, query).fetchall()
+    assert [row[-1] for row in answer] == [refused]
+
+
+def _looked_into(workspace: Workspace) -> None:
+    """What reads spans has whole traces or nothing of them."""
+    (everything,) = workspace.tables.execute("SELECT count(*) FROM AppDependencies").fetchone()
+    assert everything
+    refused = workspace.ask("throttled-calls")
+    assert {(row["Name"], row["Wait"]) for row in refused} <= {
+        ("POST virtualMachines/assessPatches", "1200")
+    }
+    traces = workspace.tables.execute(
+        "SELECT DISTINCT OperationId FROM AppDependencies WHERE Name = 'locations/operations'"
+        " OR Name = 'GET locations/operations'"
+    ).fetchall()
+    assert traces
+    for (trace,) in traces:
+        what = {row["What"] for row in workspace.ask("trace", trace)}
+        # What came before the 202 is sampled by the message's trace, not by the assessment's.
+        assert not workspace.is_whole or "GET virtualMachines" in what
+        assert {
+            "assess_patches",
+            "follow",
+            "POST virtualMachines/assessPatches",
+            "GET locations/operations",
+        } <= what
