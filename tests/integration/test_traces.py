@@ -151,8 +151,7 @@ async def test_two_workers_and_three_invocations_make_one_tree(
     assert len(named(spans, "wait")) == len(invocations) - 1
     assert len(named(spans, f"send {IN_PROGRESS}")) == len(invocations) - 1
     assert all(root.start <= span.start for span in spans)
-    # The last invocation ends right after it has emitted the root.
-    assert all(span.end <= root.end for span in spans if span.kind != "CONSUMER")
+    assert all(span.end <= root.end for span in spans)
     assert {span.attributes[ACTIVITY_ID] for span in spans} == {activity_id}
     tree = render_tree(spans)
     assert len(tree.splitlines()) == len(spans) + 1
@@ -227,7 +226,7 @@ async def test_a_throttle_and_a_rejection_are_found_from_both_sides(
     assert told["r-2"].type == "RequestRejected"
     posts = named(before, "POST virtualMachines/assessPatches")
     assert [each.attributes["http.response.status_code"] for each in posts] == [429]
-    assert posts[0].is_error
+    assert not posts[0].is_error, "it is expected, and waited out"
     assert len(named(before, f"process {REQUESTS}")) == 1
     (waiting,) = named(before, "wait")
     assert waiting.end - waiting.start >= 1_000_000_000
