@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.support.cloud_harness import Harness
 
 PROCESSES_A_CORE = 3
+MOST_PROCESSES = 12
 
 # The machine's speed decides no test. `make test` tries some examples of each property, other ones
 # with each seed, and `make test-deep` many; on CI the same ones are tried each time.
@@ -51,17 +52,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """More processes than cores, because most tests wait; unit tests never do, so one for each."""
+    """More processes than cores, because most tests wait; unit tests never do, so one for each.
+
+    Each process reads all tests before it runs the first one, so that many are no gain.
+    """
     cores = os.cpu_count() or 1
     computes = all("unit" in Path(each.partition("::")[0]).parts for each in config.args)
-    return cores if computes else PROCESSES_A_CORE * cores
+    return min(MOST_PROCESSES, cores if computes else PROCESSES_A_CORE * cores)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Has each process of a run begin with its share of the tests that start real parts.
 
-    Those of one `xdist_group` stay together: they share a part.
+    Those that share a part stay together, so that it is started once: those of one `xdist_group`,
+    those that use Azurite, and those of a module that has a fixture for all of its tests.
     """
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = deal(items, processes, _group_of, _starts_real_parts)
@@ -69,7 +74,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _group_of(item: pytest.Item) -> str | None:
     mark = item.get_closest_marker("xdist_group")
-    return None if mark is None else str(mark.args[0])
+    if mark is not None:
+        return str(mark.args[0])
+    if not isinstance(item, pytest.Function) or not _starts_real_parts(item):
+        return None
+    if "azurite" in item.fixturenames:
+        return "azurite"
+    used = (found[-1] for found in item._fixtureinfo.name2fixturedefs.values())
+    module = item.nodeid.partition("::")[0]
+    return module if any(each.scope == "module" and each.baseid for each in used) else None
 
 
 def _starts_real_parts(item: pytest.Item) -> bool:

@@ -40,10 +40,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, source)
     _pip(sys.executable, "wheel", "--no-deps", "--no-build-isolation", "-w", directory, source)
 
-    venv.create(directory / "venv", with_pip=True)
+    venv.create(directory / "venv")
     python = directory / "venv" / "bin" / "python"
     (wheel,) = directory.glob("*.whl")
-    _pip(python, "install", "--no-deps", "--no-index", wheel)
+    _pip(sys.executable, "--python", python, "install", "--no-deps", "--no-index", wheel)
     (site_packages,) = (directory / "venv" / "lib").glob("python*/site-packages")
     (site_packages / "lent.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     return python.parent

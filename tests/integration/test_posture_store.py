@@ -29,7 +29,11 @@ from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION, VM_ID
 from tests.support.fakes import FakeBus, FakeClock
 from tests.support.subscriber import open_alerts
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("azurite"),  # which half of them asks for as it runs
+]
 
 POSTURE = Posture(VM_ID, location="eastus")
 

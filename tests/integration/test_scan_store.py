@@ -18,7 +18,11 @@ from localcloud.azurite import Azurite
 from tests.support.builders import NOW
 from tests.support.scan_world import vms
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("azurite"),  # which half of them asks for as it runs
+]
 
 SCAN = "0b1c2d3e-0000-5000-8000-000000000000"
 OTHER = "0b1c2d3e-0000-5000-8000-000000000001"
