@@ -16,7 +16,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check
 # Each test starts several processes; each of them would compile the app again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run up send watch posture dead-letters test test-deep fuzz interop bench bench-az check check-infra snapshots format lock schemas clean
+.PHONY: run up send watch posture console dead-letters test test-deep fuzz interop bench bench-az check check-infra snapshots format lock schemas clean
 .DEFAULT_GOAL := run
 
 # A Python that is named, and is not the environment's own, makes it anew.
@@ -48,6 +48,9 @@ watch: $(READY)  ## follow outcomes and alerts
 
 posture: $(READY)  ## show the fleet as the app's table has it
 	@$(BIN)/python -m patch_assessor_cli posture $(ARGS)
+
+console: $(READY)  ## serve a page that shows the fleet and the system at work
+	@$(BIN)/python -m patch_assessor_cli console $(ARGS)
 
 dead-letters: $(READY)  ## list, show or resubmit what could not be handled
 	@$(BIN)/python -m patch_assessor_cli dead-letters $(or $(ARGS),list)

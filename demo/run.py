@@ -3,21 +3,29 @@
 import contextlib
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Final
 
 import typer
+from rich.console import Console
 
 from demo import cloud_options
+from demo.console import shown_in_console, with_console_entities
 from demo.demo import Demo
 from demo.report import print_verdict
 from demo.tables import with_tables
-from demo.traces import collected, print_trace
+from demo.traces import collected, collector_url, print_trace
+from demo.up import describe, write_local_cloud
 from localcloud.cloud import CloudOptions
 from patch_assessor_cli.console import make_console
 from patch_assessor_cli.errors import CommandError, ExitCode
+from patch_assessor_cli.local import DIRECTORY, RunningCloud
 from patch_assessor_cli.running import run as run_to_end
+
+_RUN_FILE: Final = DIRECTORY / "run.json"
+"""Not the file of `up`: commands are not to find a demo that is over in a minute."""
 
 
 def run(  # noqa: PLR0913 - one for each command line option
@@ -57,20 +65,37 @@ def run(  # noqa: PLR0913 - one for each command line option
 async def _run(options: CloudOptions, out: Path | None, give_up_after: float) -> ExitCode:
     console = make_console(is_terminal=sys.stdout.isatty())
     with _output(out) as file:
-        options = await with_tables(options, lambda line: console.print(line, soft_wrap=True))
+        options = await with_tables(
+            with_console_entities(options), lambda line: console.print(line, soft_wrap=True)
+        )
         async with collected(options) as (options, collector):
             began = time.monotonic()
             console.print(_starting(options), soft_wrap=True)
             async with cloud_options.start(options) as cloud:
                 console.print(f"Ready after {time.monotonic() - began:.1f} s.")
                 demo = Demo(console, cloud, file, give_up_after)
-                await cloud.guard(demo.perform())
+                running = describe(cloud, collector_url(options, collector))
+                async with _shown(running, options.logs, console):
+                    await cloud.guard(demo.perform())
         # The hosts are drained, so all that they had to tell has been told.
         print_trace(console, collector, demo.changes.trace_ids if demo.changes else ())
     print_verdict(
         console, demo.ledger, demo.changes, seconds=demo.seconds, dead_letters=demo.dead_letters
     )
     return ExitCode.DONE if demo.is_right else ExitCode.FAILED
+
+
+@asynccontextmanager
+async def _shown(running: RunningCloud, logs: Path, console: Console) -> AsyncIterator[None]:
+    """Shows the demo in the console while the block runs, and says where."""
+    write_local_cloud(running, _RUN_FILE)
+    try:
+        async with shown_in_console(
+            _RUN_FILE, logs, lambda address: console.print(f"Watch it at {address}")
+        ):
+            yield
+    finally:
+        _RUN_FILE.unlink(missing_ok=True)
 
 
 def _starting(options: CloudOptions) -> str:

@@ -15,6 +15,8 @@ from localcloud.otlp import Collector, collector
 _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _ENDPOINTS: Final = (_ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _FIRST_LINES: Final = 30
+_MOST_SPANS: Final = 200_000
+"""A few hundred bytes each; `up` may run for days."""
 _LAST_LINES: Final = 10
 
 
@@ -34,14 +36,19 @@ async def collected(options: CloudOptions) -> AsyncIterator[tuple[CloudOptions, 
     """Runs a collector in this process; it has to outlive the local cloud: hosts tell as they end.
 
     Yields:
-        The options with the collector named in the app's settings, and the collector; the options
-        as they are and None where traces go somewhere else.
+        The options with the collector named in the app's settings, and the collector, which keeps
+        the latest spans; the options as they are and None where traces go somewhere else.
     """
     if goes_elsewhere(options, os.environ):
         yield options, None
         return
-    async with collector() as (taking, endpoint):
+    async with collector(most=_MOST_SPANS) as (taking, endpoint):
         yield replace(options, settings={**options.settings, _ENDPOINT: endpoint}), taking
+
+
+def collector_url(options: CloudOptions, collector: Collector | None) -> str | None:
+    """Returns where the collector of `collected` is; None where traces go somewhere else."""
+    return None if collector is None else options.settings[_ENDPOINT]
 
 
 def print_trace(

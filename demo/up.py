@@ -10,7 +10,9 @@ from typing import Any
 import aiohttp
 
 from demo import cloud_options
+from demo.console import shown_in_console, with_console_entities
 from demo.tables import with_tables
+from demo.traces import collected, collector_url
 from localcloud.cloud import CloudOptions, LocalCloud
 from localcloud.control import Control
 from patch_assessor_cli.errors import CommandError, ExitCode
@@ -49,16 +51,17 @@ async def _up(options: CloudOptions) -> ExitCode:
             f"A local cloud runs here already, as process {other.pid}. Stop it first, with Ctrl-C "
             f"where it was started or with `kill {other.pid}`."
         )
-    options = await with_tables(options, _tell)
-    async with cloud_options.start(options) as cloud:
-        running = describe(cloud)
+    options = await with_tables(with_console_entities(options), _tell)
+    async with collected(options) as (options, collector), cloud_options.start(options) as cloud:
+        running = describe(cloud, collector_url(options, collector))
         async with aiohttp.ClientSession() as session:
             vm_ids = await Control(session, cloud.control_addresses).vm_ids()
         write_local_cloud(running)
         try:
             sys.stdout.write(welcome(running, vm_ids))
             sys.stdout.flush()
-            await cloud.failed()
+            async with shown_in_console(UP_FILE, options.logs, _tell_console):
+                await cloud.failed()
         finally:
             UP_FILE.unlink(missing_ok=True)
 
@@ -83,8 +86,12 @@ def _tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def describe(cloud: LocalCloud) -> RunningCloud:
-    """Returns where the parts of a local cloud are."""
+def _tell_console(address: str) -> None:
+    _tell(f"The console is at {address}")
+
+
+def describe(cloud: LocalCloud, collector: str | None = None) -> RunningCloud:
+    """Returns where the parts of a local cloud are, and the collector beside it."""
     bus, arm = cloud.bus.ready, cloud.arm.ready
     return RunningCloud(
         pid=os.getpid(),
@@ -98,6 +105,7 @@ def describe(cloud: LocalCloud) -> RunningCloud:
         host_control_urls=tuple(str(host.ready["controlUrl"]) for host in cloud.hosts),
         logs=str(cloud.options.logs),
         storage_connection_string=cloud.storage_connection_string,
+        collector_url=collector,
     )
 
 

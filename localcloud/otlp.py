@@ -45,8 +45,9 @@ _READ_SIZE: Final = 4096
 class Collector:
     """Keeps what is exported to it."""
 
-    def __init__(self) -> None:
-        """Starts empty."""
+    def __init__(self, most: int = sys.maxsize) -> None:
+        """Starts empty; keeps the latest `most` spans and as many log records."""
+        self._most = most
         self.spans: list[Span] = []
         self.logs: list[Log] = []
         self._points: dict[tuple[str, str, str], Point] = {}
@@ -78,6 +79,7 @@ class Collector:
             resource = to_attributes(group.resource.attributes)
             for scope in group.scope_spans:
                 self.spans += [to_span(each, resource) for each in scope.spans]
+        del self.spans[: -self._most]
         return _taken(ExportTraceServiceResponse())
 
     async def _take_logs(self, request: web.Request) -> web.Response:
@@ -86,6 +88,7 @@ class Collector:
         for group in message.resource_logs:
             for scope in group.scope_logs:
                 self.logs += [to_log(each) for each in scope.log_records]
+        del self.logs[: -self._most]
         return _taken(ExportLogsServiceResponse())
 
     async def _take_metrics(self, request: web.Request) -> web.Response:
@@ -113,13 +116,17 @@ class Collector:
 
 
 @asynccontextmanager
-async def collector(port: int = 0) -> AsyncIterator[tuple[Collector, str]]:
+async def collector(port: int = 0, most: int = sys.maxsize) -> AsyncIterator[tuple[Collector, str]]:
     """Runs a collector in this process.
+
+    Args:
+        port: Where to listen; 0 chooses a free one.
+        most: How many spans and log records are kept, the latest ones.
 
     Yields:
         The collector and its endpoint.
     """
-    taking = Collector()
+    taking = Collector(most)
     runner = web.AppRunner(taking.application(), access_log=None)
     await runner.setup()
     try:

@@ -1,5 +1,7 @@
 """`patch-assessor`, as `pip install .` installs it: the commands are clients of a namespace."""
 
+from importlib import import_module
+
 import typer
 
 from patch_assessor_cli.dead_letters import app as dead_letters
@@ -33,6 +35,8 @@ def make_app() -> typer.Typer:
     app.command()(watch)
     app.command()(posture)
     app.add_typer(dead_letters, name="dead-letters")
+    # By name: the console is made of these clients' readers, and not they of the console's.
+    app.command()(import_module("patch_assessor_console.command").console)
     return app
 
 

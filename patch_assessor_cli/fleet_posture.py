@@ -1,6 +1,6 @@
 """What the posture table says of the fleet: rows read, and summed up by subscription."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -105,14 +105,28 @@ async def read_fleet(
         table: The posture table.
         subscription_id: Only those of this subscription; of all if None.
     """
+    async for row in read_rows(table, subscription_id):
+        yield VmPosture.of(row)
+
+
+async def read_rows(
+    table: TableClient, subscription_id: str | None = None, more: Sequence[str] = ()
+) -> AsyncIterator[Mapping[str, Any]]:
+    """Yields the rows of the VMs that are not gone: what `VmPosture.of` takes.
+
+    Args:
+        table: The posture table.
+        subscription_id: Only those of this subscription; of all if None.
+        more: Further columns to read.
+    """
     wanted = "Retired eq false"
     parameters = {}
     if subscription_id is not None:
         wanted += " and PartitionKey eq @subscription"
         parameters["subscription"] = subscription_id.lower()
-    rows = table.query_entities(wanted, select=list(_COLUMNS), parameters=parameters)
+    rows = table.query_entities(wanted, select=[*_COLUMNS, *more], parameters=parameters)
     async for row in rows:
-        yield VmPosture.of(row)
+        yield row
 
 
 def sum_up(fleet: Iterable[VmPosture]) -> list[SubscriptionPosture]:

@@ -28,6 +28,7 @@ class RunningCloud:
         host_control_urls: The status of each host.
         logs: The directory of the log files.
         storage_connection_string: Of the tables; None without any.
+        collector_url: Takes the app's telemetry and shows it; None without one.
     """
 
     pid: int
@@ -41,6 +42,7 @@ class RunningCloud:
     host_control_urls: tuple[str, ...]
     logs: str
     storage_connection_string: str | None = field(default=None, repr=False)
+    collector_url: str | None = None
 
 
 def read_local_cloud(path: Path = UP_FILE) -> RunningCloud:

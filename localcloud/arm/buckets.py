@@ -66,6 +66,15 @@ class _Bucket:
 
 
 @dataclass(frozen=True)
+class Level:
+    """How full a bucket is: the one that `policy` keeps for the subject of that key."""
+
+    policy: Policy
+    key: str
+    level: float
+
+
+@dataclass(frozen=True)
 class Overdraw:
     """A policy that ran out.
 
@@ -185,13 +194,31 @@ class Buckets:
         ]
         return min(levels, default=None)
 
+    def levels(self) -> list[Level]:
+        """Returns the buckets that were used; those of single VMs only while they are not full."""
+        now = self._clock()
+        known = {policy.name: policy for each in self._policies.values() for policy in each}
+        levels = [
+            Level(known[name], key, self._refill(known[name], bucket, now).level)
+            for (name, key), bucket in self._buckets.items()
+        ]
+        return [
+            each
+            for each in levels
+            if each.policy.per is not Per.VM or each.level < each.policy.capacity
+        ]
+
     def policies(self, kind: Kind) -> tuple[str, ...]:
         """Returns the names of the policies that a kind of request counts against."""
         return tuple(policy.name for policy in self._policies.get(kind, ()))
 
     def _fill(self, policy: Policy, subject: Subject, now: Ticks) -> _Bucket:
         key = (policy.name, subject.key(policy.per))
-        bucket = self._buckets.setdefault(key, _Bucket(policy.capacity, now))
+        return self._refill(
+            policy, self._buckets.setdefault(key, _Bucket(policy.capacity, now)), now
+        )
+
+    def _refill(self, policy: Policy, bucket: _Bucket, now: Ticks) -> _Bucket:
         minutes = (now - bucket.filled) / TICKS_PER_SECOND / 60 * self._time_scale
         bucket.level = min(policy.capacity, bucket.level + minutes * policy.per_minute)
         bucket.filled = now

@@ -1,9 +1,10 @@
 """The control surface: what a test or a person may ask of the local ARM that Azure has not.
 
-``GET /calls``, ``GET /fleet``, ``GET|POST|DELETE /faults``, ``POST /vms{resourceId}/patches`` and
-``DELETE /vms{resourceId}``. ``POST /vms{resourceId}/installations`` begins installPatches, for
-``durationSeconds``; ``POST /vms{resourceId}/guest-assessments`` has the VM tell of an assessment of
-its own with ``status``, begun ``secondsAgo``. Both answer the ``activityId``, and say 409 where ARM
+``GET /calls``, ``GET /fleet``, ``GET /buckets``, ``GET|POST|DELETE /faults``,
+``POST /vms{resourceId}/patches`` and ``DELETE /vms{resourceId}``.
+``POST /vms{resourceId}/installations`` begins installPatches, for ``durationSeconds``;
+``POST /vms{resourceId}/guest-assessments`` has the VM tell of an assessment of its own with
+``status``, begun ``secondsAgo``. Both answer the ``activityId``, and say 409 where ARM
 would. Plain HTTP on its own port, without authentication, on 127.0.0.1 only.
 """
 
@@ -15,6 +16,7 @@ from json import JSONDecodeError
 from aiohttp import web
 
 from dotnet_text import ignoring_case
+from localcloud.arm.buckets import Buckets
 from localcloud.arm.calls import CallLog
 from localcloud.arm.cloud import Cloud
 from localcloud.arm.errors import ArmError
@@ -35,6 +37,7 @@ class Control:
     faults: FaultPlan
     calls: CallLog
     missing: tuple[MissingVm, ...] = ()
+    buckets: tuple[Buckets, ...] = ()
 
     def application(self) -> web.Application:
         """Returns the web application."""
@@ -42,6 +45,7 @@ class Control:
         router = application.router
         router.add_get("/calls", self._calls)
         router.add_get("/fleet", self._fleet)
+        router.add_get("/buckets", self._levels)
         router.add_get("/faults", self._list_faults)
         router.add_post("/faults", self._add_faults)
         router.add_delete("/faults", self._clear_faults)
@@ -58,6 +62,22 @@ class Control:
         vms = [self._entry(vm) for vm in self.cloud.vms.values()]
         missing = [vm.as_json() for vm in self.missing]
         return web.json_response({"vms": vms, "missing": missing})
+
+    async def _levels(self, _: web.Request) -> web.Response:
+        levels = [each for buckets in self.buckets for each in buckets.levels()]
+        return web.json_response(
+            [
+                {
+                    "policy": each.policy.name,
+                    "per": each.policy.per.value,
+                    "subject": each.key,
+                    "capacity": each.policy.capacity,
+                    "level": each.level,
+                    "perMinute": each.policy.per_minute,
+                }
+                for each in levels
+            ]
+        )
 
     async def _list_faults(self, _: web.Request) -> web.Response:
         return web.json_response({"used": self.faults.used()})

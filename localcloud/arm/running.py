@@ -136,6 +136,11 @@ async def run_arm(
         enforce=options.enforce_buckets,
         time_scale=options.time_scale,
     )
+    front_door = (
+        Buckets(FRONT_DOOR, clock, enforce=True, time_scale=options.time_scale)
+        if options.enforce_buckets
+        else None
+    )
     access = AccessControl(signer, options.assignments)
     server = ArmServer(
         cloud,
@@ -145,15 +150,14 @@ async def run_arm(
         calls,
         clock,
         options.time_scale,
-        front_door=Buckets(FRONT_DOOR, clock, enforce=True, time_scale=options.time_scale)
-        if options.enforce_buckets
-        else None,
+        front_door=front_door,
         signer=UrlSigner() if options.signed_urls else None,
     )
     identity = IdentityEndpoint(
         signer, lambda: unix_seconds(clock()), user_assigned=options.user_assigned
     )
-    control = Control(cloud, faults, calls, fleet.missing)
+    kept = (buckets,) if front_door is None else (buckets, front_door)
+    control = Control(cloud, faults, calls, fleet.missing, kept)
     async with AsyncExitStack() as stack:
         ca_file = options.ca_file
         if ca_file is None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-CLIENTS = ("send", "watch", "posture", "dead-letters")
+CLIENTS = ("send", "watch", "posture", "console", "dead-letters")
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +31,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     directory = tmp_path_factory.mktemp("install")
     source = directory / "source"
-    shutil.copytree(
-        ROOT / "patch_assessor_cli",
-        source / "patch_assessor_cli",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
+    for package in ("patch_assessor_cli", "patch_assessor_console"):
+        shutil.copytree(
+            ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for name in ("pyproject.toml", "README.md", "dotnet_text.py", "plain_text.py"):
         shutil.copy(ROOT / name, source)
     _pip(sys.executable, "wheel", "--no-deps", "--no-build-isolation", "-w", directory, source)
@@ -91,6 +90,20 @@ def test_every_library_that_the_command_imports_is_one_of_its_dependencies(
     } - {canonicalize_name(PROJECT["name"])}
     assert imported - _closure(PROJECT["dependencies"]) <= {"setuptools", "pip"}
     assert {"typer", "rich"} <= imported, "what is imported was seen"
+
+
+def test_the_console_is_an_extra_with_its_files(installed: Path, tmp_path: Path) -> None:
+    """Its command explains itself without its libraries; its style and scripts are in the wheel."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extra = pyproject["project"]["optional-dependencies"]["console"]
+    assert extra == pyproject["dependency-groups"]["console"]
+    listing = (
+        "import patch_assessor_console as c, pathlib; "
+        "page = pathlib.Path(c.__file__).parent / 'page'; "
+        "print(*sorted(p.name for p in page.glob('*.[cj]s*')))"
+    )
+    ended = _run(installed / "python", "-c", listing, cwd=tmp_path)
+    assert ended.stdout.split() == ["console.css", "data_table.js", "waterfall.js"], ended.stderr
 
 
 def _closure(named: list[str]) -> set[str]:

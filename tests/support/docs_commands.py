@@ -32,6 +32,7 @@ WITH_CLOUD: Final = (
 """Run to the letter, in this order, on one local cloud."""
 ELSEWHERE: Final = {
     "make posture": "tests/integration/test_posture_command.py",
+    "make console": "tests/integration/test_console.py",
     "make run": "tests/integration/test_demo_run.py",
     'make run ARGS="--vms 200 --seed 7 --out outcomes.jsonl"': (
         "tests/integration/test_demo_run.py"  # with fewer VMs

@@ -1,0 +1,1 @@
+"""How the console is shown: thin pages over the model, by NiceGUI, which pushes what changes."""

@@ -1,0 +1,68 @@
+"""A real headless Chromium for the console's tests."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.browser.rig_process import START_SECONDS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on the path: apt-get install chromium"
+)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Runs a Chromium; as root it goes without its sandbox, which root may not have."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=START_SECONDS * 1000
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def page_of(
+    browser: Browser, address: str, *, width: int = 1280, scheme: str = "light"
+) -> AsyncIterator[Page]:
+    """Opens a page of its own; errors that it logs, and calls elsewhere, fail the test."""
+    context = await browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    wrong: list[str] = []
+    try:
+        page = await context.new_page()
+        page.set_default_timeout(START_SECONDS * 1000)
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda message: wrong.append(message.text) if message.type == "error" else None,
+        )
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith(
+                    (address, address.replace("http", "ws"), "data:", "blob:")
+                )
+                else wrong.append(f"asks {request.url}")
+            ),
+        )
+        yield page
+    finally:
+        await context.close()
+    assert wrong == []
+
+
+async def opened(page: Page, address: str) -> None:
+    """Goes to an address and waits until the page is live."""
+    await page.goto(address)
+    await page.wait_for_function("() => window.did_handshake === true")
