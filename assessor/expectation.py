@@ -15,8 +15,9 @@ the others, so that an operation that runs on and on is not polled as if it were
 """
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
 
@@ -38,28 +39,24 @@ _WIDE_SECONDS: Final = 100.0
 _OVERTIME: Final = (2.0, 0.04)
 """After twice the expected duration, the least gap is this share of the time that has passed."""
 _NARROWEST: Final = 0.02
-_STEP: Final = 1.02
-"""By how much the time grows from one step of the integral to the next."""
+_STEPS_A_SPREAD: Final = 0.15
+_STEP_SHARES: Final = (0.02, 0.08)
+"""By how much of itself the time grows in one step of the integral: by so much of a spread, and
+within these."""
 _LONGEST_SECONDS: Final = 86_400.0
 _ROOT_2_PI: Final = math.sqrt(2 * math.pi)
+_ROOT_HALF_PI: Final = math.sqrt(math.pi / 2)
+_ROOT_HALF: Final = math.sqrt(1 / 2)
 _FAR: Final = 8.0
 """How many spreads after the median the tail's chance is too small for a float's difference."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """One of the distributions that an end is drawn from, and how often it is."""
 
     weight: float
     median: float
     spread: float
-
-    def density_and_tail(self, t: float) -> tuple[float, float]:
-        """Returns the chance of an end in the second after t, and that of one later than t."""
-        z = math.log(t / self.median) / self.spread
-        density = math.exp(-z * z / 2) / (self.spread * t * _ROOT_2_PI)
-        tail = density * self.spread * t / z if z > _FAR else 0.5 * math.erfc(z / math.sqrt(2))
-        return self.weight * density, self.weight * tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +82,29 @@ class Expectation:
             min(seconds, share * self.seconds)
             for seconds, share in zip(EARLY_SECONDS, _EARLY_SHARES, strict=True)
         )
-        gap = self._gap(elapsed, dearness)
         if elapsed < earliest / 2:
+            gap = self._gap(elapsed, dearness, latest)
             gap = min(max(gap, earliest - elapsed), latest - elapsed)
+        else:
+            gap = self._gap(elapsed, dearness, _LONGEST_SECONDS)
         after, share = _OVERTIME
         if elapsed > after * self.seconds:
             gap = max(gap, share * elapsed)
         return max(gap, SHORTEST_SECONDS)
 
-    def _gap(self, elapsed: float, dearness: float) -> float:
-        """Returns the seconds in which the root of h / 2c adds up to one poll."""
-        parts = self._parts()
+    def _gap(self, elapsed: float, dearness: float, until: float) -> float:
+        """Returns the seconds in which the root of h / 2c adds up to one poll.
+
+        A day if it has not by `until`, counted from the operation's begin.
+        """
+        hazard = _hazard_of(self._parts())
         twice_price = 2 * self._price() * dearness
         at = max(elapsed, self.seconds / 500, 0.01)
+        step_share = min(max(self.spread * _STEPS_A_SPREAD, _STEP_SHARES[0]), _STEP_SHARES[1])
         due = 0.0 if elapsed > 0 else 0.5  # the first poll stands in the middle of its share
-        while at < _LONGEST_SECONDS:
-            step = at * (_STEP - 1)
-            more = math.sqrt(_hazard(parts, at + step / 2) / twice_price) * step
+        while at < until:
+            step = at * step_share
+            more = math.sqrt(hazard(at + step / 2) / twice_price) * step
             if due + more >= 1:
                 return at + step * (1 - due) / more - elapsed
             due += more
@@ -124,7 +127,27 @@ class Expectation:
         )
 
 
-def _hazard(parts: tuple[_Part, ...], t: float) -> float:
-    """Returns the chance that what still runs at t ends within the next second."""
-    density, tail = map(sum, zip(*(part.density_and_tail(t) for part in parts), strict=True))
-    return density / tail if tail > 0 else 1 / t
+def _hazard_of(parts: Iterable[_Part]) -> Callable[[float], float]:
+    """Returns what tells the chance that what still runs at a time ends within the next second.
+
+    It is asked dozens of times for each poll, so what does not depend on the time is got ready.
+    """
+    ready = [
+        (math.log(part.median), 1 / part.spread, part.weight / (part.spread * _ROOT_2_PI))
+        for part in parts
+    ]
+
+    def hazard(t: float) -> float:
+        log_t, density, tail = math.log(t), 0.0, 0.0
+        for log_median, per_spread, height in ready:
+            z = (log_t - log_median) * per_spread
+            bell = height * math.exp(-z * z / 2)
+            density += bell
+            tail += (
+                bell / (z * per_spread)
+                if z > _FAR
+                else height / per_spread * _ROOT_HALF_PI * math.erfc(z * _ROOT_HALF)
+            )
+        return density / (tail * t) if tail > 0 else 1 / t
+
+    return hazard

@@ -15,6 +15,8 @@ from typing import Final
 from dotnet_text import ignoring_case, is_word
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_PLAIN: Final = re.compile(r"[0-9a-zA-Z_.-]+")
+"""What most names are made of; a name of other characters is looked at one by one."""
 _LONGEST_GROUP: Final = 90
 _LONGEST_VM: Final = 80
 _SHAPE: Final = (
@@ -37,11 +39,15 @@ def _is_guid(text: str) -> bool:
     return _GUID.fullmatch(text) is not None
 
 
+def _is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None
+
+
 def _is_group(text: str) -> bool:
     return (
         0 < len(text) <= _LONGEST_GROUP
         and not text.endswith(".")
-        and all(char in "().-" or is_word(char) for char in text)
+        and (_is_plain(text) or all(char in "().-" or is_word(char) for char in text))
     )
 
 
@@ -50,7 +56,7 @@ def _is_vm(text: str) -> bool:
         0 < len(text) <= _LONGEST_VM
         and text[0] not in "_.-"
         and text[-1] not in ".-"
-        and all(char in ".-" or is_word(char) for char in text)
+        and (_is_plain(text) or all(char in ".-" or is_word(char) for char in text))
     )
 
 

@@ -4,7 +4,6 @@ The messages are the app's own, and yet they are checked like a stranger's: whoe
 queue can write them.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -84,7 +83,7 @@ class _SweepEnvelope:
 
 
 def _kind(value: Any) -> str | None:  # noqa: ANN401 - any JSON, or an envelope
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         kind = value.get("kind", _ASSESSMENT)
     else:
         kind = getattr(value, "kind", _ASSESSMENT)
