@@ -17,7 +17,7 @@ from rich.console import Console
 
 from benchmarks import plots, report
 from benchmarks.crew import assessor_app
-from benchmarks.figures import calls, coldstart, cost, cpu, makespan, memory, throughput
+from benchmarks.figures import calls, cost, cpu, makespan
 from benchmarks.fleet import Fleet, vm_id
 from benchmarks.readings import Reading, Readings, Verdict
 from benchmarks.results import Run, load, readings_of, run_of, save
@@ -72,25 +72,10 @@ async def _measure_makespan(plan: Plan) -> list[Reading]:
     return await asyncio.to_thread(makespan.measure, plan.simulated)
 
 
-async def _measure_memory(plan: Plan) -> list[Reading]:
-    return await memory.measure(plan.sizes)
-
-
-async def _measure_coldstart(_: Plan) -> list[Reading]:
-    return await coldstart.measure()
-
-
-async def _measure_throughput(plan: Plan) -> list[Reading]:
-    return await throughput.measure(plan.sizes)
-
-
-_FIGURES: Final[Mapping[str, tuple[Measure, Callable[[Readings], list[Verdict]]]]] = {
-    "cpu": (_measure_cpu, cpu.judge),
-    "calls": (_measure_calls, calls.judge),
-    "makespan": (_measure_makespan, makespan.judge),
-    "memory": (_measure_memory, memory.judge),
-    "coldstart": (_measure_coldstart, coldstart.judge),
-    "throughput": (_measure_throughput, throughput.judge),
+_FIGURES: Final[Mapping[str, Measure]] = {
+    "cpu": _measure_cpu,
+    "calls": _measure_calls,
+    "makespan": _measure_makespan,
 }
 """Each figure that is measured by itself; `cost` follows from `calls`."""
 
@@ -98,13 +83,13 @@ _FIGURES: Final[Mapping[str, tuple[Measure, Callable[[Readings], list[Verdict]]]
 def verdicts_of(readings: Readings) -> list[Verdict]:
     """Returns what became of every target that there are readings for."""
     figures = {each.figure for each in readings.all}
-    found = [
+    judges = {"calls": calls.judge, "makespan": makespan.judge, "cost": cost.judge}
+    return [
         verdict
-        for figure, (_, judge) in _FIGURES.items()
+        for figure, judge in judges.items()
         if figure in figures
         for verdict in judge(readings)
     ]
-    return found + cost.judge(readings)
 
 
 def tables_of(readings: Readings, verdicts: Sequence[Verdict]) -> dict[str, str]:
@@ -132,7 +117,7 @@ async def _measure(chosen: Sequence[str], plan: Plan, console: Console) -> dict[
     runs = {}
     for figure in chosen:
         console.print(f"\n[bold]{report.LAYOUTS[figure].title}[/bold]")
-        readings = await _FIGURES[figure][0](plan)
+        readings = await _FIGURES[figure](plan)
         runs[figure] = run_of(readings, datetime.now(UTC))
         console.print(report.table(figure, Readings.of(readings)), markup=False)
     return runs

@@ -33,14 +33,12 @@ class FunctionApp:
         directory: Where its function_app.py and host.json are.
         packages: The directories beside them that belong to it.
         calls: host.json's maxConcurrentCalls; None for what the app itself says.
-        host_json: More to change in its host.json: objects are merged, all else is replaced.
         settings: App settings of its own.
     """
 
     directory: Path
     packages: tuple[str, ...] = ()
     calls: int | None = None
-    host_json: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def copy_to(self, place: Path) -> Path:
@@ -51,7 +49,7 @@ class FunctionApp:
         ignored = shutil.ignore_patterns("__pycache__")
         for package in self.packages:
             shutil.copytree(self.directory / package, place / package, ignore=ignored)
-        config = merged(json.loads((self.directory / "host.json").read_text()), self.host_json)
+        config = json.loads((self.directory / "host.json").read_text())
         if self.calls is not None:
             calls = {"extensions": {"serviceBus": {"maxConcurrentCalls": self.calls}}}
             config = merged(config, calls)

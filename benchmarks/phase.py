@@ -26,11 +26,6 @@ class Phase:
     assessments: int
 
     @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.after.at - self.before.at
-
-    @property
     def worker_seconds(self) -> float:
         """The worker's CPU time, user and system."""
         return _cpu(self.before.worker, self.after.worker)
@@ -45,23 +40,13 @@ class Phase:
         """The same of the process that receives and settles."""
         return self._each(_cpu(self.before.host, self.after.host) * _MS)
 
-    def shares(self) -> Mapping[str, float]:
-        """Returns how much of one CPU each process took, by `cpu_share` of its name."""
-        pairs = {
-            "worker": (self.before.worker, self.after.worker),
-            "host": (self.before.host, self.after.host),
-            "bus": (self.before.bus, self.after.bus),
-            "arm": (self.before.arm, self.after.arm),
-        }
-        return {f"{name}_cpu_share": _cpu(*pair) / self.seconds for name, pair in pairs.items()}
-
     @property
     def calls(self) -> float:
         """ARM's calls for each assessment."""
         return self._each(sum(self._called().values()))
 
     @property
-    def looks(self) -> float:
+    def polls(self) -> float:
         """Those of them that ask for the operation."""
         return self._each(self._called().get("operation", 0))
 

@@ -39,10 +39,6 @@ PLOTS: Final[Mapping[str, Plot]] = {
     "makespan": Plot(
         "makespan_s", "seconds", "A scan of one subscription and region", logarithmic=True
     ),
-    "memory": Plot(
-        "waiting_peak_rss_mib", "MiB, peak", "Worker with assessments waiting", sizes="assessments"
-    ),
-    "throughput": Plot("per_second", "a second", "Instant operations", sizes="requests"),
     "cost": Plot("dollars_day", "US dollars", "1,000 assessments over a day", logarithmic=True),
 }
 FIGURE_OF: Final[Mapping[str, str]] = {"delay": "calls"}

@@ -71,10 +71,10 @@ def main() -> None:
         print(f"{name}: {mean(calls):.1f} calls of ARM")
 
 
-def _show(what: str, told: Lateness) -> None:
+def _show(what: str, lateness: Lateness) -> None:
     print(
-        f"{what}: {told.polls:.1f} polls; late by {told.middle:.0f} s in the middle, "
-        f"{told.most_95:.0f} s for 95 %, {told.most:.0f} s at most"
+        f"{what}: {lateness.polls:.1f} polls; late by {lateness.middle:.0f} s in the middle, "
+        f"{lateness.most_95:.0f} s for 95 %, {lateness.most:.0f} s at most"
     )
 
 

@@ -64,7 +64,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
             Column("delay_p95_s", "95 %, s"),
             Column("invocations", "invocations", 1),
             Column("bus_operations", "bus operations", 1),
-            Column("looks_busiest_minute", "looks in the busiest minute"),
+            Column("polls_busiest_minute", "polls in the busiest minute"),
         ),
     ),
     "makespan": Layout(
@@ -75,37 +75,6 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
             Column("makespan_s", "last outcome after, s"),
             Column("throttled", "429s"),
             Column("arm_calls", "ARM calls a VM", 1),
-        ),
-    ),
-    "memory": Layout(
-        "Worker memory",
-        "assessments",
-        (
-            Column("waiting_peak_rss_mib", "peak with so many waiting, MiB", 1),
-            Column("held_rss_mib", "with so many held, MiB", 1),
-            Column("held_kib", "KiB for one more held", 1),
-        ),
-    ),
-    "coldstart": Layout(
-        "Import before the first message",
-        "worker",
-        (
-            Column("import_cpu_ms", "CPU, ms"),
-            Column("import_ms", "time, ms"),
-            Column("peak_rss_mib", "peak, MiB", 1),
-            Column("modules", "modules"),
-        ),
-    ),
-    "throughput": Layout(
-        "Instant operations through one worker",
-        "requests",
-        (
-            Column("per_second", "a second", 1),
-            Column("cpu_ms", "worker CPU, ms", 1),
-            Column("worker_cpu_share", "worker, CPUs", 2),
-            Column("host_cpu_share", "host, CPUs", 2),
-            Column("bus_cpu_share", "bus, CPUs", 2),
-            Column("arm_cpu_share", "ARM, CPUs", 2),
         ),
     ),
     "cost": Layout(

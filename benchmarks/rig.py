@@ -44,8 +44,6 @@ class RigOptions:
         time_scale: How many times faster than real assessments run.
         tables: Whether there is an Azurite.
         settings: More app settings; they win over the crew's and the local cloud's.
-        entities: The bus's queues and topics.
-        lock_duration: The queues' LockDuration, where it is not to be that of the entities.
         drain_seconds: How long the host may take for what is in flight at the end.
     """
 
@@ -54,8 +52,6 @@ class RigOptions:
     time_scale: float = 1.0
     tables: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-    entities: Path = ROOT / "infra" / "servicebus.json"
-    lock_duration: str | None = None
     drain_seconds: float = 5.0
 
 
@@ -125,14 +121,6 @@ class Rig:
 
         await self.cloud.guard(hold())
 
-    async def until_outcomes(self, outcomes: int, within: float = _BOUND_SECONDS) -> None:
-        """Waits until so many outcomes have been published; raises NotReachedError."""
-
-        async def published() -> bool:
-            return (await self.counts())[OUTCOMES].total >= outcomes
-
-        await self.until(published, f"{outcomes} outcomes", within)
-
     async def until_done(self, outcomes: int, within: float = _BOUND_SECONDS) -> None:
         """Waits until so many outcomes are there and all that led to them is settled.
 
@@ -161,10 +149,6 @@ class Rig:
         }
         if self._is_host:
             failures["failed invocations"] = (await self.host_status())["invocations"]["failed"]
-        self.spoiled_by(failures)
-
-    def spoiled_by(self, failures: Mapping[str, int]) -> None:
-        """Raises SpoiledError if there were any of the failures."""
         found = {what: often for what, often in failures.items() if often}
         if found:
             raise SpoiledError(found, self._crew.options.log)
@@ -243,22 +227,10 @@ def _cloud_options(options: RigOptions, directory: Path) -> CloudOptions:
     untold = {name: "" for name in os.environ if name.startswith("OTEL_")}
     return CloudOptions(
         logs=directory / "logs",
-        entities=_entities(options, directory),
+        entities=ROOT / "infra" / "servicebus.json",
         scenario=scenario,
         time_scale=options.time_scale,
         tables=options.tables,
         hosts=0,
         settings={**untold, **options.crew.settings, **options.settings},
     )
-
-
-def _entities(options: RigOptions, directory: Path) -> Path:
-    if options.lock_duration is None:
-        return options.entities
-    config = json.loads(options.entities.read_text())
-    for namespace in config["UserConfig"]["Namespaces"]:
-        for queue in namespace["Queues"]:
-            queue["Properties"]["LockDuration"] = options.lock_duration
-    path = directory / "servicebus.json"
-    path.write_text(json.dumps(config))
-    return path

@@ -23,12 +23,12 @@ class Change:
     """What is done to the VM before it is assessed again.
 
     Attributes:
-        told: What is done, for people.
+        description: What is done, for people.
         security_patches: How many it lacks from then on; None leaves it as it is.
         alert: Condition and change of the alert that follows; None if none does.
     """
 
-    told: str
+    description: str
     security_patches: int | None
     alert: tuple[str, str] | None
 

@@ -43,7 +43,7 @@ def print_changes(console: Console, changes: ChangesResult) -> None:
         found = each.outcome
         table.add_row(
             str(number),
-            each.change.told,
+            each.change.description,
             found.status if found else "no outcome",
             _number(found.grave) if found else "",
             _number(found.other) if found else "",

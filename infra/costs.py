@@ -56,8 +56,8 @@ class Month:
 
 
 def invocations(assumptions: Mapping[str, Any]) -> float:
-    """Returns the invocations of one assessment: its begin, and one for each look at it."""
-    return 1 + float(assumptions["looks"])
+    """Returns the invocations of one assessment: its begin, and one for each poll."""
+    return 1 + float(assumptions["polls"])
 
 
 def gb_seconds(seconds: float, window: float, concurrency: float, instance_gb: float) -> float:
@@ -82,9 +82,9 @@ def gb_seconds_a_day(vms: int, assumptions: Mapping[str, Any]) -> float:
     """Returns the memory that is paid for if the day's requests come evenly, the dearest case.
 
     Flex Consumption scales each Service Bus function on instances of its own: those that begin and
-    those that look do not share one.
+    those that poll do not share one.
     """
-    begins, looks = 1.0, invocations(assumptions) - 1
+    begins, polls = 1.0, invocations(assumptions) - 1
     return sum(
         gb_seconds(
             vms * each * float(assumptions["invocation_seconds"]),
@@ -92,7 +92,7 @@ def gb_seconds_a_day(vms: int, assumptions: Mapping[str, Any]) -> float:
             assumptions["concurrency"],
             assumptions["instance_gb"],
         )
-        for each in (begins, looks)
+        for each in (begins, polls)
     )
 
 
@@ -106,9 +106,9 @@ def metric_kb_a_day(paid_gb_seconds: float, assumptions: Mapping[str, Any]) -> f
 
 def bus_operations(assumptions: Mapping[str, Any]) -> float:
     """Returns the operations of one assessment: each message is sent, received and settled."""
-    looks = invocations(assumptions) - 1
+    polls = invocations(assumptions) - 1
     outcome = 1 + 2 * int(assumptions["subscriptions_that_get_an_outcome"])
-    return int(assumptions["bus_operations_a_message"]) * (1 + looks) + outcome
+    return int(assumptions["bus_operations_a_message"]) * (1 + polls) + outcome
 
 
 def tiered(millions: float, tiers: Sequence[Mapping[str, Any]]) -> float:

@@ -26,10 +26,10 @@ _MEMORY: Final = 500
 """How many durations of an operating system are remembered."""
 _SET_SPREAD: Final = 0.35
 """How far apart the durations of different VMs are where the setting tells the median."""
-_TOLD_SPREAD: Final = 0.3
+_HINT_SPREAD: Final = 0.3
 """How far the next assessment's duration lies from the one that the instance view tells: that may
 have been the VM's own, or part of an installation."""
-_TOLD_SECONDS: Final = (5.0, 7200.0)
+_HINT_SECONDS: Final = (5.0, 7200.0)
 """What the instance view tells of shorter and longer ones is no assessment's duration."""
 
 
@@ -93,8 +93,8 @@ class Durations:
         if own is not None:
             return own.of_one_vm()
         others = self._of(vm.os_type)
-        told = _told(vm)
-        return others.of_any_vm() if told is None else _after(others.of_any_vm(), told)
+        hint = _hint(vm)
+        return others.of_any_vm() if hint is None else _after(others.of_any_vm(), hint)
 
     def learn(self, os_type: str | None, seconds: float) -> None:
         """Takes note of how long an assessment took."""
@@ -109,7 +109,7 @@ class Durations:
         return Learned(_FIRST_WEIGHT, math.log(system.seconds), system.spread**2)
 
 
-def _told(vm: VirtualMachine) -> float | None:
+def _hint(vm: VirtualMachine) -> float | None:
     """Returns how long an operation like the last one of the VM's instance view takes, in seconds.
 
     None where it tells of none that has ended, or of a time that no assessment takes.
@@ -121,7 +121,7 @@ def _told(vm: VirtualMachine) -> float | None:
     if began is None or ended is None:
         return None
     seconds = (ended - began).total_seconds()
-    least, most = _TOLD_SECONDS
+    least, most = _HINT_SECONDS
     return (
         seconds + _SYSTEMS.get(_key(vm.os_type), _ANY).overhead
         if least <= seconds <= most
@@ -129,10 +129,10 @@ def _told(vm: VirtualMachine) -> float | None:
     )
 
 
-def _after(others: Expectation, told: float) -> Expectation:
+def _after(others: Expectation, hint: float) -> Expectation:
     """Returns what to expect after one duration that was not seen, weighed by their precisions."""
-    ours, its = 1 / max(others.spread, 0.01) ** 2, 1 / _TOLD_SPREAD**2
-    log_seconds = (ours * math.log(others.seconds) + its * math.log(told)) / (ours + its)
+    ours, its = 1 / max(others.spread, 0.01) ** 2, 1 / _HINT_SPREAD**2
+    log_seconds = (ours * math.log(others.seconds) + its * math.log(hint)) / (ours + its)
     return Expectation(
         math.exp(log_seconds), min(math.sqrt(1 / (ours + its) + PRIOR_SPREAD**2), WIDEST)
     )

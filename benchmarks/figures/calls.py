@@ -1,8 +1,8 @@
-"""Calls of ARM for each assessment, and how late its outcome is: what looking costs, and brings.
+"""Calls of ARM for each assessment, and how late its outcome is: what polling costs, and brings.
 
 The same fleet is assessed in rounds, a day apart, in simulation and unscaled time. In the first one
 nothing is known of it; in the others each VM's durations were learned. The app is held against what
-the SDK's poller does by default on the same durations: a look at the begin, one each 30 s, and a
+the SDK's poller does by default on the same durations: a poll at the begin, one each 30 s, and a
 last call for the result.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks.readings import Reading, Readings, Verdict
 from tests.simulation.clock import run_virtual
 from tests.simulation.fleet import FleetSpec
-from tests.simulation.rounds import Round, Told
+from tests.simulation.rounds import PublishedOutcome, Round
 from tests.simulation.world import open_world
 
 FIGURE: Final = "calls"
@@ -32,7 +32,7 @@ _REGIONS_SIZE: Final = 10_000
 _REGIONS_ROUNDS: Final = 2
 _A_DAY: Final = 24 * 3600.0
 _SDK_GAP: Final = 30.0
-"""What the SDK waits between two looks where ARM sends no Retry-After."""
+"""What the SDK waits between two polls where ARM sends no Retry-After."""
 _MOST_CALLS: Final = 8.0
 _MOST_DELAY: Final = 20.0
 _BUCKET: Final = "a subscription's bucket is refilled by 5,000 a minute"
@@ -62,7 +62,7 @@ def measure(sizes: Sequence[int] = SIZES, *, rounds: int = ROUNDS, seed: int = 1
             for number, each in enumerate(done, start=1):
                 readings += _readings(way_of(number, within), size, _app_numbers(each))
             if within == _WITHIN:
-                numbers = _sdk_numbers(done[-1].told)
+                numbers = _sdk_numbers(done[-1].published)
                 readings += _readings(SDK_DEFAULT, size, numbers, note="closed form")
         if size == _REGIONS_SIZE:
             spec = FleetSpec(size, seed=seed, within=_WITHIN, regions=_REGIONS)
@@ -98,7 +98,7 @@ def judge(readings: Readings) -> list[Verdict]:
         return max(readings.value(FIGURE, way, size, name) for way in ways)
 
     calls, delay = worst("arm_calls"), worst("delay_median_s")
-    refused, busiest = worst("looks_throttled"), worst("looks_busiest_minute")
+    refused, busiest = worst("polls_throttled"), worst("polls_busiest_minute")
     return [
         Verdict(
             FIGURE,
@@ -110,8 +110,8 @@ def judge(readings: Readings) -> list[Verdict]:
         ),
         Verdict(
             FIGURE,
-            "GetOperation's bucket refuses no look",
-            f"{refused:g} refused; {busiest:g} looks in the busiest minute, of 5,000",
+            "GetOperation's bucket refuses no poll",
+            f"{refused:g} refused; {busiest:g} polls in the busiest minute, of 5,000",
             refused == 0,
             size,
         ),
@@ -119,24 +119,24 @@ def judge(readings: Readings) -> list[Verdict]:
 
 
 def _app_numbers(done: Round) -> Mapping[str, float]:
-    delays = [told.delay for told in done.told if told.delay is not None]
+    delays = [each.delay for each in done.published if each.delay is not None]
     return {
         "arm_calls": done.calls.made.total() / len(delays),
-        "looks": done.calls.looks / len(delays),
+        "polls": done.calls.polls / len(delays),
         **_delay_numbers(delays),
         "handovers": done.handed_over / len(delays),
         "invocations": done.traffic.receives / len(delays),
         "bus_operations": done.traffic.operations / len(delays),
-        "looks_busiest_minute": done.calls.busiest_minute,
-        "looks_throttled": done.calls.throttled_looks,
+        "polls_busiest_minute": done.calls.busiest_minute,
+        "polls_throttled": done.calls.throttled_polls,
     }
 
 
-def _sdk_numbers(told: Sequence[Told]) -> Mapping[str, float]:
+def _sdk_numbers(published: Sequence[PublishedOutcome]) -> Mapping[str, float]:
     """Returns what the SDK's poller would have done of the same operations, latencies left out."""
-    looks, delays, waited = [], [], []
+    polls, delays, waited = [], [], []
     minutes: Counter[int] = Counter()
-    for each in told:
+    for each in published:
         if each.begun_at is None or each.ended_at is None:
             continue
         seconds = each.ended_at - each.begun_at
@@ -145,14 +145,14 @@ def _sdk_numbers(told: Sequence[Told]) -> Mapping[str, float]:
         delays.append(waited[-1] - seconds)
         at = [each.begun_at + number * _SDK_GAP for number in range(waits + 1)]
         at.append(at[-1])  # the result is asked for as soon as the end is seen
-        looks.append(len(at))
+        polls.append(len(at))
         minutes.update(int(moment // 60) for moment in at)
     return {
-        "arm_calls": 1 + fmean(looks),
-        "looks": fmean(looks),
+        "arm_calls": 1 + fmean(polls),
+        "polls": fmean(polls),
         **_delay_numbers(delays),
         "waited_mean_s": fmean(waited),
-        "looks_busiest_minute": max(minutes.values()),
+        "polls_busiest_minute": max(minutes.values()),
     }
 
 
@@ -181,5 +181,5 @@ def _readings(
     way: str, size: int, numbers: Mapping[str, float], note: str = ""
 ) -> Iterator[Reading]:
     for name, value in numbers.items():
-        own_note = _BUCKET if name == "looks_busiest_minute" else note
+        own_note = _BUCKET if name == "polls_busiest_minute" else note
         yield Reading(FIGURE, way, size, name, value, own_note)

@@ -109,7 +109,7 @@ def _uses(
     waiting = {
         "invocations": 1.0,
         "seconds": max(least, lasts),
-        "bus": bus_operations({**assumptions, "looks": 0}) + lasts / _LOCK_SECONDS,
+        "bus": bus_operations({**assumptions, "polls": 0}) + lasts / _LOCK_SECONDS,
         "arm": read("arm_calls", calls.SDK_DEFAULT),
     }
     return {
@@ -117,7 +117,7 @@ def _uses(
             invocations=read("invocations"),
             seconds=read("invocations") * least,
             concurrency=assumptions["concurrency"],
-            bus=bus_operations({**assumptions, "looks": read("handovers")}),
+            bus=bus_operations({**assumptions, "polls": read("handovers")}),
             arm=read("arm_calls"),
         ),
         cpu.SYNC: Use(**waiting, concurrency=assumptions["threads"]),
@@ -126,7 +126,7 @@ def _uses(
 
 
 def _operation_seconds(readings: Readings, size: int) -> float:
-    """Returns how long an invocation waits that looks as the SDK does."""
+    """Returns how long an invocation waits that polls as the SDK does."""
     return readings.value(calls.FIGURE, calls.SDK_DEFAULT, size, "waited_mean_s")
 
 

@@ -1,10 +1,10 @@
 """CPU time of the worker for each assessment, from request to outcome.
 
 Operations take as long as real ones do, divided by the time scale, and so does whatever the app
-waits for: so an assessment has as many looks and hand-overs as a real one. Requests come at a pace
+waits for: so an assessment has as many polls and hand-overs as a real one. Requests come at a pace
 that leaves the machine room; what is counted is CPU time, not time.
 
-The floor looks as often as the app did just before, so that both make the same exchange. What the
+The floor polls as often as the app did just before, so that both make the same exchange. What the
 Functions host takes is no part of the app's; it is there to be seen, and on the local host includes
 the polling of receivers that get nothing.
 """
@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from benchmarks.crew import Crew, FunctionApp, Program, assessor_app, sdk_poller, sync_handler
 from benchmarks.fleet import Fleet, paced
 from benchmarks.phase import Page, Phase
-from benchmarks.readings import Reading, Readings, Verdict
+from benchmarks.readings import Reading
 from benchmarks.rig import RigOptions, running
 
 FIGURE: Final = "cpu"
@@ -30,15 +30,13 @@ FLOOR_TABLES: Final = "floor, tables"
 SYNC: Final = "sync handler"
 SDK: Final = "SDK poller"
 AZ: Final = "az"
-MOST_TIMES_FLOOR: Final = 2.0
-LEAST_TIMES_AZ: Final = 80.0
 
 _WARM_UP: Final = 20
 _THREADS: Final = 32
 _SYNC_MOST: Final = 4 * _THREADS
 """The sync handler does so many at a time that its CPU time for each is told after four rounds."""
 _GAP_SHARE: Final = 0.05
-"""The time between two looks of the app's, as a share of how long the operation takes."""
+"""The time between two polls of the app's, as a share of how long the operation takes."""
 _LATE_SECONDS: Final = 60.0
 _LEAD_SECONDS: Final = 1.0
 """From the sending of requests to when the bus hands out the first."""
@@ -89,13 +87,13 @@ class Conditions:
             "ASSESS_EXPECTED_MINUTES": f"{self.operation_seconds / 60:g}",
         }
 
-    def floor(self, looks: float, *, tables: bool) -> Program:
-        """Returns the floor that looks at an operation so often on average.
+    def floor(self, polls: float, *, tables: bool) -> Program:
+        """Returns the floor that polls an operation so often on average.
 
-        The looks are a gap apart, and the last one is on average half a gap after the end.
+        The polls are a gap apart, and the last one is on average half a gap after the end.
         """
         gap = self.operation_seconds * _GAP_SHARE
-        first = max(gap, self.operation_seconds - (looks - 1.5) * gap)
+        first = max(gap, self.operation_seconds - (polls - 1.5) * gap)
         arguments = (f"--first={first:.3f}", f"--gap={gap:.3f}", "--alert")
         return Program("benchmarks.ways.floor", (*arguments, *(["--tables"] if tables else [])))
 
@@ -151,7 +149,7 @@ async def measure(
         choice: Which ways.
 
     Returns:
-        `cpu_ms` of the worker, `host_cpu_ms`, `arm_calls`, `looks` and `sends` for each
+        `cpu_ms` of the worker, `host_cpu_ms`, `arm_calls`, `polls` and `sends` for each
         assessment, and the worker's `peak_rss_mib`.
 
     Raises:
@@ -166,20 +164,13 @@ async def measure(
             app, floor = (APP_TABLES, FLOOR_TABLES) if tables else (APP, FLOOR)
             phase = await run(Way(app, choice.app, tables))
             readings += _readings(app, size, phase)
-            same = conditions.floor(phase.looks, tables=tables)
+            same = conditions.floor(phase.polls, tables=tables)
             readings += _readings(floor, size, await run(Way(floor, same, tables)))
         for way in _others(conditions) if choice.others else ():
             readings += _readings(way.name, size, await run(way))
     if choice.az is not None:
         readings += az_readings(sizes, await choice.az())
     return readings
-
-
-def judge(readings: Readings) -> list[Verdict]:
-    """Returns whether the app keeps near the floor and far below az, at the largest sizes."""
-    pairs = ((APP, FLOOR), (APP_TABLES, FLOOR_TABLES))
-    verdicts = [_above_floor(readings, app, floor) for app, floor in pairs]
-    return [each for each in (*verdicts, _below_az(readings)) if each is not None]
 
 
 def _others(conditions: Conditions) -> tuple[Way, ...]:
@@ -222,7 +213,7 @@ def _readings(way: str, size: int, phase: Phase) -> list[Reading]:
         "cpu_ms": phase.worker_ms,
         "host_cpu_ms": phase.host_ms,
         "arm_calls": phase.calls,
-        "looks": phase.looks,
+        "polls": phase.polls,
         "sends": phase.sends,
         "peak_rss_mib": phase.peak_rss_mib,
     }
@@ -235,37 +226,3 @@ def az_readings(sizes: Sequence[int], cost: AzCost) -> list[Reading]:
     values = {"cpu_ms": cost.cpu_seconds * 1000 / cost.count}
     note = f"extrapolated from {cost.count} processes"
     return [each for size in sizes for each in Page(FIGURE, AZ, size).read(values, note)]
-
-
-def _above_floor(readings: Readings, app: str, floor: str) -> Verdict | None:
-    size = _largest(readings, app, floor)
-    if size is None:
-        return None
-    mine, least = (readings.value(FIGURE, way, size, "cpu_ms") for way in (app, floor))
-    return Verdict(
-        figure=FIGURE,
-        target=f"{app}: at most {MOST_TIMES_FLOOR:g} times the CPU time of the bare exchange",
-        measured=f"{mine:.1f} ms, which is {mine / least:.2f} times its {least:.1f} ms",
-        met=mine <= MOST_TIMES_FLOOR * least,
-        size=size,
-    )
-
-
-def _below_az(readings: Readings) -> Verdict | None:
-    size = _largest(readings, APP, AZ)
-    if size is None:
-        return None
-    mine, theirs = (readings.value(FIGURE, way, size, "cpu_ms") for way in (APP, AZ))
-    return Verdict(
-        figure=FIGURE,
-        target=f"app: at least {LEAST_TIMES_AZ:g} times less CPU time than az",
-        measured=f"{mine:.1f} ms, which is {theirs / mine:.0f} times less than {theirs:.0f} ms",
-        met=theirs >= LEAST_TIMES_AZ * mine,
-        size=size,
-    )
-
-
-def _largest(readings: Readings, *ways: str) -> int | None:
-    """Returns the largest size at which every one of the ways was read."""
-    sizes = [set(readings.sizes(FIGURE, way, "cpu_ms")) for way in ways]
-    return max(set.intersection(*sizes), default=None)

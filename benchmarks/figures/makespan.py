@@ -69,7 +69,7 @@ def assess_at_once(spec: FleetSpec) -> Round:
 
 def reads_of(done: Round) -> float:
     """Returns how many reads of ARM an assessment took."""
-    return (done.calls.made.total() - done.calls.made[Kind.ASSESS]) / len(done.told)
+    return (done.calls.made.total() - done.calls.made[Kind.ASSESS]) / len(done.published)
 
 
 def floor(spec: FleetSpec, reads: float) -> Mapping[str, float]:
@@ -125,12 +125,12 @@ def judge(readings: Readings) -> list[Verdict]:
 
 
 def _numbers(done: Round) -> Mapping[str, float]:
-    begun = [told.begun_at for told in done.told if told.begun_at is not None]
+    begun = [each.begun_at for each in done.published if each.begun_at is not None]
     return {
-        "makespan_s": done.told[-1].at - done.started_at,
+        "makespan_s": done.published[-1].at - done.started_at,
         "begun_s": max(begun) - done.started_at,
         "throttled": done.calls.throttled.total(),
-        "arm_calls": done.calls.made.total() / len(done.told),
+        "arm_calls": done.calls.made.total() / len(done.published),
     }
 
 

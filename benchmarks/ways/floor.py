@@ -24,7 +24,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
 from benchmarks.ways.floor_errors import FloorError
 from benchmarks.ways.floor_messages import IN_PROGRESS, REQUESTS
-from benchmarks.ways.floor_worker import Looks, Plan, work
+from benchmarks.ways.floor_worker import Plan, PollTimes, work
 
 _RECEIVERS: Final = 4
 """Receivers of each queue: while one settles, others receive."""
@@ -38,8 +38,8 @@ def main() -> int:
     """Runs one of the two roles; returns the exit code."""
     arguments = _arguments(sys.argv[1:])
     if arguments.role == "worker":
-        looks = Looks(arguments.first, arguments.gap)
-        plan = Plan(looks, alerts=arguments.alert, tables=arguments.tables)
+        polls = PollTimes(arguments.first, arguments.gap)
+        plan = Plan(polls, alerts=arguments.alert, tables=arguments.tables)
         asyncio.run(_work(plan, socket.socket(fileno=arguments.socket)))
     else:
         asyncio.run(_receive_all(sys.argv[1:], watch=arguments.exit_with_parent))
@@ -50,8 +50,8 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.ways.floor", description=__doc__)
     parser.add_argument("--role", choices=("receiver", "worker"), default="receiver")
     parser.add_argument("--socket", type=int, help="the worker's end of the socket pair")
-    parser.add_argument("--first", type=float, required=True, help="seconds before the first look")
-    parser.add_argument("--gap", type=float, required=True, help="seconds between two looks")
+    parser.add_argument("--first", type=float, required=True, help="seconds before the first poll")
+    parser.add_argument("--gap", type=float, required=True, help="seconds between two polls")
     parser.add_argument("--alert", action="store_true", help="send alerts where there are patches")
     parser.add_argument("--tables", action="store_true", help="keep a row for each VM")
     parser.add_argument("--exit-with-parent", action="store_true", help="end when stdin is closed")

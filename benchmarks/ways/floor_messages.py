@@ -33,21 +33,21 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Underway:
-    """An assessment between two looks; the fields of its hand-over message.
+    """An assessment between two polls; the fields of its hand-over message.
 
     Attributes:
         request: The request's body.
         vm: What was read of the VM.
         operation: The URL of the operation.
         begun_at: When that began.
-        hop: How often it was handed over.
+        handovers: How often it was handed over.
     """
 
     request: dict[str, Any]
     vm: dict[str, Any]
     operation: str
     begun_at: datetime
-    hop: int = 0
+    handovers: int = 0
 
     @property
     def activity_id(self) -> str:
@@ -82,7 +82,9 @@ def from_body(body: str) -> Underway:
     """Returns the assessment that a hand-over's body holds."""
     fields = json.loads(body)
     begun_at = datetime.fromisoformat(fields["begun_at"])
-    return Underway(fields["request"], fields["vm"], fields["operation"], begun_at, fields["hop"])
+    return Underway(
+        fields["request"], fields["vm"], fields["operation"], begun_at, fields["handovers"]
+    )
 
 
 def handover(underway: Underway, enqueue_at: datetime) -> ServiceBusMessage:
@@ -92,7 +94,7 @@ def handover(underway: Underway, enqueue_at: datetime) -> ServiceBusMessage:
         "vm": underway.vm,
         "operation": underway.operation,
         "begun_at": underway.begun_at.isoformat(),
-        "hop": underway.hop,
+        "handovers": underway.handovers,
         "handed_over_at": datetime.now(UTC).isoformat(),
         "token": "",
     }
@@ -100,7 +102,7 @@ def handover(underway: Underway, enqueue_at: datetime) -> ServiceBusMessage:
     fields["token"] = "t" * (_HANDOVER_BYTES - len(text))
     return ServiceBusMessage(
         json.dumps(fields),
-        message_id=_name_based_id("hop", underway.request_id, str(underway.hop)),
+        message_id=_name_based_id("handovers", underway.request_id, str(underway.handovers)),
         correlation_id=underway.request_id,
         content_type="application/json",
         subject=underway.vm_id,

@@ -1,4 +1,4 @@
-"""The floor's worker: one assessment is a begin, looks at given delays, and an end."""
+"""The floor's worker: one assessment is a begin, polls at given delays, and an end."""
 
 import asyncio
 import json
@@ -34,8 +34,8 @@ _CONNECTIONS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """When an operation is looked at, in seconds since its begin, however late it was before.
+class PollTimes:
+    """When an operation is polled, in seconds since its begin, however late it was before.
 
     Attributes:
         first: When for the first time.
@@ -45,9 +45,9 @@ class Looks:
     first: float
     gap: float
 
-    def at(self, begun_at: datetime, hop: int) -> datetime:
-        """Returns when to look after so many looks before."""
-        return begun_at + timedelta(seconds=self.first + hop * self.gap)
+    def at(self, begun_at: datetime, handovers: int) -> datetime:
+        """Returns when to poll after so many polls before."""
+        return begun_at + timedelta(seconds=self.first + handovers * self.gap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class Plan:
     """What an assessment takes.
 
     Attributes:
-        looks: When it is looked at.
+        polls: When it is polled.
         alerts: Whether alerts are sent where there is something to tell.
         tables: Whether each VM has a row.
     """
 
-    looks: Looks
+    polls: PollTimes
     alerts: bool
     tables: bool
 
@@ -101,11 +101,11 @@ class Floor:
         self._tables = tables
 
     async def take(self, queue: str, body: str) -> None:
-        """Begins, or looks; raises FloorError."""
+        """Begins, or polls; raises FloorError."""
         if queue == REQUESTS:
             await self._begin(json.loads(body))
         else:
-            await self._look(from_body(body))
+            await self._poll(from_body(body))
 
     async def _begin(self, request: dict[str, Any]) -> None:
         vm_id = request["vmId"]
@@ -115,27 +115,27 @@ class Floor:
         operation = await self._arm.begin(vm_id)
         await self._hand_over(Underway(request, about(vm), operation, datetime.now(UTC)))
 
-    async def _look(self, underway: Underway) -> None:
-        status = await self._arm.look(underway.operation)
+    async def _poll(self, underway: Underway) -> None:
+        status = await self._arm.poll(underway.operation)
         match status["status"]:
             case "InProgress":
-                await self._hand_over(replace(underway, hop=underway.hop + 1))
+                await self._hand_over(replace(underway, handovers=underway.handovers + 1))
             case "Succeeded":
                 await self._conclude(underway, status["properties"]["output"], status["endTime"])
             case other:
                 raise FloorError("GET operation", other)
 
     async def _hand_over(self, underway: Underway) -> None:
-        enqueue_at = self._plan.looks.at(underway.begun_at, underway.hop)
+        enqueue_at = self._plan.polls.at(underway.begun_at, underway.handovers)
         await self._lines[IN_PROGRESS].send([handover(underway, enqueue_at)])
 
     async def _conclude(self, underway: Underway, result: Mapping[str, Any], ended_at: str) -> None:
         await self._lines[RESULTS].send([outcome(underway, result, ended_at)])
-        told = alerts(underway, result, ended_at) if self._plan.alerts else []
+        published = alerts(underway, result, ended_at) if self._plan.alerts else []
         etag = await self._remember(underway, result)
-        if told:
-            await self._lines[ALERTS].send(told)
-            if self._tables is not None and etag is not None:  # as told, where it was untold
+        if published:
+            await self._lines[ALERTS].send(published)
+            if self._tables is not None and etag is not None:  # as published, where it was not
                 await self._tables.replace(underway.vm_id, _columns(underway, result), etag)
 
     async def _remember(self, underway: Underway, result: Mapping[str, Any]) -> str | None:
@@ -183,7 +183,7 @@ class Arm:
                 raise FloorError("POST assessPatches", f"{answer.status} {text[:200]!r}")
             return answer.headers["Azure-AsyncOperation"]
 
-    async def look(self, operation: str) -> Mapping[str, Any]:
+    async def poll(self, operation: str) -> Mapping[str, Any]:
         """Returns what an operation says of itself; raises FloorError."""
         return await self._get(operation)
 

@@ -68,7 +68,7 @@ var queryRules = [
   {
     name: 'past-deadline'
     title: 'Assessments past their deadline'
-    text: 'ARM did not end these by ASSESS_DEADLINE_MINUTES. The trace shows every look at them.'
+    text: 'ARM did not end these by ASSESS_DEADLINE_MINUTES. The trace shows every poll of them.'
     query: loadTextContent('../kql/overdue.kql')
     every: 'PT15M'
     window: 'PT1H'

@@ -31,30 +31,30 @@ class ArmCalls:
         made: how many of each kind, refused ones included.
         throttled: how many of each kind were refused with 429.
         throttled_at_the_door: how many of these ARM's own limits refused, before Compute's.
-        polls: how many calls each subscription's GetOperation bucket was asked for, by the minute.
+        by_minute: how many polls of each subscription came in each minute.
         fewest_reads_left: what ARM's own bucket of reads held at the least.
     """
 
     made: Counter[Kind] = field(default_factory=Counter)
     throttled: Counter[Kind] = field(default_factory=Counter)
     throttled_at_the_door: Counter[Kind] = field(default_factory=Counter)
-    polls: Counter[tuple[str, int]] = field(default_factory=Counter)
+    by_minute: Counter[tuple[str, int]] = field(default_factory=Counter)
     fewest_reads_left: int | None = None
 
     @property
-    def looks(self) -> int:
-        """How often an operation was looked at, its result asked for included."""
+    def polls(self) -> int:
+        """How often an operation was polled, its result asked for included."""
         return sum(self.made[kind] for kind in _POLLS)
 
     @property
-    def throttled_looks(self) -> int:
+    def throttled_polls(self) -> int:
         """How many of these ARM refused."""
         return sum(self.throttled[kind] for kind in _POLLS)
 
     @property
     def busiest_minute(self) -> int:
-        """The most looks in one subscription and minute."""
-        return max(self.polls.values(), default=0)
+        """The most polls in one subscription and minute."""
+        return max(self.by_minute.values(), default=0)
 
 
 class Endpoint:
@@ -115,7 +115,7 @@ class Endpoint:
         self.calls.made[kind] += 1
         if kind in _POLLS:
             minute = int(self._clock.seconds() // 60)
-            self.calls.polls[subject.subscription_id, minute] += 1
+            self.calls.by_minute[subject.subscription_id, minute] += 1
         knock = self._door.take(kind, subject)
         if kind is not Kind.ASSESS:
             left, fewest = self._door.left(kind, subject), self.calls.fewest_reads_left

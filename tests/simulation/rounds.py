@@ -26,7 +26,7 @@ class NotOneOutcomeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PublishedOutcome:
     """An outcome that was published, in seconds since the simulation began.
 
     Attributes:
@@ -55,14 +55,14 @@ class Round:
 
     Attributes:
         started_at: when the first one was asked.
-        told: the outcomes, in the order of their publication.
+        published: the outcomes, in the order of their publication.
         calls: the calls of ARM.
         traffic: the app's traffic on the bus.
         handed_over: how many messages the app handed over to itself.
     """
 
     started_at: float
-    told: tuple[Told, ...]
+    published: tuple[PublishedOutcome, ...]
     calls: ArmCalls
     traffic: Traffic
     handed_over: int
@@ -80,7 +80,7 @@ class Listener:
         """
         self._cloud = cloud
         self._seconds_now = seconds_now
-        self._told: list[Told] = []
+        self._published: list[PublishedOutcome] = []
 
     def take(self, message: OutgoingMessage) -> None:
         """Takes note of a message, if it is about a VM."""
@@ -90,8 +90,8 @@ class Listener:
         key = (message.subject or "").lower()
         activity_id = properties.get("assessmentActivityId")
         operation = self._cloud.last_operation(self._cloud.vms[key]) if activity_id else None
-        self._told.append(
-            Told(
+        self._published.append(
+            PublishedOutcome(
                 key,
                 str(properties["type"]),
                 self._seconds_now(),
@@ -100,16 +100,16 @@ class Listener:
             )
         )
 
-    def told_of(self, vms: Iterable[Vm]) -> tuple[Told, ...]:
+    def published_of(self, vms: Iterable[Vm]) -> tuple[PublishedOutcome, ...]:
         """Returns the outcomes since it was asked last, one of each VM as often as it is named.
 
         Raises:
             NotOneOutcomeError: a VM had fewer, or more.
         """
-        told, self._told = tuple(self._told), []
-        outcomes = Counter(each.vm_key for each in told)
+        published, self._published = tuple(self._published), []
+        outcomes = Counter(each.vm_key for each in published)
         asked = Counter(vm.key for vm in vms)
         wrong = tuple(key for key in asked | outcomes if outcomes[key] != asked[key])
         if wrong:
             raise NotOneOutcomeError(wrong)
-        return told
+        return published

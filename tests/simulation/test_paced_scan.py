@@ -22,7 +22,7 @@ MOST_OVER_FLOOR = 1.1
 def _busiest(scanned: Round, subscription_of: dict[str, str]) -> int:
     """Returns the most begins that one subscription saw in any minute."""
     begun: dict[str, list[float]] = defaultdict(list)
-    for each in scanned.told:
+    for each in scanned.published:
         if each.begun_at is not None:
             begun[subscription_of[each.vm_key]].append(each.begun_at)
     most = 0
@@ -41,7 +41,7 @@ def _subscription_of(spec: FleetSpec) -> dict[str, str]:
 
 
 def _makespan(scanned: Round) -> float:
-    return max(each.at for each in scanned.told) - scanned.started_at
+    return max(each.at for each in scanned.published) - scanned.started_at
 
 
 def _assert_paced(scanned: Round, spec: FleetSpec) -> None:
@@ -111,6 +111,6 @@ def test_a_request_for_one_vm_does_not_wait_for_a_scan() -> None:
             return await world.scan("scan", alone=[last])
 
     scanned = run_virtual(run)
-    (begun_at,) = {each.begun_at for each in scanned.told if each.vm_key == last.key}
+    (begun_at,) = {each.begun_at for each in scanned.published if each.vm_key == last.key}
     assert begun_at is not None
     assert 10 <= begun_at - scanned.started_at < 12, "it had to wait for the scan"

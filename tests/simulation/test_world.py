@@ -157,16 +157,16 @@ def test_the_bus_drops_a_repeat_within_its_window() -> None:
 
 def test_each_request_has_exactly_one_outcome(mixed: Round) -> None:
     """Of a fleet with its usual mix each VM has one outcome, of the type that fits it."""
-    assert {each.vm_key: each.type for each in mixed.told} == {
+    assert {each.vm_key: each.type for each in mixed.published} == {
         vm.key: vm.expected_outcome for vm in make_vms(MIXED)
     }
-    assert len(mixed.told) == 60
+    assert len(mixed.published) == 60
 
 
 def test_only_what_began_has_an_end_and_a_delay(mixed: Round) -> None:
     """A skipped VM's outcome has no operation behind it; every other one comes after its end."""
-    assert {each.type for each in mixed.told} > {OutcomeType.SKIPPED, OutcomeType.FAILED}
-    for each in mixed.told:
+    assert {each.type for each in mixed.published} > {OutcomeType.SKIPPED, OutcomeType.FAILED}
+    for each in mixed.published:
         if each.type == OutcomeType.SKIPPED:
             assert each.delay is None
         else:
@@ -203,7 +203,7 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
     """Two runs agree to the last digit, and another seed gives others."""
     first, again, other = (assessed(FleetSpec(20, seed=seed)) for seed in (7, 7, 8))
     assert first == again
-    assert first.told != other.told
+    assert first.published != other.published
 
 
 def test_durations_depend_on_the_vm_and_the_round_alone() -> None:
@@ -230,20 +230,20 @@ def test_arm_refuses_what_its_bucket_does_not_hold() -> None:
     ]
 
 
-def test_arm_refuses_too_many_looks_at_one_vm() -> None:
+def test_arm_refuses_too_many_polls_at_one_vm() -> None:
     """GetOperation has a bucket of 45 for each VM, beside that of the subscription."""
     assert len(at_endpoint(lambda it: refusals(it, Kind.OPERATION, [SUBJECT] * 46))) == 1
 
 
-def test_looks_are_counted_by_the_minute() -> None:
+def test_polls_are_counted_by_the_minute() -> None:
     """The busiest minute of a subscription is what its bucket has to hold."""
 
-    async def look(endpoint: Endpoint) -> list[ArmError]:
+    async def poll(endpoint: Endpoint) -> list[ArmError]:
         for number in (3, 5, 2):
             await refusals(endpoint, Kind.OPERATION, [SUBJECT] * number)
             await asyncio.sleep(60.0)
         assert endpoint.calls.busiest_minute == 5
-        assert endpoint.calls.looks == 10
+        assert endpoint.calls.polls == 10
         return []
 
-    at_endpoint(look)
+    at_endpoint(poll)

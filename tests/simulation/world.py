@@ -131,7 +131,7 @@ class World:
         self._bus.accept(self._settings.requests_queue, requests)
         await self._bus.drained()
         handed_over = traffic.sent.get(self._settings.in_progress_queue, 0)
-        return Round(started_at, self._listener.told_of(asked), calls, traffic, handed_over)
+        return Round(started_at, self._listener.published_of(asked), calls, traffic, handed_over)
 
     def _request(self, vm: Vm, request_id: str, turns: "_Turns") -> OutgoingMessage:
         at = turns.next(vm)

@@ -28,7 +28,7 @@ def costs(size: int = 1000) -> Readings:
 
 
 def test_counts_are_for_a_thousand_assessments() -> None:
-    """Of the round in which most was learned; the other ways look as the SDK does."""
+    """Of the round in which most was learned; the other ways poll as the SDK does."""
     read = costs()
     assert read.value("cost", "app", 1000, "invocations") == 5000
     assert read.value("cost", "app", 1000, "arm_calls") == 6000

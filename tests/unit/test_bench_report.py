@@ -13,19 +13,19 @@ from benchmarks.results import ResultsError, load, readings_of, run_of, save
 DOCS = Path(__file__).parents[2] / "docs"
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 READINGS = [
-    Reading("throughput", "app", 100, "per_second", 30.04),
-    Reading("throughput", "app", 1000, "per_second", 1031.0),
-    Reading("throughput", "bare loop", 100, "per_second", 200.0, "a note"),
-    Reading("throughput", "bare loop", 100, "cpu_ms", 4.26),
+    Reading("cpu", "app", 100, "cpu_ms", 30.04),
+    Reading("cpu", "app", 1000, "cpu_ms", 1031.0),
+    Reading("cpu", "floor", 100, "cpu_ms", 200.0, "a note"),
+    Reading("cpu", "floor", 100, "arm_calls", 4.26),
 ]
 
 
 def test_results_come_out_of_the_file_as_they_went_in(tmp_path: Path) -> None:
     """Figure by figure, with when and where they were taken."""
-    runs = {"throughput": run_of(READINGS, NOW)}
+    runs = {"cpu": run_of(READINGS, NOW)}
     save(tmp_path / "docs" / "results.json", runs)
     assert load(tmp_path / "docs" / "results.json") == runs
-    assert runs["throughput"].at == "2026-01-05T12:00+00:00"
+    assert runs["cpu"].at == "2026-01-05T12:00+00:00"
 
 
 def test_no_file_is_no_results_and_another_file_is_an_error(tmp_path: Path) -> None:
@@ -41,12 +41,12 @@ def test_no_file_is_no_results_and_another_file_is_an_error(tmp_path: Path) -> N
 
 def test_a_table_has_a_row_for_each_way_and_size() -> None:
     """Columns that nobody has read are left out, cells that are missing are empty."""
-    assert report.table("throughput", Readings.of(READINGS)).splitlines() == [
-        "|  | requests | a second | worker CPU, ms |",
+    assert report.table("cpu", Readings.of(READINGS)).splitlines() == [
+        "|  | VMs | worker, ms | ARM calls |",
         "| --- | ---: | ---: | ---: |",
         "| app | 100 | 30.0 |  |",
         "| app | 1,000 | 1,031.0 |  |",
-        "| bare loop | 100 | 200.0 | 4.3 |",
+        "| floor | 100 | 200.0 | 4.3 |",
     ]
 
 
@@ -78,17 +78,17 @@ def test_a_plot_is_drawn_of_each_figure_that_was_measured(tmp_path: Path) -> Non
     """The same readings give the same file, so that a run without news changes nothing."""
     [first] = plots.draw(Readings.of(READINGS), tmp_path / "one")
     [second] = plots.draw(Readings.of(READINGS), tmp_path / "two")
-    assert first.name == "throughput.svg"
+    assert first.name == "cpu.svg"
     assert first.read_bytes() == second.read_bytes()
     assert ">app<" in first.read_text()
-    assert "bare loop" not in first.read_text(), "one size is no growth"
+    assert ">floor<" not in first.read_text(), "one size is no growth"
 
 
 def test_a_reading_that_was_not_taken_is_an_error() -> None:
     """It names what was looked for."""
     with pytest.raises(MissingReadingError) as missing:
-        Readings.of(READINGS).value("throughput", "app", 100, "cpu_ms")
-    assert missing.value.wanted == ("throughput", "app", 100, "cpu_ms")
+        Readings.of(READINGS).value("cpu", "app", 100, "arm_calls")
+    assert missing.value.wanted == ("cpu", "app", 100, "arm_calls")
 
 
 def test_the_page_shows_the_results_beside_it() -> None:

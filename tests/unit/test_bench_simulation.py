@@ -4,21 +4,23 @@ import pytest
 
 from benchmarks.figures import calls, makespan
 from benchmarks.readings import Reading, Readings
-from tests.simulation.rounds import Told
+from tests.simulation.rounds import PublishedOutcome
 
 
 def test_a_known_fleet_is_looked_at_less_often() -> None:
-    """The second round costs fewer looks than the first: the app has learned."""
+    """The second round costs fewer polls than the first: the app has learned."""
     readings = Readings.of(calls.measure([12], rounds=2))
-    first, second = (readings.value("calls", calls.way_of(n), 12, "looks") for n in (1, 2))
+    first, second = (readings.value("calls", calls.way_of(n), 12, "polls") for n in (1, 2))
     assert second < first
-    assert readings.value("calls", calls.SDK_DEFAULT, 12, "looks") > first
+    assert readings.value("calls", calls.SDK_DEFAULT, 12, "polls") > first
 
 
-def test_the_sdk_looks_at_the_begin_each_30_s_and_for_the_result() -> None:
-    """An operation of 665 s takes 24 looks until it is seen to be over, 25 s late."""
-    numbers = calls._sdk_numbers([Told("vm", "any", 700.0, begun_at=10.0, ended_at=675.0)])
-    assert numbers["looks"] == 24 + 1
+def test_the_sdk_polls_at_the_begin_each_30_s_and_for_the_result() -> None:
+    """An operation of 665 s takes 24 polls until it is seen to be over, 25 s late."""
+    numbers = calls._sdk_numbers(
+        [PublishedOutcome("vm", "any", 700.0, begun_at=10.0, ended_at=675.0)]
+    )
+    assert numbers["polls"] == 24 + 1
     assert numbers["arm_calls"] == 1 + 24 + 1
     assert numbers["delay_median_s"] == pytest.approx(25.0)
     assert numbers["waited_mean_s"] == pytest.approx(690.0)
@@ -44,8 +46,8 @@ def calls_readings(size: int, rounds: dict[int, tuple[float, float]], refused: f
         number: {
             "arm_calls": made,
             "delay_median_s": delay,
-            "looks_throttled": refused,
-            "looks_busiest_minute": 900.0,
+            "polls_throttled": refused,
+            "polls_busiest_minute": 900.0,
         }
         for number, (made, delay) in rounds.items()
     }

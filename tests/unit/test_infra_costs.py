@@ -32,10 +32,10 @@ def test_the_assumptions_are_the_apps_and_the_deployments_own() -> None:
     assert f"param instanceMemoryMB int = {assumptions['instance_gb'] * 1024:.0f}\n" in main
 
 
-def test_an_assessment_takes_a_begin_and_its_looks() -> None:
+def test_an_assessment_takes_a_begin_and_its_polls() -> None:
     """Each message is sent, received and settled, and the outcome goes to two."""
-    assert invocations({"looks": 4}) == 5
-    assert bus_operations({**_DATA["assumptions"], "looks": 4}) == 3 * 5 + 5
+    assert invocations({"polls": 4}) == 5
+    assert bus_operations({**_DATA["assumptions"], "polls": 4}) == 3 * 5 + 5
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The throttle gate: what ARM would refuse is held back, and let go at ARM's own pace."""
+"""The rate limiter: what ARM would refuse is held back, and let go at ARM's own pace."""
 
 import math
 from datetime import timedelta
@@ -65,8 +65,8 @@ def test_a_region_is_one_in_any_spelling() -> None:
 
 def test_an_open_region_lets_everyone_through() -> None:
     """At once, as often as one likes."""
-    gate = RateLimiter(60)
-    assert [gate.turn(_EAST, NOW) for _ in range(100)] == [0.0] * 100
+    limiter = RateLimiter(60)
+    assert [limiter.turn(_EAST, NOW) for _ in range(100)] == [0.0] * 100
 
 
 @given(st.integers(1, 600), st.integers(1, 50), st.integers(1, 3600))
@@ -74,9 +74,9 @@ def test_those_who_wait_are_let_through_one_by_one_at_the_pace(
     per_minute: int, callers: int, seconds: int
 ) -> None:
     """The first one a step after the region opens, each other one a step after the one before."""
-    gate = RateLimiter(per_minute)
-    gate.close(_EAST, NOW + timedelta(seconds=seconds))
-    turns = [gate.turn(_EAST, NOW) for _ in range(callers)]
+    limiter = RateLimiter(per_minute)
+    limiter.close(_EAST, NOW + timedelta(seconds=seconds))
+    turns = [limiter.turn(_EAST, NOW) for _ in range(callers)]
     step = 60 / per_minute
     assert turns[0] == pytest.approx(seconds + step, abs=1e-3)
     assert all(b - a == pytest.approx(step, abs=1e-3) for a, b in pairwise(turns))
@@ -84,40 +84,40 @@ def test_those_who_wait_are_let_through_one_by_one_at_the_pace(
 
 def test_a_turn_is_counted_from_when_it_is_asked_for() -> None:
     """Who asks later waits less, for the same turn of the clock."""
-    gate = RateLimiter(60)
-    gate.close(_EAST, NOW + _MINUTE)
-    assert gate.turn(_EAST, NOW) == 61.0
-    assert gate.turn(_EAST, NOW + timedelta(seconds=30)) == 32.0
+    limiter = RateLimiter(60)
+    limiter.close(_EAST, NOW + _MINUTE)
+    assert limiter.turn(_EAST, NOW) == 61.0
+    assert limiter.turn(_EAST, NOW + timedelta(seconds=30)) == 32.0
 
 
 def test_other_regions_and_subscriptions_are_not_held_back() -> None:
     """ARM's buckets belong to one subscription and region."""
-    gate = RateLimiter(60)
-    gate.close(_EAST, NOW + _MINUTE)
-    assert gate.turn(_WEST, NOW) == 0.0
-    assert gate.turn(Region.of(OTHER_SUBSCRIPTION, "eastus"), NOW) == 0.0
-    assert gate.turn(_EAST, NOW) > 0.0
+    limiter = RateLimiter(60)
+    limiter.close(_EAST, NOW + _MINUTE)
+    assert limiter.turn(_WEST, NOW) == 0.0
+    assert limiter.turn(Region.of(OTHER_SUBSCRIPTION, "eastus"), NOW) == 0.0
+    assert limiter.turn(_EAST, NOW) > 0.0
 
 
 def test_a_region_opens_when_its_time_has_come() -> None:
     """From that very moment on, and it starts afresh when it is closed again."""
-    gate = RateLimiter(60)
-    gate.close(_EAST, NOW + _MINUTE)
+    limiter = RateLimiter(60)
+    limiter.close(_EAST, NOW + _MINUTE)
     for _ in range(10):
-        gate.turn(_EAST, NOW)
-    assert gate.turn(_EAST, NOW + _MINUTE) == 0.0
-    gate.close(_EAST, NOW + 2 * _MINUTE)
-    assert gate.turn(_EAST, NOW + _MINUTE) == 61.0
+        limiter.turn(_EAST, NOW)
+    assert limiter.turn(_EAST, NOW + _MINUTE) == 0.0
+    limiter.close(_EAST, NOW + 2 * _MINUTE)
+    assert limiter.turn(_EAST, NOW + _MINUTE) == 61.0
 
 
 def test_the_latest_time_that_arm_asked_for_counts() -> None:
     """A shorter wish does not shorten a longer one, in whatever order they come."""
-    gate = RateLimiter(60)
-    gate.close(_EAST, NOW + 3 * _MINUTE)
-    gate.close(_EAST, NOW + _MINUTE)
-    assert gate.turn(_EAST, NOW) == 181.0
-    gate.close(_EAST, NOW + 5 * _MINUTE)
-    assert gate.turn(_EAST, NOW) == 301.0
+    limiter = RateLimiter(60)
+    limiter.close(_EAST, NOW + 3 * _MINUTE)
+    limiter.close(_EAST, NOW + _MINUTE)
+    assert limiter.turn(_EAST, NOW) == 181.0
+    limiter.close(_EAST, NOW + 5 * _MINUTE)
+    assert limiter.turn(_EAST, NOW) == 301.0
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_an_empty_bucket_closes_the_region_before_arm_refuses(
     closed: bool,  # noqa: FBT001 - one of the table's columns
 ) -> None:
     """For the minute in which it is refilled; one empty policy is enough, and none is no news."""
-    gate = RateLimiter(60)
-    gate.note(_EAST, remaining, NOW)
-    assert gate.turn(_EAST, NOW) == (61.0 if closed else 0.0)
+    limiter = RateLimiter(60)
+    limiter.note(_EAST, remaining, NOW)
+    assert limiter.turn(_EAST, NOW) == (61.0 if closed else 0.0)
 
 
 def test_polls_become_dear_before_arms_bucket_of_reads_is_empty() -> None:

@@ -1,15 +1,11 @@
-"""The benchmarks' cold start, judged; and what the Azure CLI is given to work with."""
+"""What the Azure CLI is given to work with where the benchmarks compare with it."""
 
 import json
 from configparser import ConfigParser
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import coldstart
-from benchmarks.figures.coldstart import Import, beyond, judge
-from benchmarks.readings import MissingReadingError, Reading, Readings
 from benchmarks.ways.az import (
     ArmAddress,
     AzFailedError,
@@ -33,77 +29,6 @@ READY = {
     "controlUrl": "http://127.0.0.1:4003",
 }
 ARM = ArmAddress.of(READY)
-IMPORT = Import(1000.0, 1100.0, 90.0, 1000, frozenset({"site/azure/core.py", "app.py"}))
-OWNERS = {"site/azure/core.py": "azure-core", "site/croniter.py": "croniter"}
-
-
-def run(app_cpu: float, sdk_cpu: float, peak: float) -> Readings:
-    """What a run read off that the verdicts need."""
-    return Readings.of(
-        Reading("coldstart", way, 1, name, value)
-        for way, name, value in (
-            ("app", "import_cpu_ms", app_cpu),
-            ("sdk", "import_cpu_ms", sdk_cpu),
-            ("app", "peak_rss_mib", peak),
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    ("app_cpu", "peak", "met"),
-    [
-        (1250.0, 119.9, [True, True]),
-        (1250.1, 119.9, [False, True]),
-        (1250.0, 120.0, [True, False]),
-    ],
-)
-def test_the_import_is_held_against_its_libraries_and_its_memory_against_a_limit(
-    app_cpu: float, peak: float, met: list[bool]
-) -> None:
-    """A quarter more CPU time is just allowed; 120 MiB is just too much."""
-    assert [each.met for each in judge(run(app_cpu, 1000.0, peak))] == met
-
-
-def test_a_verdict_says_what_was_measured() -> None:
-    """The ratio with both numbers, so that it can be judged anew; and at which size."""
-    cpu, peak = judge(run(1200.0, 1000.0, 101.57))
-    assert cpu.measured == "1.20 times (1200 ms, 1000 ms)"
-    assert peak.measured == "101.6 MiB"
-    assert {(each.figure, each.size) for each in (cpu, peak)} == {("coldstart", 1)}
-
-
-def test_a_run_that_did_not_measure_is_not_judged() -> None:
-    """A missing reading is an error, not a target that was met."""
-    with pytest.raises(MissingReadingError, match="import_cpu_ms"):
-        judge(Readings.of(()))
-
-
-def test_a_reading_is_the_median_and_tells_its_spread() -> None:
-    """One slow import changes nothing; the note shows that there was one."""
-    slow = replace(IMPORT, cpu_ms=9000.0)
-    found = Readings.of(
-        coldstart.readings({"app": [IMPORT, slow, IMPORT], "sdk": [IMPORT]}, OWNERS)
-    )
-    assert found.value("coldstart", "app", 1, "import_cpu_ms") == 1000.0
-    notes = {(each.way, each.name): each.note for each in found.all}
-    assert notes["app", "import_cpu_ms"] == "median of 3, from 1000 to 9000"
-
-
-def test_the_readings_of_a_measurement_are_enough_to_judge_it() -> None:
-    """What `measure` returns has all that `judge` looks up."""
-    assert len(judge(Readings.of(coldstart.readings({"app": [IMPORT], "sdk": [IMPORT]}, {})))) == 2
-
-
-def test_packages_beyond_the_libraries_are_told_by_their_names() -> None:
-    """Neither the app's own files nor the packages that both import are among them."""
-    app = replace(IMPORT, files=IMPORT.files | {"site/croniter.py"})
-    assert beyond(app, IMPORT, OWNERS) == ["croniter"]
-    [reading] = [
-        each
-        for each in coldstart.readings({"app": [app], "sdk": [IMPORT]}, OWNERS)
-        if each.name == "packages_beyond"
-    ]
-    assert (reading.value, reading.note) == (1, "croniter")
 
 
 def test_the_profile_is_signed_in_to_each_subscription_by_the_managed_identity() -> None:
