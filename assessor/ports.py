@@ -72,11 +72,17 @@ class Arm(Protocol):
         """Returns a continuation token of an operation that is known by its activity ID only."""
         ...
 
-    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
         """Polls the operation that `token` continues, once.
 
+        Args:
+            vm_id: whose operation it is.
+            token: continues the operation.
+            activity_id: the operation's name.
+
         Raises:
-            TokenRefusedError: the token leads anywhere but to ARM and the VM's subscription.
+            TokenRefusedError: the token leads anywhere but to that operation, in ARM and in the
+                VM's subscription.
             ArmError: ARM did not answer as it should, or the operation itself failed.
         """
         ...

@@ -137,12 +137,12 @@ class ArmClient:
             self._cloud.endpoint, vm.id, region_name(vm.location), activity_id, API_VERSION
         )
 
-    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
-        """Polls the operation once; raises TokenRefusedError or ArmError.
+    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
+        """Polls the operation of that name once; raises TokenRefusedError or ArmError.
 
         The token is checked each time, whoever made it: ARM's own 202 could name any URL too.
         """
-        origin = Origin(self._cloud.endpoint, vm_id.subscription_id)
+        origin = Origin(self._cloud.endpoint, vm_id.subscription_id, activity_id)
         checked = continuation.check(token, origin)
         with arm_errors(Phase.POLL):
             poller = await self._poller(vm_id, continuation_token=checked)

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from assessor.arm.origin import Origin
+from assessor.arm.origin import Origin, operation_name
 from assessor.resource_id import VirtualMachineId
 
 _MAX_CHARACTERS: Final = 32 * 1024
@@ -100,6 +100,20 @@ def check(token: str, origin: Origin) -> str:
         raise TokenRefusedError("it names no operation")
     answer = _Response(status_code=state.response.status_code, headers=links, content="")
     return _encode(_State(request=state.request, response=answer, context=_Context()))
+
+
+def name_in(token: str) -> str | None:
+    """Returns the name, in lower case, of the operation that a token leads to; None if it has none.
+
+    Nothing in the token is believed for that: `check` decides whether it is used.
+    """
+    try:
+        headers = _parse(token).response.headers
+    except TokenRefusedError:
+        return None
+    links = [url for name, url in headers.items() if name.lower() in _URL_HEADERS]
+    names = {*map(operation_name, links)}
+    return names.pop() if len(names) == 1 else None
 
 
 def for_operation(

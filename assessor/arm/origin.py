@@ -18,7 +18,7 @@ _HTTPS_PORT: Final = 443
 _URL_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 """What RFC 3986 allows: no white space, no backslash, no control character."""
 _OPERATION: Final = re.compile(
-    r"/subscriptions/[^/]+/providers/microsoft\.compute/locations/[^/]+/operations/[^/]+"
+    r"/subscriptions/[^/]+/providers/microsoft\.compute/locations/[^/]+/operations/([^/]+)"
 )
 
 
@@ -36,10 +36,17 @@ class UrlRefusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where links may lead: ARM's endpoint, and one subscription beneath it."""
+    """Where links may lead.
+
+    Attributes:
+        endpoint: ARM's.
+        subscription_id: the one subscription beneath it.
+        activity_id: the name of the one operation there that may be polled; None: none may be.
+    """
 
     endpoint: str
     subscription_id: str
+    activity_id: str | None = None
 
     def problem_with(self, url: str) -> str | None:
         """Returns why `url` must not be called; None if it may."""
@@ -61,13 +68,25 @@ class Origin:
         return next((problem for problem, is_so in problems.items() if is_so), None)
 
     def problem_with_operation(self, url: str) -> str | None:
-        """Returns why `url` must not be polled; None if it is one of Compute's operations."""
+        """Returns why `url` must not be polled; None if it is the operation's."""
         problem = self.problem_with(url)
         if problem is not None:
             return problem
-        if _OPERATION.fullmatch(unquote(urlsplit(url).path).lower()) is None:
+        name = operation_name(url)
+        if name is None:
             return "a URL is not that of an operation of Microsoft.Compute"
+        if name != (self.activity_id or "").lower():
+            return "a URL is that of another operation"
         return None
+
+
+def operation_name(url: str) -> str | None:
+    """Returns the name, in lower case, of the operation of Compute whose URL this is; else None."""
+    try:
+        found = _OPERATION.fullmatch(unquote(urlsplit(url).path).lower())
+    except ValueError:
+        return None
+    return found[1] if found is not None else None
 
 
 def problem_with_origin(url: str, endpoint: str) -> str | None:

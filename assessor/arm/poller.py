@@ -19,6 +19,7 @@ from azure.mgmt.compute.models import VirtualMachineAssessPatchesResult
 from azure.mgmt.core.polling.arm_polling import AzureAsyncOperationPolling, BodyContentPolling
 from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
 
+from assessor.arm.continuation import name_in
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.rate_limiter import remaining_calls
@@ -47,10 +48,17 @@ class OperationPoller:
     answers: "Answers"
 
     async def begun(self) -> Begun:
-        """Returns the operation that making this poller has begun; raises ArmError."""
+        """Returns the operation that making this poller has begun; raises ArmError.
+
+        It is called what its URL calls it, as it will be when it is polled; else, and in every
+        recording alike, what the POST's `x-ms-request-id` said.
+        """
+        token = self.sdk.continuation_token()
+        said = self.answers.begin_request_id or ""
+        name = name_in(token)
         return Begun(
-            activity_id=self.answers.begin_request_id or "",
-            token=self.sdk.continuation_token(),
+            activity_id=said if name is None or name == said.lower() else name,
+            token=token,
             retry_after=self.method.retry_after(),
             remaining=self.answers.remaining,
             ended=await self._ended_at_once(),

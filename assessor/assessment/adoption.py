@@ -25,6 +25,10 @@ _CLOCKS_APART: Final = timedelta(seconds=2)
 whole seconds, and Compute and Service Bus have a clock each."""
 _GUID: Final = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _REGION: Final = re.compile(r"[a-z0-9-]+")
+_OWN_FIELDS: Final = frozenset(
+    {"assessmentActivityId", "availablePatches", "criticalAndSecurityPatchCount"}
+)
+"""What VirtualMachineAssessPatchesResult has, and the result of no other operation of Compute."""
 _MOST_REFUSED: Final = 3
 """How many candidates one request tries; each is tried once, so that it never goes in circles."""
 _PATIENCE: Final = 3.0
@@ -77,6 +81,17 @@ def proves_assessment(result: AssessmentResult, operation: OperationRef) -> bool
     if (result.activity_id or "").lower() != operation.activity_id.lower():
         return False
     return result.patches is not None or result.is_failed
+
+
+def is_of_another(result: AssessmentResult, operation: OperationRef) -> bool:
+    """Returns whether a result is not that of `operation`, or of no assessment at all.
+
+    What follows an operation came from the bus: a message that somebody forged may name any. A
+    result whose name can't be read passes if it tells what assessments alone tell, or has failed.
+    """
+    if result.activity_id:
+        return result.activity_id.lower() != operation.activity_id.lower()
+    return not result.is_failed and _OWN_FIELDS.isdisjoint(result.raw)
 
 
 def patience_ends_at(

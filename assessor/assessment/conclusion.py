@@ -178,11 +178,14 @@ class Concluder:
         """Returns what the root span tells of the assessment."""
         ended, expected = outcome.conclusion, progress.expected
         result = ended.result if isinstance(ended, Finished) else None
+        reported = result.activity_id if result else None
+        if isinstance(ended, Refused):
+            reported = ended.reported_activity_id
         failure = failure_of(outcome)
         return AssessmentEnd(
             at=self._clock.now(),
             failure=failure,
-            reported_activity_id=result.activity_id if result else None,
+            reported_activity_id=reported,
             request_traceparent=progress.request.traceparent,
             attributes={
                 OUTCOME: outcome.type.value,

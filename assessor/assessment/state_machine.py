@@ -25,6 +25,7 @@ from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachin
 from assessor.assessment.adoption import (
     adoptable,
     finished_by_summary,
+    is_of_another,
     operation_lost,
     patience_ends_at,
     proves_assessment,
@@ -221,7 +222,9 @@ class StateMachine:
                     left = await window.wait(max(retry_after, gap))
                     if left is not None:
                         return self._later(progress, left, "the operation runs")
-                polled = await self.arm.poll(progress.request.vm, operation.token)
+                polled = await self.arm.poll(
+                    progress.request.vm, operation.token, operation.activity_id
+                )
                 if operation.adopted and self._is_refuted(progress, operation, polled):
                     return await self._begin_own(progress, operation)
                 if isinstance(polled, Ended):
@@ -253,6 +256,14 @@ class StateMachine:
     def _ended(self, progress: AssessmentProgress, operation: OperationRef, ended: Ended) -> Done:
         ended_at = ended.ended_at or self.clock.now()
         seconds = _seconds(ended.started_at or operation.begun_at, ended_at)
+        if is_of_another(ended.result, operation):
+            error = ApiError(
+                "NotTheAssessment",
+                "ARM's result is not that of the operation that was followed; it is left out.",
+                target=ended.result.activity_id,
+            )
+            own, reported = operation.activity_id, ended.result.activity_id
+            return Done(progress, Refused(error, ended_at, own, seconds, reported))
         return Done(progress, Finished(ended.result, ended_at, seconds))
 
     async def _refused(self, progress: AssessmentProgress, error: ArmError) -> Step:

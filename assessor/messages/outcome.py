@@ -68,12 +68,14 @@ class Refused:
         activity_id: the operation that came to nothing, if one began.
         ended_at: when that was known.
         seconds: how long after the begin, if there was one.
+        reported_activity_id: what a result that is not believed calls itself.
     """
 
     error: ApiError
     ended_at: datetime
     activity_id: str | None = None
     seconds: float | None = None
+    reported_activity_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,9 +102,9 @@ class World:
         del vm
         return activity_id
 
-    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
         """Shows how far the operation is."""
-        del vm_id
+        del vm_id, activity_id
         self.mortality.pause()
         ends_at = self.ends_at[token]
         if ends_at > self.clock.now():

@@ -65,9 +65,9 @@ async def test_the_recorded_assessment_comes_out_as_it_was_recorded() -> None:
     target = VirtualMachineId(RECORDED_SUBSCRIPTION, "crptestps418", "vmcrptestps418")
     async with run_arm(make_fleet(seed=1, vms=0), clock=clock) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(target, "client-request")
-        first = await adapter.poll(target, operation.token)
+        first = await adapter.poll(target, operation.token, operation.activity_id)
         clock.advance(FINISHED_SECONDS)
-        end = await adapter.poll(target, operation.token)
+        end = await adapter.poll(target, operation.token, operation.activity_id)
 
     assert operation.activity_id == recorded["assessmentActivityId"]
     assert operation.remaining["Microsoft.Compute/UpdateVM3Min"] == 239
@@ -94,7 +94,7 @@ async def test_the_result_is_taken_from_the_last_status_where_arm_puts_it() -> N
     async with run_arm(Fleet((vm(),)), clock=clock) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(TARGET, "client-request")
         clock.advance(FINISHED_SECONDS)
-        await adapter.poll(TARGET, operation.token)
+        await adapter.poll(TARGET, operation.token, operation.activity_id)
 
         assert arm.calls.as_json()["byOperation"] == {"assess": 1, "operation": 1}
 
@@ -106,7 +106,7 @@ async def test_a_result_without_its_list_is_asked_for_at_location() -> None:
     async with run_arm(fleet, clock=clock) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(TARGET, "client-request")
         clock.advance(FINISHED_SECONDS)
-        end = await adapter.poll(TARGET, operation.token)
+        end = await adapter.poll(TARGET, operation.token, operation.activity_id)
 
         assert arm.calls.as_json()["byOperation"] == {"assess": 1, "operation": 1, "location": 1}
     assert isinstance(end, Ended)
@@ -132,9 +132,9 @@ async def test_a_poll_tells_what_arm_has_left_of_its_own_reads() -> None:
         compute_arm(arm) as adapter,
     ):
         operation = await adapter.begin(TARGET, "client-request")
-        first = await adapter.poll(TARGET, operation.token)
+        first = await adapter.poll(TARGET, operation.token, operation.activity_id)
         await adapter.read(TARGET)
-        second = await adapter.poll(TARGET, operation.token)
+        second = await adapter.poll(TARGET, operation.token, operation.activity_id)
 
     assert (first, second) == (Running(0.0, reads_left=249), Running(0.0, reads_left=247))
 
@@ -149,8 +149,10 @@ async def test_an_adopted_operation_gives_what_the_begun_one_gives() -> None:
         assert found.last_assessment.is_in_progress
         assert found.last_assessment.activity_id == begun.activity_id
         clock.advance(FINISHED_SECONDS)
-        theirs = await adapter.poll(TARGET, adapter.continuation_token(found, begun.activity_id))
-        ours = await adapter.poll(TARGET, begun.token)
+        theirs = await adapter.poll(
+            TARGET, adapter.continuation_token(found, begun.activity_id), begun.activity_id
+        )
+        ours = await adapter.poll(TARGET, begun.token, begun.activity_id)
 
     assert isinstance(theirs, Ended)
     assert theirs == ours
@@ -200,7 +202,7 @@ async def test_a_failed_operation_keeps_arms_error() -> None:
         operation = await adapter.begin(TARGET, "client-request")
         clock.advance(FINISHED_SECONDS)
         with pytest.raises(ArmError) as caught:
-            await adapter.poll(TARGET, operation.token)
+            await adapter.poll(TARGET, operation.token, operation.activity_id)
 
     assert caught.value.status == 200
     assert caught.value.error.code == "VMExtensionFailure"
@@ -222,7 +224,7 @@ async def test_polling_without_the_right_to_read_operations_is_a_lost_operation(
     async with run_arm(Fleet((vm(),)), options) as arm, compute_arm(arm) as adapter:
         operation = await adapter.begin(TARGET, "client-request")
         with pytest.raises(ArmError) as caught:
-            await adapter.poll(TARGET, operation.token)
+            await adapter.poll(TARGET, operation.token, operation.activity_id)
 
     assert (caught.value.status, caught.value.error.code) == (403, "AuthorizationFailed")
     assert judge(caught.value).verdict is Verdict.LOST

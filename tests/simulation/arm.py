@@ -90,8 +90,9 @@ class SimulatedArm:
         del vm
         return activity_id
 
-    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
         """Polls the operation once; raises ArmError."""
+        del activity_id  # it is the token
         status = await self._status(vm_id, token)
         if status.state is State.IN_PROGRESS:
             return Running(reads_left=self._endpoint.reads_left(self._subject(vm_id)))

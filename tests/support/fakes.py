@@ -62,8 +62,9 @@ class FakeArm:
         self.effects.append(f"adopt {vm.id.name} {activity_id}")
         return "adopted-token"
 
-    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
         """Gives what the next scripted poll shows."""
+        del activity_id
         self.effects.append(f"poll {vm_id.name} {token}")
         polled = self.polls.pop(0)
         if isinstance(polled, Exception):

@@ -14,7 +14,7 @@ from assessor.arm.client import ArmClient
 from assessor.arm.errors import ArmError, Verdict, judge
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.settings import ArmCloud
-from tests.support.builders import VM_ID
+from tests.support.builders import ACTIVITY_ID, VM_ID
 from tests.support.recorded_arm import Credential, RecordedArm
 
 CLOUD = ArmCloud("https://management.azure.com", "https://management.azure.com/.default")
@@ -78,7 +78,7 @@ async def test_a_fault_of_the_identity_endpoint_is_waited_out(fault: Exception, 
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "read": lambda: arm.read(VM_ID),
         "begin": lambda: arm.begin(VM_ID, "x"),
-        "poll": lambda: arm.poll(VM_ID, _token(arm)),
+        "poll": lambda: arm.poll(VM_ID, _token(arm), ACTIVITY_ID),
     }
     with pytest.raises(ArmError) as raised:
         await calls[asked]()
@@ -90,8 +90,7 @@ async def test_a_fault_of_the_identity_endpoint_is_waited_out(fault: Exception, 
 
 
 def _token(arm: ArmClient) -> str:
-    name = "14e074b4-2fd7-4d20-8b3b-5339add89570"
-    return arm.continuation_token(VirtualMachine(VM_ID, location="East US"), name)
+    return arm.continuation_token(VirtualMachine(VM_ID, location="East US"), ACTIVITY_ID)
 
 
 async def test_an_expired_token_is_replaced_in_mid_operation() -> None:
@@ -121,7 +120,7 @@ async def test_a_401_does_not_end_an_operation(code: str) -> None:
     arm = ArmClient(RenewableCredential(Identity), CLOUD, transport)
 
     with pytest.raises(ArmError) as raised:
-        await arm.poll(VM_ID, _token(arm))
+        await arm.poll(VM_ID, _token(arm), ACTIVITY_ID)
 
     assert judge(raised.value).verdict is Verdict.WAIT
 
@@ -146,7 +145,7 @@ async def test_a_poll_that_cant_be_read_is_no_answer(body: str, headers: dict[st
     transport = RecordedArm([answer(200, body, **headers)] * 3)
     arm = ArmClient(Identity(), CLOUD, transport)
     with pytest.raises(ArmError) as raised:
-        await arm.poll(VM_ID, _token(arm))
+        await arm.poll(VM_ID, _token(arm), ACTIVITY_ID)
     assert raised.value.status is None
     assert judge(raised.value).verdict is Verdict.WAIT
 

@@ -23,7 +23,7 @@ from tests.support.recorded_arm import Credential, RecordedArm
 
 ENDPOINT = "https://management.azure.com"
 CLOUD = ArmCloud(ENDPOINT, f"{ENDPOINT}/.default")
-ORIGIN = Origin(ENDPOINT, SUBSCRIPTION)
+ORIGIN = Origin(ENDPOINT, SUBSCRIPTION, ACTIVITY_ID)
 OPERATIONS = f"{ENDPOINT}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/locations"
 ELSEWHERE = (
     "https://evil.example/x",
@@ -69,8 +69,9 @@ async def test_a_resource_location_elsewhere_is_not_followed_and_ends_the_assess
     """It stands in the body of an operation's status, which no check of a token sees."""
     transport = RecordedArm([answer(200, {"status": "Succeeded", "resourceLocation": url})])
     arm = ArmClient(Credential(), CLOUD, transport)
+    token = for_operation(ENDPOINT, VM_ID, "eastus", ACTIVITY_ID, "2026-04-01")
     with pytest.raises(ArmError) as refused:
-        await arm.poll(VM_ID, for_operation(ENDPOINT, VM_ID, "eastus", ACTIVITY_ID, "2026-04-01"))
+        await arm.poll(VM_ID, token, ACTIVITY_ID)
     assert refused.value.error.code == "UrlRefused"
     assert "example" not in refused.value.error.message
     assert judge(refused.value).verdict is Verdict.FINAL
@@ -89,7 +90,7 @@ async def test_a_link_elsewhere_in_a_polls_answer_is_not_followed(header: str) -
     arm = ArmClient(Credential(), CLOUD, transport)
     token = for_operation(ENDPOINT, VM_ID, "eastus", ACTIVITY_ID, "2026-04-01")
     with suppress(ArmError):
-        await arm.poll(VM_ID, token)
+        await arm.poll(VM_ID, token, ACTIVITY_ID)
     assert {urlsplit(called).netloc for _, called in transport.calls} == {"management.azure.com"}
 
 
@@ -101,12 +102,13 @@ async def test_a_link_elsewhere_in_a_polls_answer_is_not_followed(header: str) -
         f"{OPERATIONS}/eastus/operations/b".replace("Compute", "KeyVault"),
         f"{OPERATIONS}/eastus/operations/{ACTIVITY_ID}".replace(SUBSCRIPTION, OTHER_SUBSCRIPTION),
         f"{OPERATIONS}/eastus/operations/{ACTIVITY_ID}/more",
+        f"{OPERATIONS}/eastus/operations/{ACTIVITY_ID.replace('1', '2')}",
         f"{OPERATIONS}/eastus/operations/a%2Fb",
         f"{OPERATIONS}/eastus/operations/../../x",
     ],
 )
 def test_a_token_leads_to_an_operation_of_its_own_subscription_or_nowhere(url: str) -> None:
-    """Not to user data, not to another provider, not to another subscription."""
+    """Not to user data, another provider, another subscription, nor another operation."""
     assert ORIGIN.problem_with_operation(url) is not None
 
 

@@ -30,7 +30,7 @@ from tests.support.builders import (
 from tests.support.recorded_arm import API_VERSION, RecordedArm, begin
 
 _ENDPOINT = "https://management.azure.com"
-_ORIGIN = Origin(_ENDPOINT, SUBSCRIPTION)
+_ORIGIN = Origin(_ENDPOINT, SUBSCRIPTION, ACTIVITY_ID)
 _OPERATION = (
     f"{_ENDPOINT}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute"
     f"/locations/eastus/operations/{ACTIVITY_ID}"

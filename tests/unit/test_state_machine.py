@@ -26,6 +26,7 @@ from tests.support.fakes import FakeArm, FakeBus, FakeClock
 VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")
 OTHER_VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-2")
 ACTIVITY = "14e074b4-2fd7-4d20-8b3b-5339add89570"
+OTHER_ACTIVITY = "68f8b292-dfc2-4646-9781-33cc88631968"
 RUNNING = VirtualMachine(VM, location="eastus", power_state="running", agent_state="Ready")
 RESULT = {"status": "Succeeded", "assessmentActivityId": ACTIVITY, "availablePatches": []}
 
@@ -93,6 +94,55 @@ async def test_a_running_vm_is_begun_and_handed_over(
     assert progress.operation.activity_id == ACTIVITY
     assert (progress.reschedules, progress.attempt) == (1, 0)
     assert progress.vm == RUNNING
+
+
+@pytest.mark.parametrize(
+    ("result", "reported"),
+    [
+        ({"status": "Succeeded", "assessmentActivityId": OTHER_ACTIVITY}, OTHER_ACTIVITY),
+        ({"status": "Failed", "assessmentActivityId": OTHER_ACTIVITY}, OTHER_ACTIVITY),
+        ({"status": "Succeeded", "installationActivityId": ACTIVITY, "patches": []}, None),
+        ({}, None),
+    ],
+)
+async def test_the_result_of_another_operation_is_not_this_requests_outcome(
+    machine: StateMachine,
+    arm: FakeArm,
+    begun: AssessmentProgress,
+    result: dict[str, object],
+    reported: str | None,
+) -> None:
+    """What was followed came from the bus, and may be forged: another VM's, or no assessment's."""
+    arm.polls = [Ended(parse_result(result))]
+
+    step = await machine.advance(begun)
+
+    assert isinstance(step, Done)
+    assert isinstance(step.conclusion, Refused)
+    assert step.conclusion.error.code == "NotTheAssessment"
+    assert step.conclusion.activity_id == ACTIVITY
+    assert step.conclusion.reported_activity_id == reported
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        RESULT | {"assessmentActivityId": ACTIVITY.upper()},
+        RESULT | {"assessmentActivityId": 5},
+        {"status": "Unknown", "criticalAndSecurityPatchCount": 0},
+        {"status": "Failed", "error": {"code": "x", "message": "y"}},
+    ],
+)
+async def test_an_assessment_that_cant_be_told_by_its_name_is_one_by_what_it_tells(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, result: dict[str, object]
+) -> None:
+    """An odd activity ID loses no result."""
+    arm.polls = [Ended(parse_result(result))]
+
+    step = await machine.advance(begun)
+
+    assert isinstance(step, Done)
+    assert isinstance(step.conclusion, Finished)
 
 
 async def test_an_operation_that_has_ended_by_the_begins_answer_is_concluded_at_once(

@@ -354,7 +354,7 @@ async def test_the_root_tells_what_was_found(app: App) -> None:
 
 
 async def test_a_result_of_another_name_is_told_and_linked(app: App) -> None:
-    """The trace keeps its key."""
+    """And not believed. The trace keeps its key."""
     root = await app.assess({**RESULT, "assessmentActivityId": OTHER_ACTIVITY})
 
     assert ids(root) == (TRACE, ROOT)
