@@ -67,10 +67,14 @@ Traceparent = Annotated[str, StringConstraints(max_length=55)]
 """The only length that W3C's version 00 has."""
 ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 _Tags = Annotated[
-    dict[Annotated[str, StringConstraints(min_length=1, max_length=512)], str | None],
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=512)],
+        Annotated[str, StringConstraints(max_length=256)] | None,
+    ],
     Field(max_length=50),
 ]
-"""ARM allows 50 tags, with names of at most 512 characters."""
+"""ARM allows 50 tags, with names of at most 512 characters and values of 256. So a scan's messages,
+which carry them, stay below what the namespace takes."""
 
 
 class RequestBody(BaseModel):

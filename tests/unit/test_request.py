@@ -249,6 +249,7 @@ def test_what_is_no_json_object_is_not_understood(body: bytes) -> None:
         ({"scope": _SCOPE, "runningOnly": "yes"}, {"runningOnly"}),
         ({"scope": _SCOPE, "tags": ["a"]}, {"tags"}),
         ({"scope": _SCOPE, "tags": {"a": 5}}, {"tags.a"}),
+        ({"scope": _SCOPE, "tags": {"a": "v" * 257}}, {"tags.a"}),
         ({"vmIds": [str(VM_ID)] * 1001}, {"vmIds"}),
         ({"vmId": str(VM_ID), "requestId": ""}, {"requestId"}),
         ({"vmId": str(VM_ID), "requestId": "r" * 129}, {"requestId"}),
