@@ -155,9 +155,9 @@ class FleetArm:
         """Nothing is adopted here: no VM names an assessment."""
         raise NotImplementedError
 
-    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
         """Ends at the second poll."""
-        del token
+        del token, activity_id
         night = self._answer(vm_id, Phase.POLL, "GET locations/operations", 200)
         key = f"{vm_id.name}{self.night}"
         self._polls[key] += 1
