@@ -88,14 +88,16 @@ class Assessor:
         is_last = self._clock.now() >= progress.accepted_at + self._deadline
         try:
             step = await self._step(progress)
-            await self._go_on(step, is_last=is_last)
+            await self._conclude_or_reschedule(step, is_last=is_last)
         except UnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place for whatever nobody foresaw
             note_unforeseen(error, self._telemetry.metrics, f"request for {progress.request.vm}")
-            await self._go_on(self._after(progress, error, is_last=is_last), is_last=is_last)
+            await self._conclude_or_reschedule(
+                self._after(progress, error, is_last=is_last), is_last=is_last
+            )
 
-    async def _go_on(self, step: Step, *, is_last: bool) -> None:
+    async def _conclude_or_reschedule(self, step: Step, *, is_last: bool) -> None:
         later: Step | None = step
         if isinstance(step, Done):
             later = await self._concluder.conclude(step, is_last=is_last)

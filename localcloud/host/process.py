@@ -34,7 +34,8 @@ class WorkerOptions:
         app: The function app's directory, absolute.
         environment: All of the worker's environment, app settings included.
         log_level: host.json's default log level, in lower case.
-        startup_seconds: How long it may take to index; the real host's processStartupTimeout.
+        startup_seconds: How long it may take to index: the real host's processStartupTimeout, but
+            three times its 60 s, as long as any part of the local cloud may take on a busy machine.
         output: Gets what the worker writes to stdout and stderr, line by line.
     """
 
@@ -42,7 +43,7 @@ class WorkerOptions:
     environment: Mapping[str, str]
     output: Callable[[str], None]
     log_level: str = "information"
-    startup_seconds: float = 60.0
+    startup_seconds: float = 180.0
 
 
 class WorkerProcess:
