@@ -1,8 +1,12 @@
-"""How long to wait before ARM, or the bus, is asked again."""
+"""How long to wait before ARM, or the bus, is asked again, and for how long that goes on."""
 
+from datetime import timedelta
 from random import Random
 from typing import Final
 
+GIVES_UP_AFTER: Final = timedelta(days=7)
+"""How long it is tried to publish or to remember: then the host gets the error, and makes a dead
+letter of the message. Until then a topic or a table that is down delays, and loses nothing."""
 _FIRST_SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 300.0
 _MOST_DOUBLINGS: Final = 8

@@ -181,6 +181,14 @@ class ScanStore(Protocol):
         """Makes a record for each VM that has none; one that has an outcome keeps it."""
         ...
 
+    async def running(self, scan_id: str) -> frozenset[bytes] | None:
+        """Returns what `keep_running` was given; None if nothing is kept."""
+        ...
+
+    async def keep_running(self, scan_id: str, digests: frozenset[bytes]) -> None:
+        """Remembers which VMs run until the scan's end: RUNNING_DIGEST_BYTES of each one."""
+        ...
+
     async def mark_expanded(self, scan_id: str) -> None:
         """Remembers that all requests of the scan are sent."""
         ...

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
+from dotnet_text import ignoring_case
 from patch_assessor_cli.alert_rules import ALERT_RULES
 
 _ALERT_COLUMNS: Final = {f"{rule.column}FiredAt": rule.name for rule in ALERT_RULES}
@@ -123,7 +124,7 @@ async def read_rows(
     parameters = {}
     if subscription_id is not None:
         wanted += " and PartitionKey eq @subscription"
-        parameters["subscription"] = subscription_id.lower()
+        parameters["subscription"] = ignoring_case(subscription_id)
     rows = table.query_entities(wanted, select=[*_COLUMNS, *more], parameters=parameters)
     async for row in rows:
         yield row

@@ -30,6 +30,7 @@ from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.origin import Origin, OriginPolicy
 from assessor.arm.poller import CALL_SECONDS, Answers, OperationPoller, SinglePoll
 from assessor.arm.rate_limiter import region_name
+from assessor.arm.retry_after import PlainWaitPolicy
 from assessor.arm.sdk_errors import arm_errors, streamed_object
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
@@ -53,6 +54,7 @@ def _pipeline(
     (a right that the app lacks). And less what the app does otherwise: logging and tracing.
     """
     return [
+        PlainWaitPolicy(),
         RequestIdPolicy(),
         HeadersPolicy(),
         UserAgentPolicy(

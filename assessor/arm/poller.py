@@ -8,7 +8,6 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.result import ApiError, parse_result
-from assessor.arm.retry_after import retry_after
+from assessor.arm.retry_after import asked_to_wait
 from assessor.arm.sdk_errors import arm_errors, document, json_object
 from assessor.clock import from_text
 
@@ -154,8 +153,7 @@ class SinglePoll(AsyncARMPolling):
 
     def _extract_delay(self) -> float:
         """Returns what Retry-After asks for; the SDK's own reader raises for what it can't read."""
-        headers = self._pipeline_response.http_response.headers
-        return retry_after(headers.get("Retry-After"), datetime.now(UTC)) or 0.0
+        return asked_to_wait(self._pipeline_response.http_response.headers) or 0.0
 
     async def _sleep(self, delay: float) -> None:
         raise _StillRunning(delay)

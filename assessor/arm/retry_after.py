@@ -6,14 +6,19 @@ twice, joined by a comma; a date without a zone; an ISO 8601 duration; numbers w
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
+
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import SansIOHTTPPolicy
 
 MOST_SECONDS: Final = 3600.0
 """No wish is followed for longer: an assessment's deadline is two hours, and the longest wish of
 ARM's that was seen is 20 minutes."""
+_HEADER: Final = "Retry-After"
+_PLAIN: Final = re.compile(r"\d{1,9}", re.ASCII)
 _LONGEST: Final = 256
 """Characters that are looked at."""
 _NUMBER: Final = re.compile(r"\d{1,40}(?:\.\d{1,40})?", re.ASCII)
@@ -28,6 +33,39 @@ _DATE: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _UNITS: Final = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0}
+
+
+class PlainWaitPolicy(SansIOHTTPPolicy[Any, Any]):
+    """Makes whole seconds of each answer's Retry-After, or drops what can't be understood.
+
+    The SDK's operations read it as an integer and raise where it is none: a begin that succeeded
+    would seem to have had no answer. It stands before all others, so that they see what ARM said.
+    """
+
+    def on_response(
+        self, request: PipelineRequest[Any], response: PipelineResponse[Any, Any]
+    ) -> None:
+        """Rewrites the header, unless it is plain already."""
+        del request
+        headers = response.http_response.headers
+        said = headers.get(_HEADER)
+        if said is None or _PLAIN.fullmatch(said):
+            return
+        seconds = asked_to_wait(headers)
+        del headers[_HEADER]
+        if seconds is not None:
+            headers[_HEADER] = str(math.ceil(seconds))
+
+
+def asked_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds that an answer asks to wait, 0 to MOST_SECONDS; None if it does not.
+
+    A date is reckoned from the answer's own Date, for this machine's clock may be off by minutes.
+    """
+    text = headers.get(_HEADER)
+    if not text:
+        return None
+    return retry_after(text, _moment((headers.get("Date") or "")[:_LONGEST]) or datetime.now(UTC))
 
 
 def retry_after(text: str | None, now: datetime) -> float | None:

@@ -4,7 +4,6 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +14,7 @@ from assessor.arm.errors import IDENTITY_UNAVAILABLE, ArmError, Phase
 from assessor.arm.origin import UrlRefusedError
 from assessor.arm.reading import object_in, read_object
 from assessor.arm.result import ApiError, parse_error
-from assessor.arm.retry_after import retry_after
+from assessor.arm.retry_after import asked_to_wait
 from assessor.http import MOST_BYTES
 
 
@@ -49,7 +48,7 @@ def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
             fallback_code=_code_of(body, answer.status_code),
             fallback_message=error.reason or "ARM gave no reason.",
         ),
-        retry_after=retry_after(answer.headers.get("Retry-After"), datetime.now(UTC)),
+        retry_after=asked_to_wait(answer.headers),
         request_id=answer.headers.get("x-ms-request-id"),
     )
 

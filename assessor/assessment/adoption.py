@@ -22,7 +22,8 @@ from assessor.messages.request import AssessmentRequest
 
 _CLOCKS_APART: Final = timedelta(seconds=2)
 """How much older than its request an assessment may seem that was begun for it: some hosts write
-whole seconds, and Compute and Service Bus have a clock each."""
+whole seconds, and Compute and Service Bus have a clock each. This machine's clock, which may be off
+by minutes, has no part in it: when a request was enqueued is Service Bus's word."""
 _GUID: Final = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _REGION: Final = re.compile(r"[a-z0-9-]+")
 _OWN_FIELDS: Final = frozenset(
@@ -129,11 +130,16 @@ def finished_by_summary(
         error: why it can't be polled.
         now: the time, if the VM does not tell when it ended.
     """
-    ended_at = from_text(summary.fields.get("lastModifiedTime")) or now
+    started_at = from_text(summary.start_time)
+    ended_at = from_text(summary.fields.get("lastModifiedTime"))
+    if started_at is not None and ended_at is not None:
+        seconds = (ended_at - started_at).total_seconds()
+    else:  # both by one clock: ARM's and this machine's may be minutes apart
+        seconds = (now - operation.begun_at).total_seconds()
     return Finished(
         summary.as_result(),
-        ended_at,
-        max(0.0, (ended_at - operation.begun_at).total_seconds()),
+        ended_at or now,
+        max(0.0, seconds),
         patches_missing=_why_listless(request, error),
     )
 

@@ -86,6 +86,9 @@ class Concluder:
         Args:
             done: the request and its end.
             is_last: whether its time is over: what fails by a fault of the app's own is then left.
+
+        Raises:
+            UnavailableError: it could not be done for GIVES_UP_AFTER.
         """
         progress = done.progress
         outcome = conclude(progress.request, progress.vm, done.conclusion)
@@ -96,6 +99,8 @@ class Concluder:
             message = outcome_message(outcome, traceparent, tags=self._tags)
             await self._bus.send(self._topic, [message])
         except UnavailableError as error:
+            if self._clock.now() >= progress.accepted_at + backoff.GIVES_UP_AFTER:
+                raise
             return self._retry(progress, error)
         try:
             for follow_up in self._consequences:
@@ -134,7 +139,7 @@ class Concluder:
             return {}
 
     def _retry(self, progress: AssessmentProgress, error: UnavailableError) -> Later:
-        """Returns when the request is concluded again; it is never given up."""
+        """Returns when the request is concluded again."""
         now = self._clock.now()
         delay = timedelta(seconds=backoff.delay(progress.attempt, None, self._random))
         return Later(

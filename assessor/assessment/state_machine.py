@@ -254,8 +254,12 @@ class StateMachine:
         return self.clock.now() >= until
 
     def _ended(self, progress: AssessmentProgress, operation: OperationRef, ended: Ended) -> Done:
-        ended_at = ended.ended_at or self.clock.now()
-        seconds = _seconds(ended.started_at or operation.begun_at, ended_at)
+        now = self.clock.now()
+        ended_at = ended.ended_at or now
+        if ended.started_at is not None and ended.ended_at is not None:
+            seconds = _seconds(ended.started_at, ended.ended_at)
+        else:  # both by one clock: ARM's and this machine's may be minutes apart
+            seconds = _seconds(operation.begun_at, now)
         if is_of_another(ended.result, operation):
             error = ApiError(
                 "NotTheAssessment",

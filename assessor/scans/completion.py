@@ -61,10 +61,16 @@ class ScanCloser:
         self._deadline = deadline
 
     async def close(self, completion: ScanCompletion) -> Later | None:
-        """Sums the scan up if it is over; returns when to check again, None if never."""
+        """Sums the scan up if it is over; returns when to check again, None if never.
+
+        Raises:
+            UnavailableError: it could not be done for GIVES_UP_AFTER.
+        """
         try:
             return await self._close(completion)
         except (ScanStoreError, PublishError) as error:
+            if self._clock.now() >= completion.released_at + backoff.GIVES_UP_AFTER:
+                raise
             delay = backoff.delay(completion.attempt, None, self._random)
             _LOG.warning("scan %s is checked again in %.0f s: %s", completion.scan.id, delay, error)
             later = replace(

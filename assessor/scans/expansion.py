@@ -29,6 +29,7 @@ from assessor.ports import Bus, Clock, ScanStore, VmLister
 from assessor.posture.model import Posture
 from assessor.posture.store import PostureError
 from assessor.resource_id import Scope, is_allowed
+from assessor.scan_account import RUNNING_DIGEST_BYTES
 from assessor.scans.pace import Pace
 from assessor.scans.store import ScanStoreError
 
@@ -68,7 +69,7 @@ class Expander:
         self._allowed_scopes = allowed_scopes
         self._pace_per_minute = pace_per_minute
         self._deadline = deadline
-        self._last_running: tuple[str, frozenset[str]] | None = None
+        self._last_running: tuple[str, frozenset[bytes]] | None = None
 
     async def expand(self, expansion: ScanExpansion) -> Later | None:
         """Sends requests for as many pages as fit into a window; returns what comes next.
@@ -120,6 +121,8 @@ class Expander:
             case PageLinkRefusedError():
                 return self._finished(step, ApiError("PageLinkRefused", str(error)))
             case ScanStoreError() | PublishError() | PostureError():
+                if self._clock.now() >= step.scan.started_at + backoff.GIVES_UP_AFTER:
+                    raise error
                 return self._again(step, error, None)
 
     async def _is_done(self, scan: Scan) -> bool:
@@ -129,28 +132,32 @@ class Expander:
             _LOG.info("scan %s of %s has been made already", scan.id, scan.request.scope)
         return state.expanded
 
-    async def _running(self, scan: Scan) -> frozenset[str] | None:
-        """Returns the keys of the VMs that run, if only those are asked for.
+    async def _running(self, scan: Scan) -> frozenset[bytes] | None:
+        """Returns the digests of the VMs that run, if only those are asked for.
 
-        They are listed once for a scan, and kept until another scan's are: its next invocation in
-        this worker has them still.
+        They are listed once for a scan. The store keeps them for other workers, and this one until
+        another scan's are asked for.
         """
         request = scan.request
         if not request.running_only:
             return None
         if self._last_running is None or self._last_running[0] != scan.id:
-            self._last_running = scan.id, await running_vms(self._lister, request.scope)
+            running = await self._store.running(scan.id)
+            if running is None:
+                running = frozenset(map(_digest, await running_vms(self._lister, request.scope)))
+                await self._store.keep_running(scan.id, running)
+            self._last_running = scan.id, running
         return self._last_running[1]
 
     async def _request(
-        self, step: ScanExpansion, page: Page, running: frozenset[str] | None
+        self, step: ScanExpansion, page: Page, running: frozenset[bytes] | None
     ) -> ScanExpansion:
         """Sends the requests of one page; returns how far the scan is then."""
         scan = step.scan
         wanted = [vm for vm in page.vms if vm.has(scan.request.tags)]
         if self._sight is not None and wanted:  # those that are stopped are found, too
             await self._sight([_found(vm, self._clock.now()) for vm in wanted])
-        chosen = [vm for vm in wanted if running is None or vm.id.key in running]
+        chosen = [vm for vm in wanted if running is None or _digest(vm.id.key) in running]
         pace = Pace(self._pace_per_minute, step.next_turns, self._clock.now())
         if chosen:
             await self._store.expect(scan.id, [vm.id for vm in chosen])
@@ -206,6 +213,10 @@ class Expander:
 
 def _found(vm: ListedVm, now: datetime) -> Posture:
     return Posture(vm.id, location=vm.location, tags=remembered(vm.tags), known_since=now)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()[:RUNNING_DIGEST_BYTES]
 
 
 def _not_back(step: ScanExpansion) -> ScanExpansion:

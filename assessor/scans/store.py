@@ -83,6 +83,7 @@ class MemoryScans:
     def __init__(self) -> None:
         self._states: dict[str, ScanState] = {}
         self._records: dict[str, dict[str, Concluded | None]] = {}
+        self._running: dict[str, frozenset[bytes]] = {}
 
     async def open(self, scan_id: str, started_at: datetime) -> ScanState:
         """Remembers a scan if nothing is remembered of it, and returns what is."""
@@ -97,6 +98,14 @@ class MemoryScans:
         records = self._records.setdefault(scan_id, {})
         for vm in vms:
             records.setdefault(vm.key, None)
+
+    async def running(self, scan_id: str) -> frozenset[bytes] | None:
+        """Returns what is kept of the VMs that run."""
+        return self._running.get(scan_id)
+
+    async def keep_running(self, scan_id: str, digests: frozenset[bytes]) -> None:
+        """Remembers which VMs run, until the scan's end."""
+        self._running[scan_id] = digests
 
     async def mark_expanded(self, scan_id: str) -> None:
         """Remembers that all requests of the scan are sent."""
@@ -124,3 +133,4 @@ class MemoryScans:
         if state is not None:
             self._states[scan_id] = replace(state, expanded=True, summed_up=True)
         self._records.pop(scan_id, None)
+        self._running.pop(scan_id, None)

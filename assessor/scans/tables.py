@@ -1,7 +1,8 @@
 """Scans in Azure Tables, through azure-data-tables.
 
-A scan is a partition: one row for the scan itself, one for each of its VMs. All writes merge, so
-that a repeat, or an outcome that overtakes the record of its request, leaves the same row behind.
+A scan is a partition: one row for the scan itself, one for each of its VMs, and some with the
+digests of those that run, if only they are asked for. All writes merge, so that a repeat, or an
+outcome that overtakes the record of its request, leaves the same row behind.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from assessor.resource_id import VirtualMachineId
-from assessor.scan_account import Concluded, Ending, ScanState, Tally
+from assessor.scan_account import RUNNING_DIGEST_BYTES, Concluded, Ending, ScanState, Tally
 from assessor.scans.store import ScanStoreError, count
 from assessor.storage import TableMaker
 from dotnet_text import ignoring_case
@@ -23,6 +24,10 @@ _SCAN_ROW: Final = "scan"
 _VM_ROWS: Final = "vm|"
 _BEHIND_VM_ROWS: Final = "vm}"
 """What follows `vm|` in the order of keys."""
+_RUNNING_ROWS: Final = "running|"
+_BEHIND_RUNNING_ROWS: Final = "running}"
+_RUNNING_BYTES: Final = 7_500 * RUNNING_DIGEST_BYTES
+"""Of digests in one row: a property has room for 64 KiB."""
 _BATCH: Final = 100
 """The most rows that one transaction of Azure Tables takes."""
 
@@ -63,6 +68,41 @@ class TableScans:
         rows = [{**_key(scan_id, _row_key(vm)), "VmId": str(vm)} for vm in vms]
         await self._transact(scan_id, "upsert", rows, {"mode": UpdateMode.MERGE})
 
+    async def running(self, scan_id: str) -> frozenset[bytes] | None:
+        """Returns what is kept of the VMs that run; raises ScanStoreError."""
+        with _store_errors(scan_id):
+            await self._maker.ensure()
+            try:
+                row = await self._table.get_entity(scan_id, _SCAN_ROW, select=["RunningRows"])
+                number = row.get("RunningRows")
+                if not isinstance(number, int):
+                    return None
+                rows = [
+                    await self._table.get_entity(scan_id, f"{_RUNNING_ROWS}{index:05}")
+                    for index in range(number)
+                ]
+            except ResourceNotFoundError:
+                return None
+        octets = b"".join(bytes(row.get("Digests") or b"") for row in rows)
+        return frozenset(
+            octets[at : at + RUNNING_DIGEST_BYTES]
+            for at in range(0, len(octets), RUNNING_DIGEST_BYTES)
+        )
+
+    async def keep_running(self, scan_id: str, digests: frozenset[bytes]) -> None:
+        """Remembers which VMs run, until the scan's end; raises ScanStoreError.
+
+        The scan's row is written last: a crash before it leaves what counts as nothing.
+        """
+        octets = b"".join(sorted(digests))
+        parts = [octets[at : at + _RUNNING_BYTES] for at in range(0, len(octets), _RUNNING_BYTES)]
+        with _store_errors(scan_id):
+            await self._maker.ensure()
+            for index, part in enumerate(parts):
+                row = {**_key(scan_id, f"{_RUNNING_ROWS}{index:05}"), "Digests": part}
+                await self._table.upsert_entity(row, mode=UpdateMode.MERGE)
+        await self._mark(scan_id, {"RunningRows": len(parts)})
+
     async def mark_expanded(self, scan_id: str) -> None:
         """Remembers that all requests of the scan are sent; raises ScanStoreError."""
         await self._mark(scan_id, {"Expanded": True})
@@ -96,11 +136,15 @@ class TableScans:
     async def sum_up(self, scan_id: str) -> None:
         """Remembers that the scan's end was published, then forgets its records."""
         await self._mark(scan_id, {"Expanded": True, "SummedUp": True})
-        rows = [
-            {"PartitionKey": scan_id, "RowKey": row["RowKey"]}
-            async for row in self._rows(scan_id, ["RowKey"])
-        ]
-        await self._transact(scan_id, "delete", rows, {})
+        for first, end in (
+            (_VM_ROWS, _BEHIND_VM_ROWS),
+            (_RUNNING_ROWS, _BEHIND_RUNNING_ROWS),
+        ):
+            rows = [
+                {"PartitionKey": scan_id, "RowKey": row["RowKey"]}
+                async for row in self._rows(scan_id, ["RowKey"], first, end)
+            ]
+            await self._transact(scan_id, "delete", rows, {})
 
     async def _mark(self, scan_id: str, marks: Row) -> None:
         with _store_errors(scan_id):
@@ -109,12 +153,18 @@ class TableScans:
                 {**_key(scan_id, _SCAN_ROW), **marks}, mode=UpdateMode.MERGE
             )
 
-    async def _rows(self, scan_id: str, columns: list[str]) -> AsyncIterator[Row]:
+    async def _rows(
+        self,
+        scan_id: str,
+        columns: list[str],
+        first: str = _VM_ROWS,
+        end: str = _BEHIND_VM_ROWS,
+    ) -> AsyncIterator[Row]:
         with _store_errors(scan_id):
             await self._maker.ensure()
             async for row in self._table.query_entities(
                 "PartitionKey eq @scan and RowKey ge @first and RowKey lt @end",
-                parameters={"scan": scan_id, "first": _VM_ROWS, "end": _BEHIND_VM_ROWS},
+                parameters={"scan": scan_id, "first": first, "end": end},
                 select=columns,
             ):
                 yield row

@@ -202,7 +202,7 @@ class Throttle:
     measured: int
 
 
-def too_many_requests(throttle: Throttle, retry_after: int | None) -> ArmError:
+def too_many_requests(throttle: Throttle, retry_after: int | str | None) -> ArmError:
     """Returns Compute's 429.
 
     The detail's message is JSON in a string, as Compute sends it.

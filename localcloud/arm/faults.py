@@ -5,6 +5,7 @@ the first that matches, has uses left and wins its draw decides. Randomness is s
 with the same requests in the same order breaks at the same places.
 """
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,17 +51,32 @@ class Answer:
         code: of the error; None gives the usual one for the status.
         message: of the error; None gives the usual one for the status.
         details: of the error.
-        retry_after: seconds for the ``Retry-After`` header, None for none.
+        retry_after: for the ``Retry-After`` header, seconds or whatever a text says; None for none.
     """
 
     status: int
     code: str | None = None
     message: str | None = None
     details: Sequence[Json] = ()
-    retry_after: int | None = None
+    retry_after: int | str | None = None
 
 
-Fault: TypeAlias = Reset | Slow | Answer
+@dataclass(frozen=True)
+class Verbatim:
+    """Answers with this and nothing of ARM's own: odd lists, bodies that are none, lying headers.
+
+    Attributes:
+        status: of HTTP.
+        headers: beside those that every answer has; a name may come several times.
+        body: its bytes.
+    """
+
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+
+
+Fault: TypeAlias = Reset | Slow | Answer | Verbatim
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,9 @@ def parse_rules(document: Any) -> list[Rule]:  # noqa: ANN401 - JSON as it came
 
     Each has ``answer`` and optionally ``match``, ``probability`` and ``count``. An answer is
     ``"reset"``, ``"reset-after"``, a number (seconds to wait if below 100, else a status),
-    ``{"slow": seconds}`` or ``{"status", "code", "message", "details", "retryAfter"}``.
+    ``{"slow": seconds}``, ``{"status", "code", "message", "details", "retryAfter"}``, where
+    `retryAfter` may be any text, or ``{"status", "headers", "body"}``, which is sent as it is: a
+    header that is a list comes several times, a body that is no text is written as JSON.
 
     Raises:
         FaultError: naming the part that is wrong.
@@ -166,7 +184,10 @@ def _rule(index: int, entry: Any) -> Rule:  # noqa: ANN401 - JSON as it came
     return Rule(Match(**match), _fault(where, entry["answer"]), float(probability), count)
 
 
-def _fault(where: str, answer: Any) -> Fault:  # noqa: ANN401 - JSON as it came
+def _fault(  # noqa: PLR0911 - one return for each form
+    where: str,
+    answer: Any,  # noqa: ANN401 - JSON as it came
+) -> Fault:
     match answer:
         case "reset":
             return Reset()
@@ -180,6 +201,8 @@ def _fault(where: str, answer: Any) -> Fault:  # noqa: ANN401 - JSON as it came
             return Slow(float(answer))
         case {"slow": int() | float() as wait}:
             return Slow(float(wait))
+        case {"status": int() as status} if answer.keys() & {"headers", "body"}:
+            return _verbatim(where, status, answer)
         case {"status": int() as status}:
             return _answer(status, answer)
         case _:
@@ -193,4 +216,20 @@ def _answer(status: int, answer: Mapping[str, Any]) -> Answer:
         answer.get("message"),
         tuple(answer.get("details", ())),
         answer.get("retryAfter"),
+    )
+
+
+def _verbatim(where: str, status: int, answer: Mapping[str, Any]) -> Verbatim:
+    headers = answer.get("headers", {})
+    if not isinstance(headers, dict) or answer.keys() - {"status", "headers", "body"}:
+        raise FaultError(f"{where}.answer", "takes status, headers and body")
+    body = answer.get("body", "")
+    return Verbatim(
+        status,
+        tuple(
+            (name, str(each))
+            for name, said in headers.items()
+            for each in (said if isinstance(said, list) else [said])
+        ),
+        (body if isinstance(body, str) else json.dumps(body)).encode(),
     )

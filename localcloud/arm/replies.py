@@ -101,5 +101,5 @@ def finish(
     if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
         headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
     if reply.body:
-        headers["Content-Type"] = "application/json; charset=utf-8"
+        headers.setdefault("Content-Type", "application/json; charset=utf-8")
     return web.Response(status=reply.status, body=reply.body, headers=headers)

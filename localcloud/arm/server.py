@@ -24,7 +24,8 @@ from localcloud.arm.buckets import Buckets, Overdraw, Subject
 from localcloud.arm.calls import Call, CallLog
 from localcloud.arm.clock import Clock, compact, timestamp, unix_seconds
 from localcloud.arm.cloud import Cloud
-from localcloud.arm.faults import Answer, FaultPlan, Reset, Slow
+from localcloud.arm.faults import Answer, FaultPlan, Reset, Slow, Verbatim
+from localcloud.arm.inventory import inventory
 from localcloud.arm.model import Vm
 from localcloud.arm.operations import Operation, State
 from localcloud.arm.replies import Exchange, Remaining, Reply, finish
@@ -99,6 +100,9 @@ class ArmServer:
             raise errors.missing_api_version()
         if not is_api_version(api_version):
             raise errors.invalid_api_version(api_version)
+        told = inventory(request.path, self.cloud.vms.values()) if request.method == "GET" else None
+        if told is not None:
+            return Reply(HTTPStatus.OK, bodies.encode(told)), None
         monitor = request.query.get("monitor", "").lower() == "true"
         route = resolve(request.method, request.path, monitor=monitor, api_version=api_version)
         exchange.kind, exchange.vm_key, exchange.vm_id = route.kind, route.vm_key, route.vm_key
@@ -112,6 +116,8 @@ class ArmServer:
         fault = self.faults.decide(route.kind, exchange.vm_key, route.subscription_id)
         if isinstance(fault, Answer):
             raise self._faulty(fault, exchange)
+        if isinstance(fault, Verbatim):
+            return Reply(fault.status, fault.body, CIMultiDict(fault.headers)), None
         if isinstance(fault, Slow):
             await asyncio.sleep(fault.seconds)
         if fault == Reset():

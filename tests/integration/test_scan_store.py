@@ -11,7 +11,7 @@ from azure.core.exceptions import ServiceRequestError
 from azure.data.tables.aio import TableClient
 
 from assessor.ports import ScanStore
-from assessor.scan_account import Concluded, Ending, ScanState, Tally
+from assessor.scan_account import RUNNING_DIGEST_BYTES, Concluded, Ending, ScanState, Tally
 from assessor.scans.store import MemoryScans, ScanStoreError
 from assessor.scans.tables import TableScans
 from localcloud.azurite import Azurite
@@ -117,6 +117,20 @@ async def test_what_is_summed_up_is_forgotten_and_remembered_as_done(store: Scan
     await store.sum_up(SCAN)
     assert await store.tally(SCAN) == Tally()
     assert await store.state(SCAN) == ScanState(NOW, expanded=True, summed_up=True)
+
+
+async def test_who_runs_is_kept_until_the_scans_end(store: ScanStore) -> None:
+    """More digests than one row takes, none of them, and again after a crash."""
+    digests = frozenset(number.to_bytes(RUNNING_DIGEST_BYTES) for number in range(20_000))
+    await store.open(SCAN, NOW)
+    assert await store.running(SCAN) is None
+    for kept in (frozenset[bytes](), digests, digests):
+        await store.keep_running(SCAN, kept)
+        assert await store.running(SCAN) == kept
+    assert await store.running(OTHER) is None
+    assert await store.tally(SCAN) == Tally()
+    await store.sum_up(SCAN)
+    assert not await store.running(SCAN)
 
 
 async def test_writers_at_the_same_time_lose_nothing(store: ScanStore) -> None:

@@ -1,11 +1,13 @@
 """`make interop`: clients that nobody here wrote the libraries of, against the local Service Bus.
 
-.NET's SDK, Java's, Qpid JMS, Go's, bare go-amqp, JavaScript's SDK and rhea, as programs that try
-one scenario after another and print a line of JSON for each: `{"scenario": …, "ok": …}`.
+.NET's SDK, Java's, Qpid JMS and Microsoft's over TLS, Go's with its ARM and its identity, bare
+go-amqp, JavaScript's SDK and rhea, as programs that try one scenario after another and print a line
+of JSON for each: `{"scenario": …, "ok": …}`.
 JavaScript's is here, the others lie beside the project in `../shared/tools`, where they are at
 hand; what is not, or whose language is not installed, is left out with a word. Built in
-`.localcloud/interop`, from the languages' own registries. Each gets a bus of its own. Python's
-clients, the service's and Proton's, are tried by the integration tests.
+`.localcloud/interop`, from the languages' own registries. Each gets a bus of its own, some of them
+the whole local cloud with the app. Python's clients, the service's and Proton's, are tried by the
+integration tests.
 
 Prints how many scenarios passed for each client, and every one that did not; the exit code is 1
 when one failed that isn't known to.
@@ -16,16 +18,27 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from patch_assessor_cli.local import UP_FILE
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT.parent / "shared" / "tools"
 ENTITIES = TOOLS / "netbus" / "entities.json"
 WORK = ROOT / ".localcloud" / "interop"
 _LIMIT_SECONDS = 900
+_START_SECONDS = 300
+_TLS_PORT = 5671
+_TLS_CONNECTION = (
+    f"Endpoint=sb://localhost:{_TLS_PORT};SharedAccessKeyName=RootManageSharedAccessKey;"
+    "SharedAccessKey=SAS_KEY_VALUE"
+)
+"""The key is no secret: the local bus takes any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +50,10 @@ class Client:
         source: where its source lies.
         needs: what must be on the path.
         build: the command that makes it, in a copy of its folder; empty when it is made.
-        run: the command that runs it there; `{connection}` and `{control}` are the bus's.
+        run: the command that runs it there; `{connection}` and `{control}` are the bus's, `{trust}`
+            a Java trust store with its authority, `{up}` the file that `make up` writes.
         left_out: beginnings of the scenarios that may fail, and why.
+        place: what it runs against.
     """
 
     title: str
@@ -47,8 +62,11 @@ class Client:
     build: tuple[str, ...]
     run: tuple[str, ...]
     left_out: Mapping[str, str]
+    place: "Place" = "plain"
 
 
+Place = Literal["plain", "tls", "app"]
+"""A bus; one that speaks TLS on the port that some clients want; the local cloud with the app."""
 _MAVEN = ("mvn", "-q", "-B", "package")
 _JAVA = ("java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-jar", "target/busjava.jar")
 _GO = ("go", "build", "-o", "busgo", ".")
@@ -83,6 +101,22 @@ CLIENTS = (
         {},
     ),
     Client(
+        "azure-servicebus-jms over TLS",
+        TOOLS / "busjava",
+        ("mvn", "java", "keytool"),
+        _MAVEN,
+        (
+            "java",
+            "-Djavax.net.ssl.trustStore={trust}",
+            *_JAVA[1:],
+            "jms",
+            "{connection}",
+            "azure-servicebus-jms",
+        ),
+        {},
+        "tls",
+    ),
+    Client(
         "azservicebus (Go)",
         TOOLS / "busgo",
         ("go",),
@@ -99,6 +133,24 @@ CLIENTS = (
         _GO_LEFT_OUT,
     ),
     Client(
+        "azidentity, armcompute (Go)",
+        TOOLS / "busgo",
+        ("go",),
+        _GO,
+        ("./busgo", "arm", "{up}"),
+        {},
+        "app",
+    ),
+    Client(
+        "requests through the app (Go)",
+        TOOLS / "busgo",
+        ("go",),
+        _GO,
+        ("./busgo", "app", "{up}"),
+        {},
+        "app",
+    ),
+    Client(
         "@azure/service-bus, rhea (JavaScript)",
         Path(__file__).parent / "javascript",
         ("npm", "node"),
@@ -110,8 +162,14 @@ CLIENTS = (
 
 
 @contextmanager
-def _bus(entities: Path) -> Iterator[Mapping[str, str]]:
-    command = [sys.executable, "-m", "localcloud.servicebus", "--config", str(entities)]
+def _place(kind: Place) -> Iterator[Mapping[str, str]]:
+    if kind == "app":
+        with _app() as up:
+            yield {"up": str(up)}
+        return
+    certificate = WORK / "authority.pem"
+    tls = ("--tls", str(certificate), "--tls-port", str(_TLS_PORT)) if kind == "tls" else ()
+    command = [sys.executable, "-m", "localcloud.servicebus", "--config", str(ENTITIES), *tls]
     with subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
         [*command, "--exit-with-parent"],
         cwd=ROOT,
@@ -122,8 +180,47 @@ def _bus(entities: Path) -> Iterator[Mapping[str, str]]:
         if process.stdout is None or process.stdin is None:
             raise RuntimeError("the bus has no pipes")
         ready = json.loads(process.stdout.readline())
-        yield {"connection": ready["connectionString"], "control": ready["controlUrl"]}
+        told = {"connection": ready["connectionString"], "control": ready["controlUrl"]}
+        if kind == "tls":
+            told |= {"connection": _TLS_CONNECTION, "trust": str(_trust_store(certificate))}
+        yield told
         process.stdin.close()
+
+
+def _trust_store(certificate: Path) -> Path:
+    """Returns a Java trust store with that authority in it."""
+    store = certificate.with_suffix(".p12")
+    store.unlink(missing_ok=True)
+    named = ("-alias", "local", "-file", str(certificate), "-keystore", str(store))
+    subprocess.run(  # noqa: S603 - a tool of the JDK
+        ["keytool", "-importcert", "-noprompt", *named, "-storepass", "changeit"],  # noqa: S607
+        check=True,
+        capture_output=True,
+    )
+    return store
+
+
+@contextmanager
+def _app() -> Iterator[Path]:
+    """Leaves the local cloud and the app running; gives the file that tells where."""
+    place = WORK / "up"
+    place.mkdir(parents=True, exist_ok=True)
+    file = place / UP_FILE
+    file.unlink(missing_ok=True)
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo", "up", "--vms", "60"],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        ends_at = time.monotonic() + _START_SECONDS
+        while not file.is_file():
+            if process.poll() is not None or time.monotonic() > ends_at:
+                process.terminate()
+                raise RuntimeError("the local cloud does not start")
+            time.sleep(0.2)
+        yield file
+        process.terminate()
 
 
 def _missing(client: Client) -> str | None:
@@ -151,8 +248,8 @@ def _copy(source: str, target: str) -> str:
 
 def _scenarios(client: Client) -> Sequence[Mapping[str, object]]:
     folder = _built(client)
-    with _bus(ENTITIES) as bus:
-        command = [part.format(**bus) for part in client.run]
+    with _place(client.place) as place:
+        command = [part.format(**place) for part in client.run]
         done = subprocess.run(  # noqa: S603 - the table above
             command,
             cwd=folder,

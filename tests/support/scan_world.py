@@ -148,6 +148,12 @@ class MortalScans(MemoryScans):
         await super().expect(scan_id, vms)
         self.mortality.pause()
 
+    async def keep_running(self, scan_id: str, digests: frozenset[bytes]) -> None:
+        """Remembers which VMs run."""
+        self.mortality.pause()
+        await super().keep_running(scan_id, digests)
+        self.mortality.pause()
+
     async def record(self, scan_id: str, vm_id: VirtualMachineId, outcome: Concluded) -> None:
         """Remembers an outcome."""
         self.mortality.pause()
@@ -189,6 +195,7 @@ class ScanWorld:
         pace: int = 180,
         dies_at: int | None = None,
         assesses: bool = True,
+        many_workers: bool = False,
     ) -> None:
         """Starts with that fleet, and with nothing asked.
 
@@ -199,6 +206,7 @@ class ScanWorld:
             pace: SCAN_PACE_PER_MINUTE.
             dies_at: the pause at which a worker dies; None: none does.
             assesses: whether requests for VMs are delivered; else they are only kept.
+            many_workers: whether each message comes to another worker.
         """
         self.clock = FakeClock()
         self.mortality = Mortality(dies_at)
@@ -213,6 +221,7 @@ class ScanWorld:
         self.deaths = 0
         self._queue: list[Queued] = []
         self._assesses = assesses
+        self._many_workers = many_workers
         self._seen: set[str] = set()
         self._order = count()
         self._hold_seconds = hold_seconds
@@ -278,6 +287,8 @@ class ScanWorld:
 
     async def _deliver(self, queued: Queued) -> None:
         message = queued.message
+        if self._many_workers:
+            self._worker = self._new_worker()
         if queued.entity == IN_PROGRESS:
             progress = parse_in_progress(message.body)
             if isinstance(progress, AssessmentRequest):

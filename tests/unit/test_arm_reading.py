@@ -3,7 +3,8 @@
 import gzip
 import json
 import zlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.reading import object_in, read_object
-from assessor.arm.retry_after import MOST_SECONDS, retry_after
+from assessor.arm.retry_after import MOST_SECONDS, asked_to_wait, retry_after
 from assessor.arm.sdk_errors import arm_errors
 from assessor.http import MOST_BYTES
 
@@ -55,6 +56,22 @@ NOW = datetime(2026, 10, 21, 7, 27, tzinfo=UTC)
 def test_a_wish_to_wait_is_read_and_bounded(text: str | None, expected: float | None) -> None:
     """A number, a date in each of its forms, a duration, the header twice; no nonsense."""
     assert retry_after(text, NOW) == expected
+
+
+@pytest.mark.parametrize("date", ["Wed, 21 Oct 2026 07:25:30 GMT", "Tue, 20 Oct 2099 10:00:00 GMT"])
+def test_a_date_counts_from_the_answers_own(date: str) -> None:
+    """This machine's clock may be minutes off, or years."""
+    moment = parsedate_to_datetime(date) + timedelta(seconds=90)
+    headers = {"Retry-After": format_datetime(moment, usegmt=True), "Date": date}
+    assert asked_to_wait(headers) == 90.0
+
+
+def test_without_a_date_of_its_own_an_answers_wish_counts_from_now() -> None:
+    """Also where its date is none."""
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=1000), usegmt=True)
+    for headers in ({"Retry-After": later}, {"Retry-After": later, "Date": "yesterday"}):
+        assert 900 < (asked_to_wait(headers) or 0.0) <= 1000
+    assert asked_to_wait({}) is None
 
 
 @given(st.text() | st.from_regex(r"(-?[0-9]{1,20}|[A-Z][a-z]{2}, [0-9 :A-Za-z+-]*)(, .*)?"))

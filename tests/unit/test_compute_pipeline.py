@@ -46,7 +46,8 @@ def test_nothing_is_retried_redirected_or_registered() -> None:
 
 def test_calls_are_named_authorised_and_seen() -> None:
     """By an ID of their own, the app's name, a token, and whoever waits for the answer."""
-    assert passed()[:7] == [
+    assert passed()[:8] == [
+        "PlainWaitPolicy",
         "RequestIdPolicy",
         "HeadersPolicy",
         "UserAgentPolicy",

@@ -7,6 +7,7 @@ import pytest
 
 from assessor.arm.operation import Ended
 from assessor.arm.result import parse_result
+from assessor.backoff import GIVES_UP_AFTER
 from assessor.bus.errors import PublishError
 from assessor.messages.in_progress import parse_in_progress
 from assessor.posture.store import MemoryPosture, Remembered
@@ -96,6 +97,24 @@ async def test_what_follows_from_an_outcome_does_not_keep_it_for_ever() -> None:
     await _to_the_end(world, prepare)
 
     assert {each["type"] for each in world.events()} == {"PatchAssessor.AssessmentCompleted"}
+
+
+async def test_what_cant_be_published_for_a_week_is_a_dead_letter() -> None:
+    """Until then it is tried again; then the host gets the error, as often as it delivers."""
+    world = World()
+    world.bus.refuse = lambda entity: entity == "results"
+    world.arm.reads, world.arm.begins, world.arm.ended = [RUNNING], [ACTIVITY], FOUND
+    await world.app.requests.receive(world.message({"vmId": str(VM)}))
+    (message,) = world.bus.sent["in-progress"]
+    progress = parse_in_progress(message.body)
+    world.clock.advance(GIVES_UP_AFTER.total_seconds() - 60)
+    world.arm.polls = [FOUND, FOUND]
+    await world.app.resume(progress)
+    assert len(world.bus.sent["in-progress"]) == 2
+    world.clock.advance(60)
+    with pytest.raises(PublishError):
+        await world.app.resume(progress)
+    assert len(world.bus.sent["in-progress"]) == 2
 
 
 async def test_a_bus_that_takes_nothing_is_still_an_error() -> None:

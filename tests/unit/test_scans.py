@@ -212,9 +212,10 @@ async def test_a_link_that_leads_back_ends_the_scan_with_a_reason(page: int, bac
     assert total["vms"]["assessed"] == 2 * (page + 1)
 
 
-async def test_power_states_are_listed_once_for_a_scan() -> None:
-    """Not once for each invocation that the scan takes."""
-    world = ScanWorld(vms(12), page_size=2)
+@pytest.mark.parametrize("many_workers", [False, True])
+async def test_power_states_are_listed_once_for_a_scan(many_workers: bool) -> None:  # noqa: FBT001 - a case
+    """Not once for each invocation that the scan takes, nor for each worker that takes part."""
+    world = ScanWorld(vms(12), page_size=2, many_workers=many_workers)
     world.ask(runningOnly=True)
     await world.run()
 

@@ -13,6 +13,7 @@ from localcloud.arm.fleet import Fleet, MissingVm
 from localcloud.arm.running import ArmOptions, LocalArm, run_arm
 from localcloud.tests.integration.arm_client import (
     SOON,
+    SUBSCRIPTION,
     VM_ID,
     ManualClock,
     bearer,
@@ -244,3 +245,47 @@ async def test_the_command_serves_an_unchanged_client_until_its_parent_is_gone()
             await server.wait()
     assert output.decode().strip() == "PowerState/running"
     assert code == 0
+
+
+async def test_any_answer_can_be_given_word_for_word() -> None:
+    """Odd lists, bodies that are none, headers that lie or come twice: once, then ARM's own."""
+    rules = [
+        {
+            "match": {"operation": "list_subscription"},
+            "count": 1,
+            "answer": {
+                "status": 200,
+                "headers": {"Retry-After": ["120", "Wed, 21 Oct 2099 07:28:00"]},
+                "body": {"value": None, "nextLink": 5},
+            },
+        },
+        {
+            "match": {"operation": "list_subscription"},
+            "count": 1,
+            "answer": {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<html>"},
+        },
+        {
+            "match": {"operation": "list_subscription"},
+            "count": 1,
+            "answer": {"status": 429, "retryAfter": "PT30S"},
+        },
+    ]
+    path = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines"
+    async with run_arm(Fleet((make_vm(),))) as arm, session_for(arm) as session:
+        await control(arm, "POST", "/faults", rules)
+        url = f"{arm.endpoint}{path}?api-version=2026-04-01"
+        answers = []
+        for _ in range(4):
+            async with session.get(url, headers=bearer(arm)) as answer:
+                answers.append((answer.status, await answer.read(), answer.headers.copy()))
+        async with session.get(
+            f"{arm.endpoint}/subscriptions?api-version=2022-12-01", headers=bearer(arm)
+        ) as answer:
+            told = await answer.json()
+    odd, html, throttled, usual = answers
+    assert odd[:2] == (200, b'{"value": null, "nextLink": 5}')
+    assert odd[2].getall("Retry-After") == ["120", "Wed, 21 Oct 2099 07:28:00"]
+    assert (html[1], html[2]["Content-Type"]) == (b"<html>", "text/html")
+    assert (throttled[0], throttled[2]["Retry-After"]) == (429, "PT30S")
+    assert len(json.loads(usual[1])["value"]) == 1
+    assert [each["subscriptionId"] for each in told["value"]] == [SUBSCRIPTION]
