@@ -110,7 +110,7 @@ async def test_events_that_were_refused_ask_for_a_scan_or_a_vm(name: str | None)
     for each in case.get("events", [case]):
         world = Replay([])
         await world.app.events.receive(read_event(json.dumps(each)))
-        assert len(world.bus.sent.get("requests", [])) == 1
+        assert len(world.bus.sent.get("in-progress", [])) == 1
         assert not world.events()
 
 
