@@ -92,8 +92,8 @@ __all__ = [
 ]
 
 _SAYING_SO: Final = 1_000_000
-"""More nanoseconds than pass between an assessment's end and its note: the root ends no earlier than
-what lies beneath it."""
+"""More nanoseconds than pass between an assessment's end and its note: the root ends no earlier
+than what lies beneath it."""
 WAIT: Final = "wait"
 FOLLOW: Final = "follow"
 
