@@ -47,13 +47,13 @@ def print_changes(console: Console, changes: ChangesResult) -> None:
             found.status if found else "no outcome",
             _number(found.grave) if found else "",
             _number(found.other) if found else "",
-            _told_alerts(each),
+            _published_alerts(each),
             found.trace_id if found else "",
         )
     _print_table(console, table, len(changes.results))
 
 
-def _told_alerts(result: ChangeResult) -> str:
+def _published_alerts(result: ChangeResult) -> str:
     came = ", ".join(f"{alert.condition} {alert.change}" for alert in result.alerts) or "none"
     if result.is_right:
         return came

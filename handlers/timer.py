@@ -47,16 +47,16 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
             await app.schedule.fire()
 
     if settings.overdue_hours:
-        _look_each_hour(functions, worker)
+        _check_each_hour(functions, worker)
     return functions
 
 
-def _look_each_hour(functions: func.Blueprint, worker: Worker) -> None:
+def _check_each_hour(functions: func.Blueprint, worker: Worker) -> None:
     @functions.function_name("check_overdue")
     @functions.timer_trigger(arg_name="timer", schedule=_EACH_HOUR, use_monitor=True)
     @functions.retry(strategy="fixed_delay", max_retry_count="5", delay_interval="00:01:00")
     async def check_overdue(timer: func.TimerRequest) -> None:
-        """Asks for the look of this hour, however late or often it is called."""
+        """Asks for the check of this hour, however late or often it is called."""
         del timer
         async with worker.invocation() as app:
             await app.overdue.start()

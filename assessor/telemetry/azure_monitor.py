@@ -39,7 +39,7 @@ from assessor.telemetry.attributes import (
 from assessor.telemetry.metrics import ARM_CALLS
 from assessor.telemetry.telemetry import WAIT
 
-__all__ = ["AzureMonitorLogExporter", "Metrics", "Spans"]
+__all__ = ["AzureMonitorLogExporter", "AzureMonitorMetrics", "Spans"]
 
 _MIRRORED: Final = {
     HTTP_RETRY_AFTER: ARM_RETRY_AFTER,
@@ -66,7 +66,7 @@ class Spans(AzureMonitorTraceExporter):
         return super().export(told) if told else SpanExportResult.SUCCESS
 
 
-class Metrics(AzureMonitorMetricExporter):
+class AzureMonitorMetrics(AzureMonitorMetricExporter):
     """Exports metrics but for the calls: those Application Insights counts by their spans."""
 
     def export(

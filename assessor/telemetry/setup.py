@@ -220,7 +220,7 @@ def _azure_monitor_exporters(connection_string: str) -> Exporters:
     # Who it is, it reads from APPLICATIONINSIGHTS_AUTHENTICATION_STRING itself.
     return Exporters(
         [azure_monitor.Spans(connection_string=connection_string)],
-        [azure_monitor.Metrics(connection_string=connection_string)],
+        [azure_monitor.AzureMonitorMetrics(connection_string=connection_string)],
         [azure_monitor.AzureMonitorLogExporter(connection_string=connection_string)],
     )
 
