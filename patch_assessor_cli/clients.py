@@ -5,6 +5,7 @@ from importlib import import_module
 import typer
 
 from patch_assessor_cli.dead_letters import app as dead_letters
+from patch_assessor_cli.patches import patches
 from patch_assessor_cli.posture import posture
 from patch_assessor_cli.send import send
 from patch_assessor_cli.watch import watch
@@ -34,6 +35,7 @@ def make_app() -> typer.Typer:
     app.command()(send)
     app.command()(watch)
     app.command()(posture)
+    app.command()(patches)
     app.add_typer(dead_letters, name="dead-letters")
     # By name: the console is made of these clients' readers, and not they of the console's.
     app.command()(import_module("patch_assessor_console.command").console)

@@ -1,5 +1,6 @@
 """What the posture table says of the fleet: rows read, and summed up by subscription."""
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,8 @@ from azure.data.tables.aio import TableClient
 from dotnet_text import ignoring_case
 from patch_assessor_cli.alert_rules import ALERT_RULES
 
+NO_TAG: Final = "(none)"
+"""The value of a tag that a VM lacks."""
 _ALERT_COLUMNS: Final = {f"{rule.column}FiredAt": rule.name for rule in ALERT_RULES}
 _COLUMNS: Final = (
     "PartitionKey",
@@ -21,6 +24,7 @@ _COLUMNS: Final = (
     "RebootPending",
     "AttemptedAt",
     "AttemptReason",
+    "Tags",
     *_ALERT_COLUMNS,
 )
 
@@ -40,6 +44,7 @@ class VmPosture:
         open_alerts: Since when each alert is open, by rule.
         attempted_at: When it was last tried since, in vain.
         attempt_reason: Why that came to nothing.
+        tags: The VM's tags, as it was last read; None if they are not known.
     """
 
     subscription_id: str
@@ -52,6 +57,18 @@ class VmPosture:
     open_alerts: Mapping[str, datetime] = field(default_factory=dict)
     attempted_at: datetime | None = None
     attempt_reason: str | None = None
+    tags: Mapping[str, str] | None = None
+
+    @property
+    def state(self) -> str:
+        """`assessed`, or `not assessed`: then there are no numbers, which is not zero."""
+        return "not assessed" if self.assessed_at is None else "assessed"
+
+    def tag(self, name: str) -> str | None:
+        """Returns the value of a tag, whose name is compared without regard to case."""
+        wanted = ignoring_case(name)
+        found = (value for key, value in (self.tags or {}).items() if ignoring_case(key) == wanted)
+        return next(found, None)
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "VmPosture":
@@ -71,15 +88,16 @@ class VmPosture:
             },
             attempted_at=row.get("AttemptedAt"),
             attempt_reason=row.get("AttemptReason"),
+            tags=_tags(row.get("Tags")),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionPosture:
-    """A subscription summed up.
+    """A subscription, or the VMs of one value of a tag, summed up.
 
     Attributes:
-        subscription_id: The subscription.
+        subscription_id: The subscription, or the tag's value.
         vms: Its VMs in the table, without those that are gone.
         never_assessed: Those of them that were tried and never assessed.
         open_alerts: How many alerts are open, by rule.
@@ -128,6 +146,22 @@ async def read_rows(
     rows = table.query_entities(wanted, select=[*_COLUMNS, *more], parameters=parameters)
     async for row in rows:
         yield row
+
+
+def _tags(text: object) -> Mapping[str, str] | None:
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def sum_by_tag(fleet: Iterable[VmPosture], name: str) -> list[SubscriptionPosture]:
+    """Returns the VMs of each value of a tag summed up; those without it are `(none)`."""
+    by_value: dict[str, list[VmPosture]] = {}
+    for vm in fleet:
+        by_value.setdefault(vm.tag(name) or NO_TAG, []).append(vm)
+    return [_sum(value, vms) for value, vms in sorted(by_value.items())]
 
 
 def sum_up(fleet: Iterable[VmPosture]) -> list[SubscriptionPosture]:

@@ -16,84 +16,68 @@ from rich.table import Table
 
 from patch_assessor_cli.alert_rules import ALERT_RULES
 from patch_assessor_cli.console import make_console
-from patch_assessor_cli.errors import CommandError, ExitCode
-from patch_assessor_cli.fleet_posture import SubscriptionPosture, VmPosture, read_fleet, sum_up
+from patch_assessor_cli.errors import ExitCode
+from patch_assessor_cli.fleet_posture import (
+    SubscriptionPosture,
+    VmPosture,
+    read_fleet,
+    sum_by_tag,
+    sum_up,
+)
 from patch_assessor_cli.json_lines import json_line
-from patch_assessor_cli.local import find_local_cloud
+from patch_assessor_cli.patches import write_csv
 from patch_assessor_cli.progress_bar import progress_bar
 from patch_assessor_cli.running import run as run_to_end
+from patch_assessor_cli.table_options import (
+    StorageConnection,
+    Subscription,
+    TableEndpoint,
+    TableName,
+    no_table,
+    open_table,
+)
 from plain_text import one_line
 
 _SHOWN_VMS: Final = 40
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60))
 
 
-def posture(
+def posture(  # noqa: PLR0913 - each is an option of the command
     *,
-    subscription: Annotated[
-        str | None, typer.Option("--subscription", help="Only this subscription's VMs.")
+    subscription: Subscription = None,
+    by_tag: Annotated[
+        str | None,
+        typer.Option("--by-tag", metavar="NAME", help="Sum up by this tag, not by subscription."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, one for each VM.")
     ] = False,
-    connection_string: Annotated[
-        str | None,
-        typer.Option(
-            envvar="PostureStorage",
-            show_envvar=True,
-            help="The storage account, for Azurite and for tests; a running `up` by default.",
-        ),
-    ] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            "--table-service-uri",
-            envvar="PostureStorage__tableServiceUri",
-            metavar="URI",
-            help="The account's table endpoint, as https://example.table.core.windows.net; with "
-            "whichever identity DefaultAzureCredential finds.",
-        ),
-    ] = None,
-    table: Annotated[str, typer.Option(envvar="POSTURE_TABLE", help="The table.")] = "vmposture",
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="A table with commas, one line for each VM.")
+    ] = False,
+    connection_string: StorageConnection = None,
+    endpoint: TableEndpoint = None,
+    table: TableName = "vmposture",
 ) -> None:
     """Show the fleet: VMs by subscription, open alerts with their age, who was never assessed."""
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
 
     async def main() -> ExitCode:
         async with AsyncExitStack() as opened:
-            client = await _open(opened, connection_string, endpoint, table)
+            client = await open_table(opened, connection_string, endpoint, table)
             fleet = await _read(client, subscription)
         if as_json:
             for vm in fleet:
                 sys.stdout.write(f"{json_line(to_json(vm))}\n")
+        elif as_csv:
+            write_csv([to_row(vm) for vm in fleet], CSV_COLUMNS)
         else:
-            print_fleet(make_console(is_terminal=sys.stdout.isatty()), fleet, datetime.now(UTC))
+            console = make_console(is_terminal=sys.stdout.isatty())
+            print_fleet(console, fleet, datetime.now(UTC), by_tag)
         return ExitCode.DONE
 
     run_to_end(main())
-
-
-async def _open(
-    opened: AsyncExitStack, connection_string: str | None, endpoint: str | None, table: str
-) -> TableClient:
-    if not (connection_string or endpoint):
-        running = find_local_cloud()
-        connection_string = running.storage_connection_string if running else None
-    if connection_string:
-        client = TableClient.from_connection_string(connection_string, table)
-    elif endpoint:
-        # Takes a while to import, which a connection string need not wait for.
-        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
-
-        credential = await opened.enter_async_context(DefaultAzureCredential())
-        client = TableClient(endpoint, table, credential=credential)
-    else:
-        raise CommandError(
-            "No storage is named, and no local cloud with tables runs here. Set PostureStorage to "
-            "a connection string, or PostureStorage__tableServiceUri to the account's table "
-            "endpoint.",
-            ExitCode.WRONG_USAGE,
-        )
-    return await opened.enter_async_context(client)
 
 
 async def _read(table: TableClient, subscription: str | None) -> list[VmPosture]:
@@ -104,36 +88,68 @@ async def _read(table: TableClient, subscription: str | None) -> list[VmPosture]
                 fleet.append(vm)
                 advance()
     except ResourceNotFoundError as error:
-        raise CommandError(
-            f"There is no table {table.table_name}: the app makes it with its first outcome."
-        ) from error
+        raise no_table(table) from error
     return fleet
 
 
 def to_json(vm: VmPosture) -> dict[str, Any]:
     """Returns a VM for machines: the attributes in camel case, times as RFC 3339."""
-    return {_camel(name): _plain(value) for name, value in asdict(vm).items()}
+    plain = {_camel(name): _plain(value) for name, value in asdict(vm).items()}
+    return plain | {"state": vm.state}
 
 
-def print_fleet(console: Console, fleet: Sequence[VmPosture], now: datetime) -> None:
+CSV_COLUMNS: Final = (
+    "vmId",
+    "state",
+    "assessedAt",
+    "status",
+    "criticalAndSecurityCount",
+    "otherCount",
+    "rebootPending",
+    *(f"{rule.name[0].lower()}{rule.name[1:]}Since" for rule in ALERT_RULES),
+    "attemptedAt",
+    "attemptReason",
+    "tags",
+)
+"""The columns of `--csv`: those of `--json`, with one for each alert rule."""
+
+
+def to_row(vm: VmPosture) -> dict[str, Any]:
+    """Returns a VM as a line of a table: what is known of it, by CSV_COLUMNS."""
+    plain = to_json(vm)
+    since = {
+        f"{rule.name[0].lower()}{rule.name[1:]}Since": plain["openAlerts"].get(rule.name)
+        for rule in ALERT_RULES
+    }
+    tags = ";".join(f"{name}={value}" for name, value in sorted((vm.tags or {}).items()))
+    return plain | since | {"tags": tags}
+
+
+def print_fleet(
+    console: Console, fleet: Sequence[VmPosture], now: datetime, by_tag: str | None = None
+) -> None:
     """Prints the fleet for people.
 
     Args:
         console: Where to.
         fleet: The VMs.
         now: What ages are counted to.
+        by_tag: The tag whose values are summed up; the subscriptions are if None.
     """
     if not fleet:
         console.print("The table is empty: no VM has been assessed.")
         return
-    console.print(_subscriptions(sum_up(fleet), now))
+    if by_tag is None:
+        console.print(_groups("subscription", sum_up(fleet), now))
+    else:
+        console.print(_groups(by_tag, sum_by_tag(fleet, by_tag), now))
     _print_some(console, "Open alerts, the oldest first", _alerts(fleet, now), _alert_table())
-    _print_some(console, "Never assessed", _never(fleet, now), _never_table())
+    _print_some(console, "Not assessed", _never(fleet, now), _never_table())
 
 
-def _subscriptions(sums: Sequence[SubscriptionPosture], now: datetime) -> Table:
-    table = _table("subscription")
-    for name in ("VMs", "never assessed", *(rule.heading for rule in ALERT_RULES)):
+def _groups(first: str, sums: Sequence[SubscriptionPosture], now: datetime) -> Table:
+    table = _table(one_line(first))
+    for name in ("VMs", "not assessed", *(rule.heading for rule in ALERT_RULES)):
         table.add_column(name, justify="right")
     for name in ("oldest alert", "last assessed", "waiting longest"):
         table.add_column(name)

@@ -21,6 +21,7 @@ from assessor.clock import to_text
 from assessor.ids import name_based_id
 from assessor.messages.patches import within
 from assessor.posture.finding import Finding
+from assessor.posture.lacking import lacked
 from assessor.posture.learned import Learned
 from assessor.posture.model import Alert, Change, OpenAlert, Posture
 from assessor.posture.published_patches import PublishedPatches
@@ -114,6 +115,8 @@ def decide_by_result(
         open_alerts=_open_after(before, alerts, rules),
         attempt=None,
         retired_at=None,
+        lacks=lacked(finding.patches),
+        lacks_omitted=0,
     )
     published = (
         reading.published

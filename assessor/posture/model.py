@@ -14,6 +14,7 @@ from pydantic import Field
 
 from assessor.arm.result import Patch
 from assessor.posture.finding import Assessment
+from assessor.posture.lacking import LackedPatch
 from assessor.posture.learned import Learned
 from assessor.posture.published_patches import PublishedPatches
 from assessor.resource_id import VirtualMachineId
@@ -131,6 +132,9 @@ class Posture:
         published: what the open alert about patches has published.
         attempt: what came to nothing since `assessment`, the latest of it.
         retired_at: when the VM was found to be gone; it is back with the next assessment.
+        lacks: the patches that its newest assessment listed; None if that listed none, or is of an
+            earlier version of the app. Kept in columns of its own.
+        lacks_omitted: how many more it listed than fit into these.
         known_since: when a VM that was never assessed was first found by a scan or tried; None if
             that is not known.
         tags: the VM's tags as it was last read, as far as they are remembered; None if not known.
@@ -149,6 +153,8 @@ class Posture:
     unpublished: Annotated[tuple[Alert, ...], Field(alias="untold")] = ()
     tags: Mapping[str, str] | None = None
     known_since: datetime | None = None
+    lacks: tuple[LackedPatch, ...] | None = None
+    lacks_omitted: int = 0
 
     def open_alert(self, rule: str) -> OpenAlert | None:
         """Returns the alert of the rule of that name if it is open."""

@@ -15,11 +15,13 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from assessor.posture.lacking import OMITTED, from_columns, to_columns
 from assessor.posture.learned import Learned
 from assessor.posture.model import OpenAlert, Posture
 from assessor.resource_id import VirtualMachineId
@@ -86,8 +88,10 @@ def to_row(posture: Posture, alert_columns: AlertColumns) -> dict[str, Value]:
         columns |= {"KnownSince": posture.known_since}
     for alert in posture.open_alerts:
         columns |= _alert_columns(alert, alert_columns[alert.rule])
+    if posture.tags:
+        columns |= {"Tags": json.dumps(dict(posture.tags))}
     present = {name: value for name, value in columns.items() if value is not None}
-    return present | _whole(posture)
+    return present | to_columns(posture.lacks, posture.lacks_omitted) | _whole(posture)
 
 
 def from_row(row: Row, alert_columns: AlertColumns) -> Posture:
@@ -115,7 +119,7 @@ def from_row(row: Row, alert_columns: AlertColumns) -> Posture:
     alerts = (*posture.open_alerts, *(each.alert for each in posture.unpublished))
     if any(each.rule not in alert_columns for each in alerts):
         raise RowError("the row has an alert of a rule that this version does not have")
-    return posture
+    return replace(posture, lacks=from_columns(row), lacks_omitted=row.get(OMITTED) or 0)
 
 
 def durations_from_row(row: Row) -> Learned | None:
@@ -146,7 +150,10 @@ def _alert_columns(alert: OpenAlert, name: str) -> dict[str, Value]:
 def _whole(posture: Posture) -> dict[str, Value]:
     # json and not pydantic writes the text: it also writes what is no valid Unicode in a patch.
     text = json.dumps(
-        _POSTURE.dump_python(posture, mode="json", by_alias=True), separators=(",", ":")
+        _POSTURE.dump_python(
+            posture, mode="json", by_alias=True, exclude={"lacks", "lacks_omitted"}
+        ),
+        separators=(",", ":"),
     )
     packed = zlib.compress(text.encode())
     parts = [packed[at : at + COLUMN_BYTES] for at in range(0, len(packed), COLUMN_BYTES)]

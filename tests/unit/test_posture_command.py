@@ -1,13 +1,14 @@
 """What `posture` shows of the fleet, for people and for machines."""
 
 import io
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from patch_assessor_cli.console import make_console
-from patch_assessor_cli.fleet_posture import VmPosture, sum_up
-from patch_assessor_cli.posture import age, print_fleet, to_json
+from patch_assessor_cli.fleet_posture import NO_TAG, VmPosture, sum_by_tag, sum_up
+from patch_assessor_cli.posture import CSV_COLUMNS, age, print_fleet, to_json, to_row
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION
 
 PATCHES = "CriticalOrSecurityPatchesAvailable"
@@ -83,7 +84,7 @@ def test_open_alerts_are_shown_with_their_age_the_oldest_first() -> None:
 def test_who_was_never_assessed_is_shown_with_the_reason() -> None:
     """They would look healthy otherwise."""
     text = printed(vm("off", assessed=None, reason="VmNotRunning"))
-    assert "Never assessed: 1" in text
+    assert "Not assessed: 1" in text
     assert "VmNotRunning, 2 h ago" in text
 
 
@@ -125,3 +126,37 @@ def test_rows_without_an_assessment_are_read() -> None:
     """A VM that was tried only has few columns."""
     row = {"PartitionKey": SUBSCRIPTION, "VmId": "/subscriptions/s", "AttemptReason": "x"}
     assert VmPosture.of(row).assessed_at is None
+
+
+def test_a_vm_without_an_assessment_has_a_state_and_no_numbers() -> None:
+    """`not assessed` is no zero, for machines and in a table."""
+    never, once = vm("a", assessed=None, reason="VmNotRunning"), vm("b")
+    assert (to_json(never)["state"], to_json(once)["state"]) == ("not assessed", "assessed")
+    row = to_row(never)
+    assert set(CSV_COLUMNS) <= row.keys()
+    assert (row["state"], row["criticalAndSecurityCount"]) == ("not assessed", None)
+    assert "not assessed" in printed(never, once)
+
+
+def test_the_fleet_is_summed_up_by_a_tag() -> None:
+    """Whatever the case of its name; those that lack it have a line of their own."""
+    fleet = [
+        replace(vm("a", patches_since=3), tags={"Owner": "team-a"}),
+        replace(vm("b"), tags={"owner": "team-a"}),
+        replace(vm("c", assessed=None), tags={"owner": "team-b"}),
+        vm("d"),
+    ]
+    sums = sum_by_tag(fleet, "OWNER")
+    assert [(each.subscription_id, each.vms, each.never_assessed) for each in sums] == [
+        (NO_TAG, 1, 0),
+        ("team-a", 2, 0),
+        ("team-b", 1, 1),
+    ]
+
+
+def test_a_row_has_the_vms_tags() -> None:
+    """As JSON; anything else is not known."""
+    row = {"PartitionKey": SUBSCRIPTION, "VmId": "/subscriptions/s"}
+    assert VmPosture.of(row | {"Tags": '{"owner": "team-a"}'}).tag("Owner") == "team-a"
+    assert VmPosture.of(row | {"Tags": "?"}).tags is None
+    assert VmPosture.of(row).tag("owner") is None
