@@ -60,7 +60,7 @@ async def postures(*sequence: Day) -> list[Posture]:
     return store.saved
 
 
-@settings(max_examples=tries(120))
+@settings(max_examples=tries(60))
 @given(days())
 async def test_a_row_keeps_a_posture_whole(sequence: list[Day]) -> None:
     """What is read is what was saved, to the microsecond and the last patch."""
