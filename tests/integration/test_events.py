@@ -13,7 +13,7 @@ import pytest
 from assessor.resource_id import VirtualMachineId
 from localcloud.azurite import run_azurite
 from localcloud.eventgrid import EventGrid, Habits, HandshakeError, Schema
-from tests.support.cloud_harness import OUTCOMES, REQUESTS, Harness, Plan, running
+from tests.support.cloud_harness import IN_PROGRESS, OUTCOMES, Harness, Plan, running
 from tests.support.event_grid import (
     as_cloud_event,
     deleted,
@@ -184,7 +184,7 @@ async def test_the_webhook_proves_itself_and_refuses_what_is_not_its_own(rig: Ri
 async def test_events_that_fail_come_again(rig: Rig) -> None:
     """While the bus takes nothing the function fails; Event Grid delivers until it succeeds."""
     await rig.harness.break_bus(
-        entity=REQUESTS, operation="send", condition="amqp:not-allowed", count=1
+        entity=IN_PROGRESS, operation="send", condition="amqp:not-allowed", count=1
     )
     grid = rig.event_grid(Schema.EVENT_GRID)
     await grid.publish([requested({"vmId": str(TOLD_OF[8]), "requestId": "again"})])

@@ -21,6 +21,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
 from assessor.bus.message import OutgoingMessage
 from assessor.ids import name_based_id
+from assessor.messages.request import identity_of
 from assessor.resource_id import VirtualMachineId
 from infra.package import shipped_files
 from localcloud.cloud import CloudOptions, LocalCloud
@@ -73,7 +74,7 @@ class Request:
     def client_request_id(self) -> str:
         """What each POST that is made for this request carries to ARM."""
         key = VirtualMachineId.parse(self.vm_id).key
-        return name_based_id("client-request", self.request_id, key)
+        return name_based_id("client-request", identity_of(self.request_id), key)
 
     def message(self) -> ServiceBusMessage:
         """Returns the message that asks."""
