@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from azure.servicebus import ServiceBusMessage
 
+from assessor.messages.request import identity_of
 from assessor.telemetry.setup import FLUSH_SECONDS
 from assessor.telemetry.telemetry import root_span_id, trace_id_of
 from demo.tree import render_tree
@@ -143,7 +144,7 @@ async def test_two_workers_and_three_invocations_make_one_tree(
 
     (root,) = roots(spans)
     assert root.name == "assess_patches"
-    assert root.span_id == root_span_id(activity_id, "r-1")
+    assert root.span_id == root_span_id(activity_id, identity_of("r-1"))
     assert orphans(spans) == []
     assert len(processes(spans)) == 2
     invocations = named(spans, "follow") + named(spans, f"process {IN_PROGRESS}")
@@ -180,7 +181,7 @@ async def test_a_worker_that_dies_in_the_middle_leaves_one_tree(
         spans = await collector.until_finished(harness, activity_id)
 
     (root,) = roots(spans)
-    assert root.span_id == root_span_id(activity_id, "r-1")
+    assert root.span_id == root_span_id(activity_id, identity_of("r-1"))
     assert root.attributes["patch_assessor.adopted"] is True
     assert root.resource["process.pid"] != pid
     assert processes(spans) == {pid, root.resource["process.pid"]}
