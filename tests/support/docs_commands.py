@@ -41,7 +41,7 @@ ELSEWHERE: Final = {
     "pip install .": "tests/integration/test_packaging.py",
     "patch-assessor --help": "tests/integration/test_packaging.py",
     "make bench": "tests/integration/test_benchmarks.py",  # with few VMs, and without az
-    'make bench ARGS="--figures calls,coldstart"': "tests/integration/test_benchmarks.py",
+    'make bench ARGS="--figures calls,makespan"': "tests/integration/test_benchmarks.py",
     "make check": ".ci/run",
     "make test": ".ci/run",
     "make test-deep": ".ci/run",
