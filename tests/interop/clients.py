@@ -1,6 +1,6 @@
 """`make interop`: clients that nobody here wrote the libraries of, against the local Service Bus.
 
-.NET's SDK, Java's, Qpid JMS and Microsoft's over TLS, Go's with its ARM and its identity, bare
+.NET's SDK, Java's, Qpid JMS, Go's with its ARM and its identity, bare
 go-amqp, JavaScript's SDK and rhea, as programs that try one scenario after another and print a line
 of JSON for each: `{"scenario": …, "ok": …}`.
 JavaScript's is here, the others lie beside the project in `../shared/tools`, where they are at
@@ -33,12 +33,6 @@ ENTITIES = TOOLS / "netbus" / "entities.json"
 WORK = ROOT / ".localcloud" / "interop"
 _LIMIT_SECONDS = 900
 _START_SECONDS = 300
-_TLS_PORT = 5671
-_TLS_CONNECTION = (
-    f"Endpoint=sb://localhost:{_TLS_PORT};SharedAccessKeyName=RootManageSharedAccessKey;"
-    "SharedAccessKey=SAS_KEY_VALUE"
-)
-"""The key is no secret: the local bus takes any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +44,8 @@ class Client:
         source: where its source lies.
         needs: what must be on the path.
         build: the command that makes it, in a copy of its folder; empty when it is made.
-        run: the command that runs it there; `{connection}` and `{control}` are the bus's, `{trust}`
-            a Java trust store with its authority, `{up}` the file that `make up` writes.
+        run: the command that runs it there; `{connection}` and `{control}` are the bus's,
+            `{up}` is the file that `make up` writes.
         left_out: beginnings of the scenarios that may fail, and why.
         place: what it runs against.
     """
@@ -65,8 +59,8 @@ class Client:
     place: "Place" = "plain"
 
 
-Place = Literal["plain", "tls", "app"]
-"""A bus; one that speaks TLS on the port that some clients want; the local cloud with the app."""
+Place = Literal["plain", "app"]
+"""A bus, or the local cloud with the app."""
 _MAVEN = ("mvn", "-q", "-B", "package")
 _JAVA = ("java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-jar", "target/busjava.jar")
 _GO = ("go", "build", "-o", "busgo", ".")
@@ -93,28 +87,12 @@ CLIENTS = (
         {},
     ),
     Client(
-        "Qpid JMS, azure-servicebus-jms",
+        "Qpid JMS",
         TOOLS / "busjava",
         ("mvn", "java"),
         _MAVEN,
         (*_JAVA, "jms", "{connection}"),
         {},
-    ),
-    Client(
-        "azure-servicebus-jms over TLS",
-        TOOLS / "busjava",
-        ("mvn", "java", "keytool"),
-        _MAVEN,
-        (
-            "java",
-            "-Djavax.net.ssl.trustStore={trust}",
-            *_JAVA[1:],
-            "jms",
-            "{connection}",
-            "azure-servicebus-jms",
-        ),
-        {},
-        "tls",
     ),
     Client(
         "azservicebus (Go)",
@@ -167,9 +145,7 @@ def _place(kind: Place) -> Iterator[Mapping[str, str]]:
         with _app() as up:
             yield {"up": str(up)}
         return
-    certificate = WORK / "authority.pem"
-    tls = ("--tls", str(certificate), "--tls-port", str(_TLS_PORT)) if kind == "tls" else ()
-    command = [sys.executable, "-m", "localcloud.servicebus", "--config", str(ENTITIES), *tls]
+    command = [sys.executable, "-m", "localcloud.servicebus", "--config", str(ENTITIES)]
     with subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
         [*command, "--exit-with-parent"],
         cwd=ROOT,
@@ -180,24 +156,8 @@ def _place(kind: Place) -> Iterator[Mapping[str, str]]:
         if process.stdout is None or process.stdin is None:
             raise RuntimeError("the bus has no pipes")
         ready = json.loads(process.stdout.readline())
-        told = {"connection": ready["connectionString"], "control": ready["controlUrl"]}
-        if kind == "tls":
-            told |= {"connection": _TLS_CONNECTION, "trust": str(_trust_store(certificate))}
-        yield told
+        yield {"connection": ready["connectionString"], "control": ready["controlUrl"]}
         process.stdin.close()
-
-
-def _trust_store(certificate: Path) -> Path:
-    """Returns a Java trust store with that authority in it."""
-    store = certificate.with_suffix(".p12")
-    store.unlink(missing_ok=True)
-    named = ("-alias", "local", "-file", str(certificate), "-keystore", str(store))
-    subprocess.run(  # noqa: S603 - a tool of the JDK
-        ["keytool", "-importcert", "-noprompt", *named, "-storepass", "changeit"],  # noqa: S607
-        check=True,
-        capture_output=True,
-    )
-    return store
 
 
 @contextmanager
