@@ -17,7 +17,7 @@ from rich.console import Console
 
 from benchmarks import plots, report
 from benchmarks.crew import assessor_app
-from benchmarks.figures import calls, cost, cpu, makespan
+from benchmarks.figures import calls, cost, cpu, delays, makespan
 from benchmarks.fleet import Fleet, vm_id
 from benchmarks.readings import Reading, Readings, Verdict
 from benchmarks.results import Run, load, readings_of, run_of, save
@@ -68,6 +68,10 @@ async def _measure_calls(plan: Plan) -> list[Reading]:
     return await asyncio.to_thread(calls.measure, plan.simulated)
 
 
+async def _measure_delays(plan: Plan) -> list[Reading]:
+    return await asyncio.to_thread(delays.measure, plan.simulated)
+
+
 async def _measure_makespan(plan: Plan) -> list[Reading]:
     return await asyncio.to_thread(makespan.measure, plan.simulated)
 
@@ -75,6 +79,7 @@ async def _measure_makespan(plan: Plan) -> list[Reading]:
 _FIGURES: Final[Mapping[str, Measure]] = {
     "cpu": _measure_cpu,
     "calls": _measure_calls,
+    "delays": _measure_delays,
     "makespan": _measure_makespan,
 }
 """Each figure that is measured by itself; `cost` follows from `calls`."""
@@ -83,7 +88,12 @@ _FIGURES: Final[Mapping[str, Measure]] = {
 def verdicts_of(readings: Readings) -> list[Verdict]:
     """Returns what became of every target that there are readings for."""
     figures = {each.figure for each in readings.all}
-    judges = {"calls": calls.judge, "makespan": makespan.judge, "cost": cost.judge}
+    judges = {
+        "calls": calls.judge,
+        "delays": delays.judge,
+        "makespan": makespan.judge,
+        "cost": cost.judge,
+    }
     return [
         verdict
         for figure, judge in judges.items()

@@ -67,6 +67,21 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
             Column("polls_busiest_minute", "polls in the busiest minute"),
         ),
     ),
+    "delays": Layout(
+        "How late outcomes are",
+        "VMs",
+        (
+            Column("late_p10_s", "10 %, s", 1),
+            Column("late_p25_s", "25 %", 1),
+            Column("late_p50_s", "half", 1),
+            Column("late_p75_s", "75 %", 1),
+            Column("late_p95_s", "95 %", 1),
+            Column("late_p99_s", "99 %", 1),
+            Column("late_p100_s", "all", 1),
+            Column("arm_calls", "ARM calls", 1),
+            Column("throttled", "refused"),
+        ),
+    ),
     "makespan": Layout(
         "A scan of one subscription and region",
         "VMs",

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from assessor.expectation import WIDEST, Expectation
 
-PRIOR_SPREAD: Final = 0.15
+PRIOR_SPREAD: Final = 0.125
 """How far apart the durations of one VM are taken to be until there are some."""
 _PRIOR_WEIGHT: Final = 2
 """How many durations that assumption is worth."""

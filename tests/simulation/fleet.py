@@ -16,7 +16,8 @@ from localcloud.arm.model import Assessment, Vm
 
 _LINUX: Final = tuple(image for image in PATCHES if image.os_type == "Linux")
 _WINDOWS: Final = tuple(image for image in PATCHES if image.os_type == "Windows")
-_FAILING_EARLY: Final = "fails-early"
+FAILING_EARLY: Final = "fails-early"
+"""The behaviour of VMs whose operations fail within half a minute."""
 _GROUP_NUMBERS: Final = 10
 _SPARE: Final = 1.25
 """How many more VMs are made than are needed: one in twelve can't be assessed."""
@@ -66,7 +67,7 @@ def make_vms(spec: FleetSpec) -> tuple[Vm, ...]:
         vm
         for vm in made
         if vm.verbatim is None
-        and vm.behaviour != _FAILING_EARLY  # the spec says how many of these there are
+        and vm.behaviour != FAILING_EARLY  # the spec says how many of these there are
         and not (spec.assessable and vm.skip_reason)
     ]
     return tuple(_placed(vm, index, spec) for index, vm in enumerate(chosen[: spec.vms]))
@@ -86,7 +87,7 @@ def _placed(vm: Vm, index: int, spec: FleetSpec) -> Vm:
         duration_seconds=draw_duration(image.os_type, random),
     )
     if random.random() < spec.failing_early:
-        return fail_early(replace(placed, behaviour=_FAILING_EARLY), random)
+        return fail_early(replace(placed, behaviour=FAILING_EARLY), random)
     return BEHAVIOURS[vm.behaviour](placed, random)
 
 
