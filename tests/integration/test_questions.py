@@ -14,14 +14,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb_kql
 import pytest
 
 from assessor.telemetry.logs import OtlpHandler
 from assessor.telemetry.setup import TelemetryPipeline, exporters_of
+from tests.support.ingestion import INSTRUMENTATION_KEY, ingestion
 from tests.support.mixed_fleet import FLEET, Nights, two_nights, vm_id
-
-duckdb_kql = pytest.importorskip("duckdb_kql", reason="the engine has no wheel for this Python")
-ingestion_of = pytest.importorskip("tests.support.ingestion", reason="duckdb is not installed")
+from tests.support.telemetry_size import QUIET, measure
 
 pytestmark = [pytest.mark.integration, pytest.mark.deep]
 _ROOT: Final = Path(__file__).parents[2]
@@ -32,12 +32,6 @@ _QUERIES: Final = {path.stem: path.read_text() for path in (_ROOT / "infra/kql")
     for number, query in enumerate(
         re.findall(r"```(?:kusto|kql)\n(.*?)```", page.read_text(), re.DOTALL)
     )
-}
-_QUIET: Final = {
-    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
-    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
-    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
-    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
 }
 Row = Mapping[str, Any]
 
@@ -81,13 +75,12 @@ def _heard(pipeline: TelemetryPipeline) -> Iterator[None]:
 async def workspace(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Workspace]:
-    for name, value in {**_QUIET, "TMPDIR": str(tmp_path)}.items():
+    for name, value in {**QUIET, "TMPDIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    async with ingestion_of.ingestion() as (taken, endpoint):
+    async with ingestion() as (taken, endpoint):
         environment = {
             "APPLICATIONINSIGHTS_CONNECTION_STRING": (
-                f"InstrumentationKey={ingestion_of.INSTRUMENTATION_KEY};"
-                f"IngestionEndpoint={endpoint}"
+                f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={endpoint}"
             ),
             "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
             "OTEL_TRACES_SAMPLER_ARG": request.param,
@@ -213,7 +206,7 @@ def _trend(workspace: Workspace) -> None:
             for at, event in workspace.of("AssessmentCompleted")
             if at < end
         }
-        if end > datetime.now(UTC) - timedelta(hours=3):
+        if end > workspace.nights.gone_at:
             known = {vm: n for vm, n in known.items() if vm not in workspace.nights.gone}
         days[day.replace(tzinfo=None)] = (sum(known.values()), sum(n > 0 for n in known.values()))
     rows = {row["Day"]: (row["Critical"], row["Vms"]) for row in workspace.ask("trend")}
@@ -287,3 +280,14 @@ def _looked_into(workspace: Workspace) -> None:
             "POST virtualMachines/assessPatches",
             "GET locations/operations",
         } <= what
+
+
+async def test_an_assessment_costs_no_more_than_is_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most 25 rows and 25 KB with all traces kept: docs/deploy.md's cost rests on it."""
+    for name, value in {**QUIET, "TMPDIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    size = await measure()
+    assert size.items <= 25
+    assert size.kilobytes <= 25

@@ -50,8 +50,10 @@ async def test_azure_monitor_gets_the_trace_with_an_entra_token(tmp_path: Path) 
     assert "assessor.assessments" in {
         each["data"]["baseData"]["metrics"][0]["name"] for each in taken.of_type("MetricData")
     }
-    said = [each for each in taken.of_type("MessageData") if ACTIVITY_ID in _properties(each)]
-    assert {each["tags"]["ai.operation.id"] for each in said} == {root["tags"]["ai.operation.id"]}
+    (record,) = taken.of_type("EventData")
+    assert record["data"]["baseData"]["name"] == "PatchAssessor.AssessmentCompleted"
+    assert _properties(record)[ACTIVITY_ID] == activity_id
+    assert record["tags"]["ai.operation.id"] == root["tags"]["ai.operation.id"]
     assert taken.authorizations
     assert all(each.startswith("Bearer ey") for each in taken.authorizations)
 

@@ -71,12 +71,14 @@ class Ingestion:
 
     items: list[dict[str, Any]] = field(default_factory=list)
     authorizations: set[str] = field(default_factory=set)
+    bytes: int = 0
 
     async def track(self, request: web.Request) -> web.Response:
         """Takes a batch."""
         body = await request.read()
         text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
         items = json.loads(text)
+        self.bytes += len(text)
         self.items += items
         self.authorizations.add(request.headers.get("Authorization", ""))
         count = len(items)

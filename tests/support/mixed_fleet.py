@@ -10,7 +10,7 @@ import json
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -31,14 +31,18 @@ from assessor.posture.store import MemoryPosture
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.scans.store import MemoryScans
 from assessor.telemetry.attributes import (
+    AZURE_PROVIDER,
+    AZURE_REQUEST_ID,
+    CLOUD_ACCOUNT,
     HTTP_METHOD,
     HTTP_RETRY_AFTER,
     HTTP_STATUS,
     SERVER_ADDRESS,
+    SERVER_PORT,
 )
 from assessor.telemetry.invocation_context import Call
-from assessor.telemetry.setup import TelemetryPipeline
-from assessor.telemetry.telemetry import Telemetry
+from assessor.telemetry.setup import METRICS_EVERY_MS, TelemetryPipeline
+from assessor.telemetry.telemetry import Delivery, Telemetry
 from tests.support.app import ports, settings
 from tests.support.assessments import patch
 from tests.support.fakes import FakeBus, FakeClock
@@ -170,7 +174,7 @@ class FleetArm:
         return Ended(result, started, self._clock.now())
 
     def _answer(self, vm: VirtualMachineId, phase: Phase, call: str, status: int) -> Night:
-        night = FLEET[vm.name][self.night]
+        night = self._night(vm.name)
         refused = night.refused.get(phase)
         key = (vm.name, self.night)
         if refused is not None and (night.times is None or self._refusals[key] < night.times):
@@ -181,6 +185,9 @@ class FleetArm:
         self._tell(call, status)
         return night
 
+    def _night(self, name: str) -> Night:
+        return FLEET[name][self.night]
+
     def _tell(self, call: str, status: int) -> None:
         assert self.telemetry is not None
         self.calls[call, status] += 1
@@ -189,6 +196,10 @@ class FleetArm:
             HTTP_METHOD: call.partition(" ")[0],
             HTTP_STATUS: status,
             SERVER_ADDRESS: "management.azure.com",
+            SERVER_PORT: 443,
+            AZURE_PROVIDER: "Microsoft.Compute",
+            AZURE_REQUEST_ID: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{at}")),
+            CLOUD_ACCOUNT: SUBSCRIPTION,
         }
         if status == 429:
             attributes[HTTP_RETRY_AFTER] = ["1200"]
@@ -202,10 +213,13 @@ class FleetArm:
 class FleetList:
     """The list of the fleet."""
 
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+
     async def page(self, scope: Scope, link: str | None) -> Page:
         """Returns the one page."""
         del scope, link
-        return Page(tuple(ListedVm(vm_id(name), "westeurope") for name in FLEET))
+        return Page(tuple(ListedVm(vm_id(name), "westeurope") for name in self._names))
 
     async def power_page(self, scope: Scope, link: str | None) -> Page:
         """Returns the same."""
@@ -239,11 +253,13 @@ class Nights:
         bus: what was published, and when.
         arm: what was called.
         gone: VMs that an event told to be gone.
+        gone_at: when it did.
     """
 
     bus: TimedBus
     arm: FleetArm
-    gone: set[str] = field(default_factory=set)
+    gone: set[str]
+    gone_at: datetime
 
     def results(self) -> Iterator[tuple[datetime, Mapping[str, Any]]]:
         """Yields the events of the results topic, each with when the bus took it."""
@@ -258,13 +274,21 @@ class Nights:
             yield self.bus.taken_at[message.message_id], json.loads(message.body)
 
 
-class _Host:
+class Host:
     """Hands each message to the app when its time has come, and again if the worker dies."""
 
-    def __init__(self, pipeline: TelemetryPipeline, clock: FakeClock) -> None:
+    def __init__(
+        self,
+        pipeline: TelemetryPipeline,
+        clock: FakeClock,
+        arm: FleetArm | None = None,
+        names: Collection[str] = FLEET,
+    ) -> None:
         self.clock = clock
         self.bus = TimedBus(clock)
-        self.arm = FleetArm(clock)
+        self.arm = arm or FleetArm(clock)
+        self.tick: Callable[[], Awaitable[object]] | None = None
+        self._names = names
         self.arm.telemetry = pipeline.telemetry
         self._postures, self._scans = MemoryPosture(), MemoryScans()
         self._telemetry = pipeline.telemetry
@@ -276,7 +300,7 @@ class _Host:
         while (next_one := self._next()) is not None:
             due, queue, index = next_one
             if due > self.clock.now():
-                self.clock.advance((due - self.clock.now()).total_seconds())
+                await self._wait_until(due)
             message = self.bus.sent[queue][index]
             try:
                 await self._handle(queue, message)
@@ -284,6 +308,14 @@ class _Host:
                 self.app = self._new_app()  # and the message comes again
             else:
                 self._done.add((queue, index))
+
+    async def _wait_until(self, due: datetime) -> None:
+        """Moves the clock on, with a tick each METRICS_EVERY_MS where anybody wants one."""
+        step = METRICS_EVERY_MS / 1_000
+        while (left := (due - self.clock.now()).total_seconds()) > 0:
+            self.clock.advance(left if self.tick is None else min(step, left))
+            if self.tick is not None:
+                await self.tick()
 
     def _next(self) -> tuple[datetime, str, int] | None:
         waiting = (
@@ -298,7 +330,8 @@ class _Host:
         if queue == "requests":
             await self.ask(message.body, message.message_id)
         else:
-            await self.app.resume(parse_in_progress(message.body))
+            delivery = Delivery(queue, message.message_id, delivery_count=1)
+            await self.app.resume(parse_in_progress(message.body), delivery=delivery)
 
     async def ask(self, body: bytes, message_id: str) -> None:
         """Hands one message of the requests queue over."""
@@ -313,7 +346,7 @@ class _Host:
                 clock=self.clock,
                 bus=self.bus,
                 arm=self.arm,
-                lister=FleetList(),
+                lister=FleetList(self._names),
                 postures=self._postures,
                 scans=self._scans,
                 telemetry=self._telemetry,
@@ -329,14 +362,14 @@ async def two_nights(pipeline: TelemetryPipeline) -> Nights:
     """
     now = datetime.now(UTC)
     clock = FakeClock(now - timedelta(hours=30))
-    host = _Host(pipeline, clock)
-    with _stamped_by(clock):
+    host = Host(pipeline, clock)
+    with stamped_by(clock):
         await host.app.schedule.fire()
         await host.run()
 
         host.arm.night = 1
-        clock.advance((now - timedelta(hours=3) - clock.now()).total_seconds())
-        gone = f"{_GROUP}/goes"
+        clock.advance((now - timedelta(hours=2, minutes=30) - clock.now()).total_seconds())
+        gone, gone_at = f"{_GROUP}/goes", clock.now()
         await host.app.events.receive(read_event(json.dumps(_deleted(gone, clock.now()))))
 
         clock.advance(60)
@@ -349,10 +382,11 @@ async def two_nights(pipeline: TelemetryPipeline) -> Nights:
         await host.app.schedule.fire()
         await host.run()
 
+        clock.advance((datetime.now(UTC) - clock.now()).total_seconds())
         for number in range(7):
             await host.ask(b'{"vmId": "nonsense"}', f"nonsense-{number}")
         await host.app.events.receive(read_event('{"id": "e-1", "eventType": 5}'))
-    return Nights(host.bus, host.arm, {gone.lower()})
+    return Nights(host.bus, host.arm, {gone.lower()}, gone_at)
 
 
 def _deleted(vm: str, at: datetime) -> dict[str, object]:
@@ -374,7 +408,7 @@ def _deleted(vm: str, at: datetime) -> dict[str, object]:
 
 
 @contextmanager
-def _stamped_by(clock: FakeClock) -> Iterator[None]:
+def stamped_by(clock: FakeClock) -> Iterator[None]:
     """Gives log records the clock's time, as the machine's clock would."""
     make = logging.getLogRecordFactory()
 

@@ -82,7 +82,7 @@ async def test_sends_and_receives_have_namespace_and_entity() -> None:
     process, send = row(app.rig, "process requests"), row(app.rig, "send results")
     assert process.source == "test/requests"
     assert send.target == "test/results"
-    assert send.type == "Queue Message | Microsoft.ServiceBus"
+    assert send.type == "Queue Message | servicebus"
     assert send.properties[ENTITY] == "results"
     assert (process.properties[MESSAGE_ID], process.properties[DELIVERY_COUNT]) == ("m-1", "2")
 
