@@ -70,14 +70,14 @@ class LongArm(FleetArm):
         self._begun[vm_id.name] = self._clock.now()
         return await super().begin(vm_id, client_request_id)
 
-    async def poll(self, vm_id: VirtualMachineId, token: str) -> Running | Ended:
+    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
         """Ends once the time is over."""
         self._draw("GetOperation3Min", "GetOperation30Min")
         if self._clock.now() < self._begun[vm_id.name] + TOOK:
             self._answer(vm_id, Phase.POLL, "GET locations/operations", 200)
             return Running()
         self._polls[f"{vm_id.name}{self.night}"] += 1
-        return await super().poll(vm_id, token)
+        return await super().poll(vm_id, token, activity_id)
 
     def _night(self, name: str) -> Night:
         del name
