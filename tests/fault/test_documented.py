@@ -26,7 +26,8 @@ class Line:
     @property
     def phases(self) -> list[Phase]:
         """What ARM was asked."""
-        return list(Phase) if self.asked == "anything" else [Phase(self.asked)]
+        named = self.asked.split(", ")
+        return list(Phase) if self.asked == "anything" else [Phase(each) for each in named]
 
     @property
     def statuses(self) -> list[int | None]:
@@ -38,6 +39,11 @@ class Line:
         """The codes that the line names, or one that none does."""
         named = self.answer.partition("with the code")[2]
         return re.findall(r"`([A-Za-z]+)`", named) or [ANY_CODE]
+
+    @property
+    def message(self) -> str:
+        """What the line says that ARM's message says, or one that says nothing."""
+        return self.answer.partition('says "')[2].partition('"')[0] or "as the page says"
 
 
 def lines() -> list[Line]:
@@ -60,7 +66,7 @@ def test_each_answer_is_judged_as_its_line_says(line: Line) -> None:
     for phase in line.phases:
         for status in line.statuses:
             for code in line.codes:
-                error = ArmError(phase, status, ApiError(code, "as the page says"))
+                error = ArmError(phase, status, ApiError(code, line.message))
                 assert judge(error).why == line.why, (phase, status, code)
 
 

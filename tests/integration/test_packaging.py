@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-CLIENTS = ("send", "watch", "posture", "console", "dead-letters")
+CLIENTS = ("send", "watch", "posture", "patches", "console", "dead-letters")
 
 
 @pytest.fixture(scope="module")
