@@ -26,6 +26,7 @@ from assessor.assessment.conclusion import Concluder, Consequence
 from assessor.assessment.intake import RequestIntake
 from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.rescheduler import Rescheduler
+from assessor.assessment.shared_polls import SharedPolls
 from assessor.assessment.state_machine import StateMachine
 from assessor.bus.bus_time import BusTime
 from assessor.bus.tracing import TracingBus
@@ -262,6 +263,7 @@ def build_state_machine(settings: Settings, ports: Ports, durations: Durations) 
     """Returns the state machine of assessments."""
     return StateMachine(
         arm=ports.arm,
+        polls=SharedPolls(ports.arm, ports.clock),
         begin_limiter=RateLimiter(settings.pace_per_minute),
         poll_limiter=RateLimiter(POLLS_PER_MINUTE),
         durations=durations,

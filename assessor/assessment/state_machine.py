@@ -32,6 +32,7 @@ from assessor.assessment.adoption import (
     summary_of,
 )
 from assessor.assessment.polling_window import PollingWindow
+from assessor.assessment.shared_polls import SharedPolls
 from assessor.clock import from_text
 from assessor.ids import name_based_id
 from assessor.messages.outcome import Conclusion, Finished, Refused, Skipped
@@ -71,6 +72,7 @@ class StateMachine:
     """Takes a request one step further.
 
     Attributes:
+        polls: polls operations, once for the requests that share one.
         begin_limiter: which regions' begins are held back.
         poll_limiter: which subscriptions' polls are.
         random: where jitter comes from.
@@ -79,6 +81,7 @@ class StateMachine:
     """
 
     arm: Arm
+    polls: SharedPolls
     begin_limiter: RateLimiter
     poll_limiter: RateLimiter
     durations: Durations
@@ -222,7 +225,7 @@ class StateMachine:
                     left = await window.wait(max(retry_after, gap))
                     if left is not None:
                         return self._later(progress, left, "the operation runs")
-                polled = await self.arm.poll(
+                polled = await self.polls.poll(
                     progress.request.vm, operation.token, operation.activity_id
                 )
                 if operation.adopted and self._is_refuted(progress, operation, polled):

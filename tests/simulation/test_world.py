@@ -247,3 +247,19 @@ def test_polls_are_counted_by_the_minute() -> None:
         return []
 
     at_endpoint(poll)
+
+
+def test_a_crowd_of_requests_for_one_vm_shares_its_polls() -> None:
+    """Each has its outcome for a poll and four messages at most; by itself each took six and 16."""
+    requests = 60
+    spec = FleetSpec(20)
+
+    async def run() -> Round:
+        async with open_world(spec, workers=2) as world:
+            listed = next(vm for vm in world.vms if vm.assessment.patches)
+            return await world.crowd(listed, requests)
+
+    crowd = run_virtual(run)
+    assert crowd.calls.made[Kind.OPERATION] <= requests
+    assert crowd.calls.throttled[Kind.OPERATION] == 0
+    assert crowd.handed_over <= 4 * requests

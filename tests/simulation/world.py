@@ -120,6 +120,16 @@ class World:
         ]
         return await self._round(requests, [*self.vms, *alone])
 
+    async def crowd(self, vm: Vm, requests: int) -> Round:
+        """Asks for one VM by so many requests at once; returns what became of them.
+
+        Raises:
+            NotOneOutcomeError: a request had no outcome, or several.
+        """
+        at_once = _Turns(self._clock.now(), None)
+        asked = [self._request(vm, f"crowd {number}", at_once) for number in range(requests)]
+        return await self._round(asked, [vm] * requests)
+
     async def pause(self, seconds: float) -> None:
         """Lets time pass."""
         await asyncio.sleep(seconds)

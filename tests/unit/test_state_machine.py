@@ -325,10 +325,10 @@ async def test_a_running_operation_gets_a_last_poll_at_the_deadline(
 ) -> None:
     """What is still running then has failed; what has ended just then has not."""
     clock.advance(120 * 60)
-    arm.polls = [Ended(parse_result(RESULT), None, None)]
-    ended = await machine.advance(begun)
     arm.polls = [Running()]
     running = await machine.advance(begun)
+    arm.polls = [Ended(parse_result(RESULT), None, None)]
+    ended = await machine.advance(begun)
 
     assert isinstance(ended, Done)
     assert isinstance(ended.conclusion, Finished)

@@ -1,0 +1,118 @@
+"""Requests that follow one operation share the answer to one poll."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from assessor.arm.errors import ArmError, Phase
+from assessor.arm.operation import Ended, Running
+from assessor.arm.result import ApiError, parse_result
+from assessor.assessment.shared_polls import SharedPolls
+from assessor.resource_id import VirtualMachineId
+from tests.support.builders import ACTIVITY_ID, VM_ID, recorded_result
+from tests.support.fakes import FakeArm, FakeClock
+
+ENDED = Ended(parse_result(recorded_result()))
+THROTTLED = ArmError(Phase.POLL, 429, ApiError("TooManyRequests", "x"))
+
+
+@dataclass
+class SlowArm(FakeArm):
+    """Answers polls by script once it is let, and counts those that wait."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
+        """Waits at the gate, then gives what the next scripted poll shows."""
+        await self.gate.wait()
+        return await super().poll(vm_id, token, activity_id)
+
+
+def _polls(arm: FakeArm) -> int:
+    return sum(each.startswith("poll ") for each in arm.effects)
+
+
+async def test_a_thousand_requests_at_once_poll_twice() -> None:
+    """Whoever came while the first one polled shares the answer to the next poll."""
+    arm = SlowArm(polls=[Running(), Running()])
+    shared = SharedPolls(arm, FakeClock())
+    asking = [asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID)) for _ in range(1_000)]
+    await asyncio.sleep(0)  # each has come to where it waits
+    arm.gate.set()
+    assert await asyncio.gather(*asking) == [Running()] * 1_000
+    assert _polls(arm) == 2
+
+
+async def test_an_end_is_not_asked_for_again() -> None:
+    """It stays what it is, however much later a request comes for it."""
+    clock = FakeClock()
+    arm = FakeArm(polls=[ENDED])
+    shared = SharedPolls(arm, clock)
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+    clock.advance(3_600)
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+    assert _polls(arm) == 1
+
+
+async def test_arm_is_not_asked_before_it_wishes_to_be() -> None:
+    """What runs still runs until then, for all who follow it; then it is polled again."""
+    clock = FakeClock()
+    arm = FakeArm(polls=[Running(15.0), ENDED])
+    shared = SharedPolls(arm, clock)
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) == Running(15.0)
+    clock.advance(14.9)
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) == Running(15.0)
+    clock.advance(0.2)
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+
+
+async def test_each_poll_asks_where_arm_wished_for_nothing() -> None:
+    """An answer from before the call is no answer to it."""
+    arm = FakeArm(polls=[Running(), ENDED])
+    shared = SharedPolls(arm, FakeClock())
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) == Running()
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+
+
+async def test_a_refusal_is_shared_by_those_who_waited_for_it() -> None:
+    """A crowd that ARM throttles is refused twice; whoever comes later asks again."""
+    arm = SlowArm(polls=[THROTTLED, THROTTLED, ENDED])
+    shared = SharedPolls(arm, FakeClock())
+    asking = [asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID)) for _ in range(100)]
+    await asyncio.sleep(0)
+    arm.gate.set()
+    refused = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(isinstance(each, ArmError) and each.status == 429 for each in refused)
+    assert _polls(arm) == 2
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+
+
+async def test_whoever_is_cancelled_in_its_poll_leaves_it_to_the_next() -> None:
+    """And takes no other request with it."""
+    arm = SlowArm(polls=[ENDED])
+    shared = SharedPolls(arm, FakeClock())
+    first = asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID))
+    second = asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID))
+    await asyncio.sleep(0)
+    first.cancel()
+    arm.gate.set()
+    assert await second is ENDED
+    assert first.cancelled()
+
+
+async def test_another_token_is_not_answered_by_what_was_not_checked_for_it() -> None:
+    """Nor another operation."""
+    arm = FakeArm(polls=[ENDED, Running(), Running(5.0)])
+    shared = SharedPolls(arm, FakeClock())
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+    assert await shared.poll(VM_ID, "other", ACTIVITY_ID) == Running()
+    assert await shared.poll(VM_ID, "token", "another-activity") == Running(5.0)
+
+
+async def test_only_the_last_operations_are_kept() -> None:
+    """Memory is bounded; what was dropped is polled again."""
+    arm = FakeArm(polls=[ENDED] * 66)
+    shared = SharedPolls(arm, FakeClock())
+    for number in range(65):
+        await shared.poll(VM_ID, str(number), ACTIVITY_ID)
+    await shared.poll(VM_ID, "0", ACTIVITY_ID)
+    assert _polls(arm) == 66
