@@ -70,8 +70,8 @@ def _over_floor(scanned: Round, spec: FleetSpec) -> float:
             marks=pytest.mark.deep,
         ),
         pytest.param(
-            FleetSpec(6_000, regions=6, linux=0.5, failing_early=0.1),
-            id="6,000 in six regions",
+            FleetSpec(12_000, regions=6, linux=0.5, failing_early=0.1),
+            id="12,000 in six regions",
             marks=pytest.mark.deep,
         ),
         pytest.param(
