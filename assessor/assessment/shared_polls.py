@@ -43,7 +43,7 @@ class SharedPolls:
     def __init__(self, arm: Arm, clock: Clock) -> None:
         self._arm = arm
         self._clock = clock
-        self._known: OrderedDict[tuple[str, str], _Operation] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], _Operation] = OrderedDict()
 
     async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
         """Returns what the operation's last poll has shown, if that will do, else polls it once.
@@ -53,14 +53,15 @@ class SharedPolls:
 
         Args:
             vm_id: whose operation it is.
-            token: continues the operation; only equal ones share, for each is checked when used.
+            token: continues the operation; only equal ones of one VM share, for each is checked
+                against its VM when it is used.
             activity_id: the operation's name.
 
         Raises:
             TokenRefusedError: as `Arm.poll`.
             ArmError: as `Arm.poll`.
         """
-        operation = self._operation(token, activity_id)
+        operation = self._operation((vm_id.key, token, activity_id))
         polls_before = operation.polls
         async with operation.turn:
             if operation.polls == polls_before and not self._is_current(operation):
@@ -93,8 +94,7 @@ class SharedPolls:
         until = operation.ask_again_at
         return until is not None and self._clock.now() < until
 
-    def _operation(self, token: str, activity_id: str) -> _Operation:
-        key = (token, activity_id)
+    def _operation(self, key: tuple[str, str, str]) -> _Operation:
         operation = self._known.setdefault(key, _Operation())
         self._known.move_to_end(key)
         if len(self._known) > _OPERATIONS:

@@ -8,7 +8,7 @@ from assessor.arm.operation import Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.assessment.shared_polls import SharedPolls
 from assessor.resource_id import VirtualMachineId
-from tests.support.builders import ACTIVITY_ID, VM_ID, recorded_result
+from tests.support.builders import ACTIVITY_ID, OTHER_SUBSCRIPTION, VM_ID, recorded_result
 from tests.support.fakes import FakeArm, FakeClock
 
 ENDED = Ended(parse_result(recorded_result()))
@@ -106,6 +106,15 @@ async def test_another_token_is_not_answered_by_what_was_not_checked_for_it() ->
     assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
     assert await shared.poll(VM_ID, "other", ACTIVITY_ID) == Running()
     assert await shared.poll(VM_ID, "token", "another-activity") == Running(5.0)
+
+
+async def test_one_vm_is_not_answered_by_what_was_checked_for_another() -> None:
+    """A token leads to its VM's own subscription: whoever names another VM is checked for that."""
+    arm = FakeArm(polls=[ENDED, Running()])
+    shared = SharedPolls(arm, FakeClock())
+    other = VirtualMachineId(OTHER_SUBSCRIPTION, VM_ID.resource_group, VM_ID.name)
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+    assert await shared.poll(other, "token", ACTIVITY_ID) == Running()
 
 
 async def test_only_the_last_operations_are_kept() -> None:
