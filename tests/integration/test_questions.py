@@ -4,11 +4,9 @@ The engine is duckdb-kql; whether the queries are Kusto to Kusto's own language 
 `make check-infra`'s business.
 """
 
-import logging
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,11 +15,10 @@ from typing import Any, Final
 import duckdb_kql
 import pytest
 
-from assessor.telemetry.logs import OtlpHandler
 from assessor.telemetry.setup import TelemetryPipeline, exporters_of
 from tests.support.ingestion import INSTRUMENTATION_KEY, ingestion
 from tests.support.mixed_fleet import FLEET, Nights, two_nights, vm_id
-from tests.support.telemetry_size import QUIET, measure
+from tests.support.telemetry_size import QUIET, heard, measure
 
 pytestmark = [pytest.mark.integration, pytest.mark.deep]
 _ROOT: Final = Path(__file__).parents[2]
@@ -58,19 +55,6 @@ class Workspace:
         return [(at, event) for at, event in self.nights.results() if event["type"] in wanted]
 
 
-@contextmanager
-def _heard(pipeline: TelemetryPipeline) -> Iterator[None]:
-    logger, handler = logging.getLogger("assessor"), OtlpHandler(pipeline.loggers)
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-
-
 @pytest.fixture(params=["1", "0.25"], ids=["all traces", "a quarter of the traces"])
 async def workspace(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,7 +70,7 @@ async def workspace(
             "OTEL_TRACES_SAMPLER_ARG": request.param,
         }
         pipeline = TelemetryPipeline(environment, exporters_of(environment))
-        with _heard(pipeline):
+        with heard(pipeline):
             nights = await two_nights(pipeline)
         records = len(taken.of_type("EventData"))
         # Of a worker that is killed now nothing more comes: each record went with its outcome.

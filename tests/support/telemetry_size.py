@@ -102,7 +102,7 @@ async def measure() -> Size:
         names = [f"windows-{number:02}" for number in range(VMS)]
         host = Host(pipeline, clock, LongArm(clock), names)
         host.tick = lambda: asyncio.to_thread(pipeline.meters.force_flush)
-        with _heard(pipeline), stamped_by(clock):
+        with heard(pipeline), stamped_by(clock):
             await host.app.schedule.fire()
             await host.run()
         await asyncio.to_thread(pipeline.shutdown)
@@ -126,7 +126,8 @@ def _kind(item: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _heard(pipeline: TelemetryPipeline) -> Iterator[None]:
+def heard(pipeline: TelemetryPipeline) -> Iterator[None]:
+    """Has what the app logs go into the pipeline, as it does in a worker."""
     logger, handler = logging.getLogger("assessor"), OtlpHandler(pipeline.loggers)
     level = logger.level
     logger.setLevel(logging.INFO)
