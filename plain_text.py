@@ -28,6 +28,8 @@ def one_line(text: str) -> str:
     So the text of a JSON document, which has such characters within strings only, stays the same
     document.
     """
+    if text.isascii() and text.isprintable():
+        return text  # as most are; it is told ten times as fast
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

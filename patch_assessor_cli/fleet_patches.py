@@ -1,23 +1,37 @@
 """What the fleet lacks: the patches of each VM's newest assessment, from columns of the table."""
 
+import asyncio
 import json
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
+from patch_assessor_cli.table_rows import as_is, binary, read_pages, time
+
 _PARTS: Final = ("Lacks0", "Lacks1", "Lacks2", "Lacks3")
-_COLUMNS: Final = ("VmId", "AssessedAt", "LacksOmitted", *_PARTS)
+_COLUMNS: Final = {
+    "VmId": as_is,
+    "AssessedAt": time,
+    "LacksOmitted": as_is,
+    **dict.fromkeys(_PARTS, binary),
+}
 _KNOWN_LISTS: Final = 4096
 """How many different lists are kept unpacked: the VMs of a fleet have many in common."""
+_BETWEEN: Final = b'],["'
+"""What stands between two patches in a list's JSON."""
 
 
-class LackedPatch(NamedTuple):
-    """A patch that a VM lacks, as the table keeps it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class LackedPatch:
+    """A patch that VMs lack, as the table keeps it.
+
+    One RowReader makes one object of each different patch, so objects are compared, not texts.
+    """
 
     name: str
     version: str
@@ -55,9 +69,11 @@ class LackingVm:
 
 @dataclass(slots=True)
 class RowReader:
-    """Reads rows; remembers the lists that it has unpacked."""
+    """Reads rows; remembers the lists that it has unpacked, and each patch."""
 
     _lists: dict[bytes, tuple[LackedPatch, ...] | None] = field(default_factory=dict)
+    _by_text: dict[bytes, LackedPatch] = field(default_factory=dict)
+    _by_fields: dict[tuple[str, str, str, str, bool], LackedPatch] = field(default_factory=dict)
 
     def read(self, row: Mapping[str, Any]) -> LackingVm:
         """Returns the VM of a row."""
@@ -65,7 +81,7 @@ class RowReader:
         if packed not in self._lists:
             if len(self._lists) >= _KNOWN_LISTS:
                 self._lists.clear()
-            self._lists[packed] = _unpack(packed)
+            self._lists[packed] = self._unpack(packed)
         return LackingVm(
             str(row.get("VmId")),
             row.get("AssessedAt"),
@@ -73,40 +89,78 @@ class RowReader:
             row.get("LacksOmitted") or 0,
         )
 
+    def _unpack(self, packed: bytes) -> tuple[LackedPatch, ...] | None:
+        if not packed:
+            return None
+        try:
+            text = zlib.decompress(packed)
+            return self._split(text) or tuple(map(self._patch, json.loads(text)))
+        except (ValueError, TypeError, RecursionError, zlib.error):
+            return None
 
-def _unpack(packed: bytes) -> tuple[LackedPatch, ...] | None:
-    if not packed:
-        return None
-    try:
-        return tuple(LackedPatch(*each) for each in json.loads(zlib.decompress(packed)))
-    except (ValueError, TypeError, zlib.error):
-        return None
+    def _split(self, text: bytes) -> tuple[LackedPatch, ...] | None:
+        """Returns the patches of a list whose JSON is cut between them; None where it can't be.
+
+        A patch is read as JSON only where its text is new: most VMs lack what others lack. If a
+        text has what stands between patches, the cut goes through a string, and the half before it
+        is no JSON.
+        """
+        if not (text.startswith(b'[["') and text.endswith(b"]]")):
+            return None
+        parts = text[3:-2].split(_BETWEEN)
+        known = self._by_text
+        try:
+            return tuple([known[each] for each in parts])
+        except KeyError:
+            pass
+        try:
+            for each in parts:
+                if each not in known:
+                    known[each] = self._patch(json.loads(b'["' + each + b"]"))
+        except ValueError:
+            return None
+        return tuple(known[each] for each in parts)
+
+    def _patch(self, fields: Sequence[object]) -> LackedPatch:
+        match fields:
+            case [str(name), str(version), str(kb), str(classification), bool(important)]:
+                key = (name, version, kb, classification, important)
+            case _:
+                raise ValueError("no patch as the app writes it")
+        if key not in self._by_fields:
+            self._by_fields[key] = LackedPatch(*key)
+        return self._by_fields[key]
 
 
 async def read_lacking(
     table: TableClient, subscription_id: str | None = None
-) -> AsyncIterator[LackingVm]:
-    """Yields the VMs of the table that are not gone, with what they lack.
+) -> AsyncIterator[list[LackingVm]]:
+    """Yields the VMs of the table that are not gone, page by page, with what they lack.
 
     Args:
         table: The posture table.
         subscription_id: Only those of this subscription; of all if None.
     """
-    wanted, parameters = "Retired eq false", {}
-    if subscription_id is not None:
-        wanted += " and PartitionKey eq @subscription"
-        parameters["subscription"] = subscription_id.lower()
     reader = RowReader()
-    async for row in table.query_entities(wanted, select=list(_COLUMNS), parameters=parameters):
-        yield reader.read(row)
+    async for page in read_pages(table, _COLUMNS, subscription_id):
+        # In a thread, so that the next page comes meanwhile.
+        yield await asyncio.to_thread(lambda rows: list(map(reader.read, rows)), page)
 
 
 def count_patches(fleet: Iterable[LackingVm]) -> list[tuple[LackedPatch, int]]:
     """Returns each patch with how many VMs lack it: the most first, then by name."""
-    counts = Counter(patch for vm in fleet for patch in set(vm.patches or ()))
-    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    counts: Counter[LackedPatch] = Counter()
+    for vm in fleet:
+        counts.update(set(vm.patches or ()))
+    return sorted(counts.items(), key=lambda each: (-each[1], _fields(each[0])))
 
 
-def lacking(fleet: Iterable[LackingVm], part: str) -> list[tuple[LackingVm, LackedPatch]]:
+def lacking(fleet: Sequence[LackingVm], part: str) -> list[tuple[LackingVm, LackedPatch]]:
     """Returns each VM with each patch of it that `part` means, in the fleet's order."""
-    return [(vm, patch) for vm in fleet for patch in vm.patches or () if patch.is_meant_by(part)]
+    known = {patch for vm in fleet for patch in vm.patches or ()}
+    meant = {patch for patch in known if patch.is_meant_by(part)}
+    return [(vm, patch) for vm in fleet for patch in vm.patches or () if patch in meant]
+
+
+def _fields(patch: LackedPatch) -> tuple[str, str, str, str, bool]:
+    return (patch.name, patch.version, patch.kb, patch.classification, patch.is_important)

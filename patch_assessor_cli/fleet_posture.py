@@ -1,32 +1,35 @@
 """What the posture table says of the fleet: rows read, and summed up by subscription."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
 from dotnet_text import ignoring_case
 from patch_assessor_cli.alert_rules import ALERT_RULES
+from patch_assessor_cli.table_rows import Decode, Row, as_is, read_pages, time
 
 NO_TAG: Final = "(none)"
 """The value of a tag that a VM lacks."""
 _ALERT_COLUMNS: Final = {f"{rule.column}FiredAt": rule.name for rule in ALERT_RULES}
-_COLUMNS: Final = (
-    "PartitionKey",
-    "VmId",
-    "AssessedAt",
-    "Status",
-    "CriticalAndSecurityPatchCount",
-    "OtherPatchCount",
-    "RebootPending",
-    "AttemptedAt",
-    "AttemptReason",
-    "Tags",
-    *_ALERT_COLUMNS,
-)
+_COLUMNS: Final[Mapping[str, Decode]] = {
+    "PartitionKey": as_is,
+    "VmId": as_is,
+    "AssessedAt": time,
+    "Status": as_is,
+    "CriticalAndSecurityPatchCount": as_is,
+    "OtherPatchCount": as_is,
+    "RebootPending": as_is,
+    "AttemptedAt": time,
+    "AttemptReason": as_is,
+    "Tags": as_is,
+    **dict.fromkeys(_ALERT_COLUMNS, time),
+}
+_NO_MORE: Final[Mapping[str, Decode]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,35 +120,30 @@ class SubscriptionPosture:
 
 async def read_fleet(
     table: TableClient, subscription_id: str | None = None
-) -> AsyncIterator[VmPosture]:
-    """Yields the VMs of the table that are not gone, by subscription, group and name.
+) -> AsyncIterator[list[VmPosture]]:
+    """Yields the VMs of the table that are not gone, in pages, by subscription, group and name.
 
     Args:
         table: The posture table.
         subscription_id: Only those of this subscription; of all if None.
     """
-    async for row in read_rows(table, subscription_id):
-        yield VmPosture.of(row)
+    async for page in read_rows(table, subscription_id):
+        yield [VmPosture.of(row) for row in page]
 
 
-async def read_rows(
-    table: TableClient, subscription_id: str | None = None, more: Sequence[str] = ()
-) -> AsyncIterator[Mapping[str, Any]]:
-    """Yields the rows of the VMs that are not gone: what `VmPosture.of` takes.
+def read_rows(
+    table: TableClient,
+    subscription_id: str | None = None,
+    more: Mapping[str, Decode] = _NO_MORE,
+) -> AsyncIterator[list[Row]]:
+    """Yields the rows of the VMs that are not gone, in pages: what `VmPosture.of` takes.
 
     Args:
         table: The posture table.
         subscription_id: Only those of this subscription; of all if None.
-        more: Further columns to read.
+        more: Further columns to read, and how they are decoded.
     """
-    wanted = "Retired eq false"
-    parameters = {}
-    if subscription_id is not None:
-        wanted += " and PartitionKey eq @subscription"
-        parameters["subscription"] = ignoring_case(subscription_id)
-    rows = table.query_entities(wanted, select=[*_COLUMNS, *more], parameters=parameters)
-    async for row in rows:
-        yield row
+    return read_pages(table, {**_COLUMNS, **more}, subscription_id)
 
 
 def _tags(text: object) -> Mapping[str, str] | None:

@@ -11,6 +11,7 @@ from plain_text import one_line
 
 _LONGEST_BITS: Final = 4096
 """The longest integer that is written in decimal: Python refuses to from 4,300 digits on."""
+_FLAT: Final = frozenset({str, bool, type(None)})
 _DEEPEST: Final = 100
 """Deeper JSON is given as text: readers, Python's own among them, give up at some depth."""
 
@@ -21,7 +22,17 @@ def json_line(value: object) -> str:
     What JSON has no form for is text: times by RFC 3339, bytes in UTF-8 or else base64, numbers
     that are none (`NaN`, `Infinity`), and anything else as Python writes it.
     """
-    return one_line(json.dumps(_plain(value, 0), ensure_ascii=False, allow_nan=False))
+    plain = value if _is_flat(value) else _plain(value, 0)
+    return one_line(json.dumps(plain, ensure_ascii=False, allow_nan=False))
+
+
+def _is_flat(value: object) -> bool:
+    """Whether it is an object of texts and the like, as rows are: then JSON has a form for all."""
+    return (
+        type(value) is dict
+        and _FLAT.issuperset(map(type, value.values()))
+        and all(type(name) is str for name in value)
+    )
 
 
 def _plain(  # noqa: PLR0911 - one return for each kind of value

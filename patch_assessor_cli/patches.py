@@ -1,6 +1,5 @@
 """`patches`: which VMs lack a patch, and which patches are lacked most, from the table alone."""
 
-import csv
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -19,18 +18,21 @@ from patch_assessor_cli.fleet_patches import (
     lacking,
     read_lacking,
 )
-from patch_assessor_cli.json_lines import json_line
 from patch_assessor_cli.progress_bar import progress_bar
 from patch_assessor_cli.running import run as run_to_end
 from patch_assessor_cli.table_options import (
+    AsCsv,
+    AsJson,
+    Output,
     StorageConnection,
     Subscription,
     TableEndpoint,
     TableName,
     no_table,
     open_table,
+    output_of,
 )
-from plain_text import one_line
+from patch_assessor_cli.table_output import cell, write_csv, write_json
 
 _SHOWN: Final = 200
 _PATCH_FIELDS: Final = ("name", "version", "kb", "classification", "criticalOrSecurity")
@@ -48,17 +50,14 @@ def patches(  # noqa: PLR0913 - each is an option of the command
         ),
     ] = "",
     subscription: Subscription = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="A table with commas, by RFC 4180.")
-    ] = False,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
     connection_string: StorageConnection = None,
     endpoint: TableEndpoint = None,
     table: TableName = "vmposture",
 ) -> None:
     """Show which VMs lack a patch, or which patches are lacked by how many VMs."""
-    if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude each other")
+    output = output_of(as_json=as_json, as_csv=as_csv)
 
     async def main() -> ExitCode:
         async with AsyncExitStack() as opened:
@@ -66,19 +65,19 @@ def patches(  # noqa: PLR0913 - each is an option of the command
             try:
                 with progress_bar("VMs read") as advance:
                     fleet: list[LackingVm] = []
-                    async for vm in read_lacking(client, subscription):
-                        fleet.append(vm)
-                        advance()
+                    async for page in read_lacking(client, subscription):
+                        fleet += page
+                        advance(len(page))
             except ResourceNotFoundError as error:
                 raise no_table(client) from error
         rows, columns = rows_of(fleet, part)
-        if as_json:
-            for row in rows:
-                sys.stdout.write(f"{json_line(row)}\n")
-        elif as_csv:
-            write_csv(rows, columns)
-        else:
-            _print(rows, columns)
+        match output:
+            case Output.JSON:
+                write_json(rows)
+            case Output.CSV:
+                write_csv(rows, columns)
+            case Output.PEOPLE:
+                _print(rows, columns)
         if (unknown := unknown_lists(fleet)) is not None:
             sys.stderr.write(f"{unknown}\n")
         return ExitCode.DONE
@@ -90,13 +89,15 @@ def rows_of(fleet: Sequence[LackingVm], part: str) -> tuple[list[Row], tuple[str
     """Returns what is shown, and its columns: VMs that lack a patch, or patches by their VMs."""
     if part:
         columns = ("vmId", "assessedAt", *_PATCH_FIELDS)
+        found = lacking(fleet, part)
+        fields = {patch: _fields(patch) for patch in {each for _, each in found}}
         return [
             {
                 "vmId": vm.vm_id,
                 "assessedAt": vm.assessed_at.isoformat() if vm.assessed_at else None,
-                **_fields(patch),
+                **fields[patch],
             }
-            for vm, patch in lacking(fleet, part)
+            for vm, patch in found
         ], columns
     return [{"vms": number, **_fields(patch)} for patch, number in count_patches(fleet)], (
         "vms",
@@ -130,27 +131,6 @@ def unknown_lists(fleet: Iterable[LackingVm]) -> str | None:
     return " ".join(sentences) or None
 
 
-def write_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
-    """Writes rows to stdout with a line of the columns' names before them.
-
-    Each value is one line of plain text. One that a spreadsheet would take for a formula has an
-    apostrophe before it, for names were written by others.
-    """
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row[name]) for name in columns] for row in rows)
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-    text = one_line(str(value))
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} and not isinstance(value, int) else text
-
-
 def _print(rows: Sequence[Row], columns: Sequence[str]) -> None:
     console = make_console(is_terminal=sys.stdout.isatty())
     if not rows:
@@ -160,7 +140,7 @@ def _print(rows: Sequence[Row], columns: Sequence[str]) -> None:
     for name in columns:
         shown.add_column(name, overflow="fold")
     for row in rows[:_SHOWN]:
-        shown.add_row(*(_cell(row[name]) for name in columns))
+        shown.add_row(*(cell(row[name]) for name in columns))
     console.print(shown)
     if len(rows) > _SHOWN:
         console.print(f"… and {len(rows) - _SHOWN} more; --json and --csv have all.")

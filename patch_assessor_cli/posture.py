@@ -24,18 +24,21 @@ from patch_assessor_cli.fleet_posture import (
     sum_by_tag,
     sum_up,
 )
-from patch_assessor_cli.json_lines import json_line
-from patch_assessor_cli.patches import write_csv
 from patch_assessor_cli.progress_bar import progress_bar
 from patch_assessor_cli.running import run as run_to_end
 from patch_assessor_cli.table_options import (
+    AsCsv,
+    AsJson,
+    Output,
     StorageConnection,
     Subscription,
     TableEndpoint,
     TableName,
     no_table,
     open_table,
+    output_of,
 )
+from patch_assessor_cli.table_output import write_csv, write_json
 from plain_text import one_line
 
 _SHOWN_VMS: Final = 40
@@ -49,44 +52,39 @@ def posture(  # noqa: PLR0913 - each is an option of the command
         str | None,
         typer.Option("--by-tag", metavar="NAME", help="Sum up by this tag, not by subscription."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, one for each VM.")
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="A table with commas, one line for each VM.")
-    ] = False,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
     connection_string: StorageConnection = None,
     endpoint: TableEndpoint = None,
     table: TableName = "vmposture",
 ) -> None:
     """Show the fleet: VMs by subscription, open alerts with their age, who was never assessed."""
-    if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude each other")
+    output = output_of(as_json=as_json, as_csv=as_csv)
 
     async def main() -> ExitCode:
         async with AsyncExitStack() as opened:
             client = await open_table(opened, connection_string, endpoint, table)
             fleet = await _read(client, subscription)
-        if as_json:
-            for vm in fleet:
-                sys.stdout.write(f"{json_line(to_json(vm))}\n")
-        elif as_csv:
-            write_csv([to_row(vm) for vm in fleet], CSV_COLUMNS)
-        else:
-            console = make_console(is_terminal=sys.stdout.isatty())
-            print_fleet(console, fleet, datetime.now(UTC), by_tag)
+        match output:
+            case Output.JSON:
+                write_json(map(to_json, fleet))
+            case Output.CSV:
+                write_csv(map(to_row, fleet), CSV_COLUMNS)
+            case Output.PEOPLE:
+                console = make_console(is_terminal=sys.stdout.isatty())
+                print_fleet(console, fleet, datetime.now(UTC), by_tag)
         return ExitCode.DONE
 
     run_to_end(main())
 
 
 async def _read(table: TableClient, subscription: str | None) -> list[VmPosture]:
-    fleet = []
+    fleet: list[VmPosture] = []
     try:
         with progress_bar("VMs read") as advance:
-            async for vm in read_fleet(table, subscription):
-                fleet.append(vm)
-                advance()
+            async for page in read_fleet(table, subscription):
+                fleet += page
+                advance(len(page))
     except ResourceNotFoundError as error:
         raise no_table(table) from error
     return fleet

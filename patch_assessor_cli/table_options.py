@@ -1,11 +1,11 @@
 """The options of the commands that read the posture table, and the client that they open."""
 
 from contextlib import AsyncExitStack
+from enum import Enum, auto
 from typing import Annotated
 
 import typer
 from azure.data.tables.aio import TableClient
-from azure.identity.aio import DefaultAzureCredential
 
 from patch_assessor_cli.errors import CommandError, ExitCode
 from patch_assessor_cli.local import find_local_cloud
@@ -33,6 +33,26 @@ Subscription = Annotated[
     str | None, typer.Option("--subscription", help="Only this subscription's VMs.")
 ]
 
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="A table with commas, by RFC 4180.")]
+
+
+class Output(Enum):
+    """How a command writes what it found."""
+
+    PEOPLE = auto()
+    JSON = auto()
+    CSV = auto()
+
+
+def output_of(*, as_json: bool, as_csv: bool) -> Output:
+    """Returns what the options ask for; raises typer.BadParameter if they ask for both."""
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    if as_json:
+        return Output.JSON
+    return Output.CSV if as_csv else Output.PEOPLE
+
 
 async def open_table(
     opened: AsyncExitStack, connection_string: str | None, endpoint: str | None, table: str
@@ -48,6 +68,9 @@ async def open_table(
     if connection_string:
         client = TableClient.from_connection_string(connection_string, table)
     elif endpoint:
+        # Only here, for it takes a good part of the time in which a command is there.
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
+
         credential = await opened.enter_async_context(DefaultAzureCredential())
         client = TableClient(endpoint, table, credential=credential)
     else:

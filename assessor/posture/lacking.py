@@ -84,9 +84,16 @@ def from_columns(row: Mapping[str, Any]) -> tuple[LackedPatch, ...] | None:
     if not packed:
         return None
     try:
-        return tuple(LackedPatch(*each) for each in json.loads(zlib.decompress(packed)))
-    except (ValueError, TypeError, zlib.error):
+        return tuple(map(_patch, json.loads(zlib.decompress(packed))))
+    except (ValueError, TypeError, RecursionError, zlib.error):
         return None
+
+
+def _patch(fields: object) -> LackedPatch:
+    match fields:
+        case [str(name), str(version), str(kb), str(classification), bool(important)]:
+            return LackedPatch(name, version, kb, classification, important)
+    raise ValueError("no patch as it is packed")
 
 
 def _pack(patches: Sequence[LackedPatch]) -> bytes:

@@ -10,11 +10,17 @@ from azure.data.tables.aio import TableClient
 from azure.identity.aio import DefaultAzureCredential
 
 from patch_assessor_cli.fleet_posture import VmPosture, read_rows
+from patch_assessor_cli.table_rows import Decode, as_is, real
 from patch_assessor_console.model.vm import Vm
 from patch_assessor_console.target import Target
 from plain_text import one_line
 
-_MORE: Final = ("OsType", "Location", "AssessmentActivityId", "DurationSeconds")
+_MORE: Final[Mapping[str, Decode]] = {
+    "OsType": as_is,
+    "Location": as_is,
+    "AssessmentActivityId": as_is,
+    "DurationSeconds": real,
+}
 
 
 @asynccontextmanager
@@ -34,7 +40,7 @@ async def open_table(target: Target) -> AsyncIterator[TableClient]:
 async def read_vms(table: TableClient) -> list[Vm]:
     """Returns the VMs of the table; none before the app has made it."""
     try:
-        return [vm_of(row) async for row in read_rows(table, more=_MORE)]
+        return [vm_of(row) async for page in read_rows(table, more=_MORE) for row in page]
     except ResourceNotFoundError:
         return []
 

@@ -68,14 +68,14 @@ async def test_the_fleet_is_read_without_those_that_are_gone(azurite: Azurite) -
             of(elsewhere, completed(0)),
             *(of(gone, each) for each in (completed(0, "a"), *_not_found())),
         )
-        fleet = [vm async for vm in read_fleet(table)]
+        fleet = [vm async for page in read_fleet(table) for vm in page]
         assert [vm.vm_id for vm in fleet] == [str(elsewhere), str(VM_ID), str(off)]
         _, here, never = fleet
         assert set(here.open_alerts) == {"CriticalOrSecurityPatchesAvailable", "RebootPending"}
         assert here.critical_and_security_count == 3
         assert here.assessed_at == completed(0).time
         assert (never.assessed_at, never.attempt_reason) == (None, "VmNotRunning")
-        only = [vm async for vm in read_fleet(table, OTHER_SUBSCRIPTION.upper())]
+        only = [vm async for page in read_fleet(table, OTHER_SUBSCRIPTION.upper()) for vm in page]
         assert [vm.vm_id for vm in only] == [str(elsewhere)]
 
 
@@ -141,12 +141,53 @@ async def test_the_command_prints_what_is_in_the_table(azurite: Azurite) -> None
         assert "No storage is named" in text
 
 
-async def command(settings: dict[str, str], *arguments: str) -> tuple[int | None, str]:
-    """Runs the command; returns its exit code and all that it printed."""
+async def test_patches_are_asked_for_from_the_table_alone(azurite: Azurite) -> None:
+    """By how many VMs lack them, or the VMs by a patch; not those of a VM that is gone."""
+    twin = VirtualMachineId(VM_ID.subscription_id, "group", "twin")
+    never = VirtualMachineId(VM_ID.subscription_id, "group", "never")
+    gone = VirtualMachineId(VM_ID.subscription_id, "group", "gone")
+    elsewhere = VirtualMachineId(OTHER_SUBSCRIPTION, "group", "elsewhere")
+    async with _new_table(azurite) as table:
+        await publish(
+            table,
+            completed(0, ["openssl", "curl"]),
+            of(twin, completed(0, ["openssl"])),
+            of(never, skipped(0)),
+            of(elsewhere, completed(0, ["OpenSSL-libs"])),
+            *(of(gone, each) for each in (completed(0, ["openssl"]), *_not_found())),
+        )
+        settings = {"PostureStorage": azurite.connection_string, "POSTURE_TABLE": table.table_name}
+        code, text = await command(settings, "--csv", name="patches")
+        assert code == 0
+        head, *lines, said = text.splitlines()
+        assert head == "vms,name,version,kb,classification,criticalOrSecurity"
+        assert [line.split(",")[:2] for line in lines] == [
+            ["2", "openssl"],
+            ["1", "OpenSSL-libs"],
+            ["1", "curl"],
+        ]
+        assert said.startswith("Of 1 VMs it is not known what they lack")
+        code, text = await command(settings, "openssl", "--json", name="patches")
+        assert code == 0
+        found = [json.loads(line) for line in text.splitlines()[:-1]]
+        assert [each["vmId"] for each in found] == [str(elsewhere), str(VM_ID), str(twin)]
+        assert {each["assessedAt"] for each in found} == {completed(0).time.isoformat()}
+        only = ("--subscription", OTHER_SUBSCRIPTION.upper())
+        code, text = await command(settings, "openssl", "--json", *only, name="patches")
+        assert [json.loads(line)["vmId"] for line in text.splitlines()] == [str(elsewhere)]
+        code, text = await command(settings, "nothing-like-it", name="patches")
+        assert (code, "No VM is known to lack it." in text) == (0, True)
+
+
+async def command(
+    settings: dict[str, str], *arguments: str, name: str = "posture"
+) -> tuple[int | None, str]:
+    """Runs a command; returns its exit code and all that it printed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-c",
-        "import typer; from patch_assessor_cli.posture import posture; typer.run(posture)",
+        "-m",
+        "patch_assessor_cli",
+        name,
         *arguments,
         cwd=ROOT,
         env=os.environ | settings,

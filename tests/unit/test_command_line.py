@@ -20,7 +20,7 @@ from patch_assessor_cli.client import (
     choose_connection,
     parse_source,
 )
-from patch_assessor_cli.clients import make_app
+from patch_assessor_cli.clients import COMMANDS, make_app
 from patch_assessor_cli.dead_letter_queue import DeadLetter, check_window
 from patch_assessor_cli.dead_letters import describe
 from patch_assessor_cli.errors import CommandError, ExitCode
@@ -56,6 +56,8 @@ def dead_letter(sent: datetime) -> DeadLetter:
         ["dead-letters", "list"],
         ["dead-letters", "show"],
         ["dead-letters", "resubmit"],
+        ["posture"],
+        ["patches"],
     ],
 )
 def test_each_command_explains_itself(command: list[str]) -> None:
@@ -63,6 +65,16 @@ def test_each_command_explains_itself(command: list[str]) -> None:
     result = CliRunner().invoke(make_app(), [*command, "--help"])
     assert result.exit_code == 0
     assert len(result.output.splitlines()) > 10
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_the_same_without_the_others(name: str) -> None:
+    """The others are not even imported where one is named, and its help shows no difference."""
+    alone, among = (
+        CliRunner().invoke(app, [name, "--help"]) for app in (make_app([name]), make_app())
+    )
+    assert alone.exit_code == 0
+    assert alone.output == among.output
 
 
 @pytest.mark.parametrize(
@@ -82,6 +94,8 @@ def test_each_command_explains_itself(command: list[str]) -> None:
         ["dead-letters", "list", "--entity", "a/b/c", "--connection-string", "x"],
         ["dead-letters", "list", "--connection-string", "not one"],
         ["watch", "--connection-string", "x", "--namespace", "y"],
+        ["patches", "--json", "--csv"],
+        ["posture", "--csv", "--json"],
     ],
 )
 def test_a_wrong_command_line_ends_with_code_2_before_anything_is_touched(

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import random
-from dataclasses import replace
+import zlib
+from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,8 @@ from assessor.posture.model import Posture
 from assessor.posture.row import from_row, to_row
 from assessor.resource_id import VirtualMachineId
 from patch_assessor_cli.fleet_patches import LackingVm, RowReader
-from patch_assessor_cli.patches import rows_of, unknown_lists, write_csv
+from patch_assessor_cli.patches import rows_of, unknown_lists
+from patch_assessor_cli.table_output import write_csv
 from tests.support.assessments import completed, finding, patch
 from tests.support.builders import NOW, REFERENCE_RESULT, SUBSCRIPTION, VM_ID
 
@@ -31,7 +33,8 @@ RAW = st.fixed_dictionaries(
         "patchId": st.sampled_from(["a", "b", "Truncated_patch_list_id"]),
         "name": st.sampled_from(
             ["openssl", "OpenSSL-libs", "2023-10 Update (KB5031364)", "linux-image", "Straße"]
-        ),
+        )
+        | st.text('],["\\ntrue', max_size=8),  # what stands between patches in a list's JSON
         "version": st.sampled_from(["1.0", "2.0", ""]),
         "kbId": st.sampled_from(["5031364", "KB5031364", "890830"]),
         "classifications": st.lists(st.sampled_from(["Security", "Other", "Odd"]), max_size=2),
@@ -81,6 +84,13 @@ def test_the_vms_that_lack_a_patch_are_those_of_a_full_scan(
         for vm, name, _, kb in scanned(lists)
         if wanted in name.casefold() or (kb and wanted in f"kb{kb.removeprefix('KB')}".casefold())
     )
+
+
+@given(FLEETS)
+def test_each_different_patch_is_one_object(lists: list[list[dict[str, Any]] | None]) -> None:
+    """That is what they are compared and counted by, however many VMs lack it."""
+    patches = {each for vm in fleet_of(lists) for each in vm.patches or ()}
+    assert len({astuple(each) for each in patches}) == len(patches)
 
 
 @given(FLEETS)
@@ -147,7 +157,28 @@ def test_a_list_beyond_all_measure_keeps_the_important_patches() -> None:
     assert replace(vm, omitted=3).omitted == 3
 
 
-@pytest.mark.parametrize("damaged", [b"?", b"x\x9c\x03\x00", b""])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"?",
+        b"x\x9c\x03\x00",
+        b"",
+        *map(
+            zlib.compress,
+            (
+                b"",
+                b"[",
+                b"[[",
+                b'[["a"]]',
+                b'[["a",1,"","",true]]',
+                b'[["a","","","",true],[]]',
+                b'[["a","","","",true],["b"]]',
+                b"[" * 100_000,
+                b"7",
+            ),
+        ),
+    ],
+)
 def test_columns_that_can_not_be_read_are_not_known(damaged: bytes) -> None:
     """They keep neither the app from its work nor the command from the rest of the fleet."""
     assert from_columns({"Lacks0": damaged}) is None
