@@ -7,6 +7,7 @@ import azure.functions as func
 from assessor.messages.request import IncomingMessage, identity_of, identity_without_id
 from assessor.settings import Settings
 from assessor.worker import Worker
+from handlers.received_message import ReceivedMessage
 
 
 def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
@@ -23,25 +24,27 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
         arg_name="message",
         queue_name=settings.requests_queue,
         connection="ServiceBus",
-        data_type=func.DataType.BINARY,  # as text, bytes that are not UTF-8 would be lost
+        data_type=func.DataType.BINARY,  # from a host that does not defer the binding
     )
-    async def start_assessment(message: func.ServiceBusMessage) -> None:
-        """Receives one message of the requests queue."""
+    async def start_assessment(message: ReceivedMessage) -> None:
+        """Receives one message of the requests queue, whatever its body is."""
         async with worker.invocation() as app:
             await app.requests.receive(incoming(message))
 
     return functions
 
 
-def incoming(message: func.ServiceBusMessage) -> IncomingMessage:
+def incoming(received: ReceivedMessage) -> IncomingMessage:
     """Returns the message without the Functions worker's types.
 
     A sender may leave the message ID out. The sequence number stands for it then, with the time at
     which the queue took the message: both stay the same over all deliveries.
     """
+    message = received.message
     enqueued_at = utc(message.enqueued_time_utc)
     return IncomingMessage(
-        body=message.get_body(),
+        body=received.body.content,
+        body_problem=received.body.problem,
         message_id=message.message_id or f"sequence-number-{message.sequence_number}",
         content_type=message.content_type,
         application_properties=message.application_properties or {},

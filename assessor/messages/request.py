@@ -28,6 +28,7 @@ from assessor.messages.request_body import (
 )
 from assessor.resource_id import Scope, VirtualMachineId, is_allowed
 from assessor.telemetry.ids import traceparent_in
+from dotnet_datacontract import read_string
 
 _FORMS: Final = {
     "vmId": ("vmId",),
@@ -53,6 +54,8 @@ class IncomingMessage:
         enqueued_at: when Service Bus took the message, in UTC.
         delivery_count: how many times it was delivered, this one included.
         identity: what identifies the request; made by `identity_of` for whatever came from outside.
+        body_problem: why no request can be read from the body, whatever it holds: what it must be,
+            and what it is instead.
     """
 
     body: bytes
@@ -62,6 +65,7 @@ class IncomingMessage:
     enqueued_at: datetime
     delivery_count: int | None = None
     identity: str = ""
+    body_problem: str | None = None
 
     def __post_init__(self) -> None:
         """Makes the identity of the message ID where none was given."""
@@ -264,13 +268,15 @@ def _request_id(payload: Mapping[str, Any], message: IncomingMessage) -> str:
 
 def _payload(message: IncomingMessage) -> tuple[Mapping[str, Any], str | None]:
     """Returns the request's JSON object, out of its envelope, and the trace it came with."""
-    properties = message.application_properties
+    if message.body_problem is not None:
+        raise _NotUnderstoodError(FieldError("body", message.body_problem))
+    body, properties = _unwrapped(message.body), message.application_properties
     traceparents = [properties.get("traceparent"), properties.get("Diagnostic-Id")]
     payload: object
     try:
-        event = cloud_event.find(message.body, message.content_type, properties)
+        event = cloud_event.find(body, message.content_type, properties)
         if event is None:
-            payload = _json(message.body)
+            payload = _json(body)
         else:
             payload = _json(event.data) if isinstance(event.data, bytes | str) else event.data
             traceparents.append(event.traceparent)
@@ -283,6 +289,15 @@ def _payload(message: IncomingMessage) -> tuple[Mapping[str, Any], str | None]:
     if not isinstance(payload, Mapping):
         raise _NotUnderstoodError(FieldError("body", "must be a JSON object", _shown(payload)))
     return payload, next(filter(None, map(traceparent_in, traceparents)), None)
+
+
+def _unwrapped(body: bytes) -> bytes:
+    """Returns the text of a body that .NET's retired Service Bus package made of it; else the body.
+
+    `new BrokeredMessage(text)` there is no text but a serialised one.
+    """
+    text = read_string(body)
+    return body if text is None else text.encode()
 
 
 def _json(data: bytes | str) -> object:

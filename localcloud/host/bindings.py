@@ -8,6 +8,7 @@ batches (`cardinality: many`), sessions, and every binding beside the trigger.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from localcloud.host.errors import ConfigurationError
 from localcloud.host.settings import AppSettings, Connection
@@ -39,6 +40,11 @@ class Subscription:
         return f"{self.topic}/Subscriptions/{self.name}"
 
 
+_DEFERRED = "supportsdeferredbinding"
+BodyForm: TypeAlias = Literal["text", "bytes", "message"]
+"""What a function gets: the body in one of two forms, or, by a deferred binding, all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceBusTrigger:
     """A serviceBusTrigger binding with every name resolved.
@@ -47,13 +53,13 @@ class ServiceBusTrigger:
         parameter: The handler's parameter that takes the message.
         entity: Where messages come from.
         connection: How to get there.
-        binary: Whether the body goes over as bytes; else as text, lossy if it isn't UTF-8.
+        form: What goes over; as text, what isn't UTF-8 is lost.
     """
 
     parameter: str
     entity: Queue | Subscription
     connection: Connection
-    binary: bool
+    form: BodyForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +149,20 @@ def _service_bus(
         parameter=_text(binding, "name"),
         entity=_entity(binding, settings, where),
         connection=settings.connection(_text(binding, "connection"), where=where),
-        binary=_text(binding, "dataType").lower() == "binary",
+        form=_form(binding),
     )
+
+
+def _form(binding: Mapping[str, object]) -> BodyForm:
+    """What GeneralScriptBindingProvider asks the extension for; a deferred binding goes first."""
+    properties = binding.get("properties")
+    deferred = properties.items() if isinstance(properties, dict) else ()
+    if any(
+        name.lower() == _DEFERRED and str(value).strip().lower() == "true"
+        for name, value in deferred
+    ):
+        return "message"
+    return "bytes" if _text(binding, "dataType").lower() == "binary" else "text"
 
 
 def _entity(

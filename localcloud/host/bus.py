@@ -179,6 +179,7 @@ def to_bus_message(received: ServiceBusReceivedMessage) -> BusMessage:
         partition_key=received.partition_key,
         dead_letter_source=received.dead_letter_source,
         application_properties=content.application_properties,
+        encoded=content.encoded,
     )
 
 

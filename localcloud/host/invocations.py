@@ -70,7 +70,7 @@ class Invocations:
             Whether it succeeded; not when the message can't be bound to the parameter.
         """
         try:
-            body = input_datum(message, binary=trigger.binary)
+            body = input_datum(message, trigger.form)
         except BindingError as error:
             self.tally.failed += 1
             _LOG.error(

@@ -19,7 +19,7 @@ class ValueBody:
 
 @dataclass(frozen=True, slots=True)
 class SequenceBody:
-    """AMQP sequences in place of data; no binding of a Python function takes them."""
+    """AMQP sequences in place of data; only a deferred binding takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class BusMessage:
         enqueued_at: When the entity took it, with a time zone.
         expires_at: When its time to live ends; None is never.
         application_properties: The sender's own properties.
+        encoded: All of the message, as .NET's client encodes what it received.
     """
 
     body: Body
@@ -68,3 +69,4 @@ class BusMessage:
     partition_key: str | None = None
     dead_letter_source: str | None = None
     application_properties: Mapping[str, object] = field(default_factory=dict)
+    encoded: bytes = b""

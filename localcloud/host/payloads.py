@@ -25,6 +25,7 @@ _KEPT: Final = "localcloud-payload"
 _DELIVERY_ANNOTATIONS, _ANNOTATIONS = 0x71, 0x72
 _HEADER, _PROPERTIES, _APPLICATION_PROPERTIES = 0x70, 0x73, 0x74
 _DATA, _SEQUENCE, _VALUE = 0x75, 0x76, 0x77
+_BODIES: Final = frozenset({_DATA, _SEQUENCE, _VALUE})
 _OF_THE_CLIENT: Final = frozenset({_HEADER, _DELIVERY_ANNOTATIONS, _ANNOTATIONS})
 _TEXTS: Final = {
     "message_id": 0,
@@ -50,11 +51,13 @@ class Content:
         body: Data as bytes, several sections in one; or what else it is.
         texts: Message ID, correlation ID and so on, those that the message has.
         application_properties: The sender's own; those that .NET drops are left out.
+        encoded: The whole message; with empty data where it has no body, as .NET encodes that.
     """
 
     body: Body
     texts: Mapping[str, str] = field(default_factory=dict)
     application_properties: Mapping[str, object] = field(default_factory=dict)
+    encoded: bytes = b""
 
 
 def keep_payloads() -> None:
@@ -128,7 +131,15 @@ def _content(sections: list[tuple[object, bytes, object]]) -> Content:
         read_value = _dotnet(value)
         if value is None or read_value is not None:
             application[_text(name)] = read_value
-    return Content(_body(sections), texts, application)
+    return Content(_body(sections), texts, application, _encoded(sections))
+
+
+def _encoded(sections: list[tuple[object, bytes, object]]) -> bytes:
+    """The sections as AmqpAnnotatedMessageConverter writes them: no body is empty data."""
+    parts = [part for code, part, value in sections if not (code == _VALUE and value is None)]
+    if not _BODIES & {code for code, _, value in sections if value is not None}:
+        parts.append(wire.described(_DATA, wire.binary(b"")))
+    return b"".join(parts)
 
 
 def _body(sections: list[tuple[object, bytes, object]]) -> Body:

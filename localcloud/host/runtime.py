@@ -1,16 +1,13 @@
 """The seam to Microsoft's worker runtime, `azure_functions_runtime`; used in the worker process.
 
-The runtime indexes the app through names that the real worker takes from protobuf (`protos`).
-Only three of them are used on that way; plain classes stand in. Left out: HTTP streaming, deferred
-(SDK-type) bindings, return values and outputs, which the runtime's own code hands back and this
+As in Azure's worker, a function with a deferred binding goes through the runtime's
+`handle_event.invocation_request`, any other through its `native_invocation`, which takes none. Left
+out: HTTP streaming, return values and outputs, which the runtime's own code hands back and this
 host does not pass on.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import azure_functions_runtime as runtime
 from azure_functions_runtime import handle_event, native_invocation, otel
@@ -19,49 +16,17 @@ from azure_functions_runtime.utils import app_setting_manager, constants
 
 from localcloud.host.datum import Datum
 from localcloud.host.wire import IndexedFunction, Invoke, Invoked
-
-
-@dataclass(frozen=True)
-class _BindingInfo:
-    """Stands in for the protobuf message; numbers as in FunctionRpc.proto."""
-
-    inout: ClassVar[int] = 2
-    out: ClassVar[int] = 1
-    undefined: ClassVar[int] = 0
-
-    type: str = ""
-    data_type: int | None = None
-    direction: int = 0
-
-
-@dataclass(frozen=True)
-class _FunctionMetadata:
-    """Stands in for RpcFunctionMetadata."""
-
-    name: str
-    function_id: str
-    raw_bindings: list[str]
-    managed_dependency_enabled: bool = False
-    directory: str = ""
-    script_file: str = ""
-    entry_point: str = ""
-    is_proxy: bool = False
-    language: str = ""
-    bindings: Mapping[str, _BindingInfo] = field(default_factory=dict)
-    retry_options: object = None
-    properties: Mapping[str, str] = field(default_factory=dict)
-
-
-_PROTOS = SimpleNamespace(
-    BindingInfo=_BindingInfo,
-    RpcFunctionMetadata=_FunctionMetadata,
-    RpcRetryOptions=SimpleNamespace,  # a bag of fields; this host reads none of them
+from localcloud.host.worker_protocol import (
+    PROTOS,
+    FunctionMetadata,
+    InvocationResponse,
+    invocation_request,
 )
 
 
 def start() -> None:
     """Do what the real worker does at WorkerInitRequest before it indexes."""
-    handle_event.protos = _PROTOS
+    handle_event.protos = PROTOS
     if app_setting_manager.is_envvar_true(constants.PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY):
         otel.initialize_azure_monitor()
     if app_setting_manager.is_envvar_true(constants.PYTHON_ENABLE_OPENTELEMETRY):
@@ -87,7 +52,7 @@ def index(app_directory: Path) -> tuple[IndexedFunction, ...]:
         Exception: Whatever the app or the runtime raised.
     """
     handle_event.load_function_metadata(str(app_directory), caller_info="worker_init_request")
-    indexed: list[_FunctionMetadata] | None = handle_event._metadata_result  # noqa: SLF001 - where the runtime leaves it
+    indexed: list[FunctionMetadata] | None = handle_event._metadata_result  # noqa: SLF001 - where the runtime leaves it
     if indexed is None:
         script: str = app_setting_manager.get_app_setting(
             constants.PYTHON_SCRIPT_FILE_NAME, constants.PYTHON_SCRIPT_FILE_NAME_DEFAULT
@@ -106,6 +71,9 @@ async def invoke(request: Invoke) -> Invoked:
     Returns:
         How it ended.
     """
+    function = handle_event._functions.get_function(request.function_id)  # noqa: SLF001 - as Azure's worker asks
+    if function is not None and function.deferred_bindings_enabled:
+        return Invoked(request.invocation_id, (await _invoke_deferred(request)).error)
     ok, _, _, error, _ = await native_invocation.invocation_request_native(
         request.invocation_id,
         request.function_id,
@@ -115,6 +83,18 @@ async def invoke(request: Invoke) -> Invoked:
         trace_state=request.trace_state,
     )
     return Invoked(request.invocation_id, None if ok else (error or "the function failed"))
+
+
+async def _invoke_deferred(request: Invoke) -> InvocationResponse:
+    # The worker marks the invocation's task; here it is this variable that marks its log.
+    token = runtime.invocation_id_cv.set(request.invocation_id)
+    try:
+        response: InvocationResponse = await handle_event.invocation_request(
+            invocation_request(request)
+        )
+    finally:
+        runtime.invocation_id_cv.reset(token)
+    return response
 
 
 def current_invocation_id() -> str | None:

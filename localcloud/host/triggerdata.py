@@ -4,12 +4,13 @@ Follows the Service Bus extension's ServiceBusTriggerBindingStrategy (names and 
 host's GrpcMessageConversionExtensions (text stays text, everything else is JSON, nulls are left
 out) and Utility.ApplyBindingData: when the body is text and a JSON object, its top-level
 properties overwrite metadata of the same name, so a body with a `subject` hides the message's own.
-A binding with `dataType: binary` is spared that.
+A binding with `dataType: binary` is spared that, and one that is deferred, which gets the whole
+message as ConvertReceivedMessageToBindingData encodes it, whatever its body is.
 
-Of a body that is no data, MessageToByteArrayConverter takes none, and MessageToStringConverter
-values that are text; data that are not UTF-8 it tries as what .NET's old package serialised
-(`datacontract`), then takes them with the wrong bytes replaced. What they refuse fails the
-invocation before the function is called.
+Bound otherwise, of a body that is no data MessageToByteArrayConverter takes none, and
+MessageToStringConverter values that are text; data that are not UTF-8 it tries as what .NET's old
+package serialised (`dotnet_datacontract`), then takes them with the wrong bytes replaced. What they
+refuse fails the invocation before the function is called.
 
 As there, `EnqueuedTimeUtc` and `ExpiresAtUtc` carry no offset (DateTimeOffset.DateTime), so that
 azure.functions decodes them to naive datetimes; what its ServiceBusMessage offers beyond these
@@ -27,9 +28,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, assert_never
+from uuid import UUID
 
-from localcloud.host.datacontract import read_string
-from localcloud.host.datum import Datum
+from dotnet_datacontract import read_string
+from localcloud.host.bindings import BodyForm
+from localcloud.host.datum import Datum, ModelBindingData
 from localcloud.host.errors import BindingError
 from localcloud.host.messages import BusMessage, SequenceBody, UnreadableBody, ValueBody
 
@@ -41,22 +44,28 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_SOURCE: Final = "AzureServiceBusReceivedMessage"
 _NEVER = "9999-12-31T23:59:59.9999999"
 
 
-def input_datum(message: BusMessage, *, binary: bool) -> Datum:
+def input_datum(message: BusMessage, form: BodyForm) -> Datum:
     """Make the trigger parameter's value.
 
     Args:
         message: The message.
-        binary: Whether the binding's dataType is binary.
+        form: What the binding asks for.
 
     Returns:
-        The body as bytes, or as text in which bytes that are not UTF-8 are replaced.
+        The body as bytes, or as text in which bytes that are not UTF-8 are replaced; or the lock
+        token and the encoded message.
 
     Raises:
         BindingError: The real extension can't make it either.
     """
+    if form == "message" and not isinstance(message.body, UnreadableBody):
+        token = UUID(message.lock_token).bytes_le  # as Guid.ToByteArray has it
+        return Datum.model(ModelBindingData(token + message.encoded, source=_SOURCE))
+    binary = form == "bytes"
     match message.body:
         case bytes() as data:
             return Datum.binary(data) if binary else Datum.string(_decoded(data))

@@ -27,7 +27,7 @@ _SHARES: Final = {
     "test_what_is_in_progress_is_refused_or_ends": 0.01,
 }
 """Which share of all inputs each test gets: the whole app takes a hundred times longer for one."""
-_INSTRUMENTED: Final = ["assessor", "dotnet_text", "ncrontab", "plain_text"]
+_INSTRUMENTED: Final = ["assessor", "dotnet_datacontract", "dotnet_text", "ncrontab", "plain_text"]
 
 
 def main() -> int:

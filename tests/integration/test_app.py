@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 from azure.servicebus import ServiceBusMessage
+from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageProperties
 
 from localcloud.arm.recorded import RECORDED_SUBSCRIPTION
 from tests.support.cloud_harness import (
@@ -162,6 +163,57 @@ async def test_every_form_of_a_request_is_understood(shared: Harness) -> None:
         ("by-message-id", vms[6]),
     }
     assert {each.type for each in told} == {"AssessmentSkipped"}
+
+
+@on_it
+async def test_a_text_is_a_request_in_every_form_that_clients_give_it(shared: Harness) -> None:
+    """JMS's TextMessage, which is an AMQP value; and what .NET's retired package serialised."""
+    jms, old = (
+        json.dumps({"vmId": vm_id(index), "requestId": name, "MessageId": "forged"})
+        for index, name in zip(STOPPED, ("jms", "old"), strict=False)
+    )
+    kept = b"\x40\x06string\x083http://schemas.microsoft.com/2003/10/Serialization/\x9b"
+    await shared.send(
+        REQUESTS,
+        [
+            AmqpAnnotatedMessage(value_body=jms, properties=AmqpMessageProperties(message_id="m")),
+            ServiceBusMessage(kept + len(old).to_bytes(2, "little") + old.encode()),
+        ],
+    )
+    await shared.until_told(2)
+
+    told = {each.request_id: each for each in await shared.outcomes()}
+    assert {name: each.type for name, each in told.items()} == dict.fromkeys(
+        ("jms", "old"), "AssessmentSkipped"
+    )
+    assert (await shared.counts(REQUESTS)).dead_letter == 0
+
+
+@on_it
+async def test_a_body_that_is_neither_bytes_nor_text_is_rejected_at_once(shared: Harness) -> None:
+    """A map, a number, a sequence: each gets its answer, and none is a dead letter."""
+    bodies: Mapping[str, Mapping[str, Any]] = {
+        "map": {"value_body": {"vmId": vm_id(STOPPED[0])}},
+        "number": {"value_body": 7},
+        "sequence": {"sequence_body": [[vm_id(STOPPED[0])]]},
+    }
+    messages = [
+        AmqpAnnotatedMessage(**body, properties=AmqpMessageProperties(message_id=name))
+        for name, body in bodies.items()
+    ]
+    await shared.send(REQUESTS, messages)
+    await shared.until_told(len(bodies))
+
+    told = {each.request_id: each for each in await shared.outcomes()}
+    assert {name: each.type for name, each in told.items()} == dict.fromkeys(
+        bodies, "RequestRejected"
+    )
+    said = {name: each.data["errors"][0]["message"] for name, each in told.items()}
+    assert said["map"].endswith("it is an AMQP value that is a map")
+    assert said["number"].endswith("it is an AMQP value that is a number")
+    assert said["sequence"].endswith("it is an AMQP sequence")
+    assert vm_id(STOPPED[0]).encode() in _body(told["map"])
+    assert (await shared.counts(REQUESTS)).dead_letter == 0
 
 
 OUT_OF_SCOPE: Final = vm_id(0).replace(SUBSCRIPTIONS[0], "99999999-9999-4999-8999-999999999999")

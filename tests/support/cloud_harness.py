@@ -18,6 +18,7 @@ from typing import Any, Final
 import aiohttp
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from assessor.bus.message import OutgoingMessage
 from assessor.ids import name_based_id
@@ -174,11 +175,15 @@ class Harness:
         """Sends the requests."""
         await self.send(REQUESTS, [request.message() for request in requests])
 
-    async def send(self, queue: str, messages: Sequence[ServiceBusMessage]) -> None:
+    async def send(
+        self, queue: str, messages: Sequence[ServiceBusMessage | AmqpAnnotatedMessage]
+    ) -> None:
         """Sends messages to a queue."""
         async with self._client.get_queue_sender(queue) as sender:
             for start in range(0, len(messages), 100):
-                await sender.send_messages(list(messages[start : start + 100]))
+                # Of one kind, as the client has it; a caller never mixes them.
+                part: list[Any] = list(messages[start : start + 100])
+                await sender.send_messages(part)
 
     async def break_arm(self, *rules: Mapping[str, object]) -> None:
         """Adds fault rules to ARM."""

@@ -10,11 +10,12 @@ from infra.package import shipped_files
 
 _ROOT = Path(__file__).parents[2]
 _APP = re.compile(
-    r"(dotnet_text|function_app|ncrontab|plain_text)\.py|host\.json|requirements\.txt|(assessor|handlers)/([a-z_]+/)*[a-z_0-9]+\.py"
+    r"(dotnet_datacontract|dotnet_text|function_app|ncrontab|plain_text)\.py|host\.json|requirements\.txt|(assessor|handlers)/([a-z_]+/)*[a-z_0-9]+\.py"
 )
 _FILES = {
     "function_app.py",
     "ncrontab.py",
+    "dotnet_datacontract.py",
     "dotnet_text.py",
     "plain_text.py",
     "host.json",

@@ -1,6 +1,7 @@
 """Requests: every form of the contract is read, and no message at all breaks the reader."""
 
 import base64
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -477,3 +478,21 @@ def test_a_request_within_a_json_string_is_understood(in_event: bool) -> None:  
     rejection = _rejected(incoming(json.dumps(json.dumps(text)).encode()))
     assert rejection.reason == "NotUnderstood"
     assert rejection.errors == (FieldError("body", "must be a JSON object", text),)
+
+
+def test_what_the_retired_dotnet_package_made_of_a_text_is_that_text() -> None:
+    """`new BrokeredMessage(text)` is serialised, whatever the text is: a request, an envelope."""
+    text = json.dumps({"vmId": str(VM_ID), "requestId": "old \u00fc"}, ensure_ascii=False).encode()
+    start = b"\x40\x06string\x083http://schemas.microsoft.com/2003/10/Serialization/"
+    body = start + b"\x9b" + len(text).to_bytes(2, "little") + text
+    (request,) = _accepted(incoming(body))
+    assert request.request_id == "old \u00fc"
+    assert request.vm == VM_ID
+
+
+def test_a_body_that_can_not_be_read_is_rejected_with_what_it_is() -> None:
+    """Whatever else the message says of itself."""
+    message = dataclasses.replace(incoming(b"\0Sw"), body_problem="must be text; it is a map")
+    rejection = _rejected(message)
+    assert rejection.reason == "NotUnderstood"
+    assert rejection.errors == (FieldError("body", "must be text; it is a map"),)

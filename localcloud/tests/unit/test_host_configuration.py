@@ -214,8 +214,25 @@ def test_service_bus_triggers_are_understood() -> None:
     connection = ConnectionString("Endpoint=x")
     queue = read_function(indexed(QUEUE), SETTINGS).trigger
     topic = read_function(indexed(TOPIC), SETTINGS).trigger
-    assert queue == ServiceBusTrigger("m", Queue("queue"), connection, binary=False)
-    assert topic == ServiceBusTrigger("m", Subscription("t", "s"), connection, binary=True)
+    assert queue == ServiceBusTrigger("m", Queue("queue"), connection, "text")
+    assert topic == ServiceBusTrigger("m", Subscription("t", "s"), connection, "bytes")
+
+
+@pytest.mark.parametrize(
+    ("properties", "form"),
+    [
+        ({"SupportsDeferredBinding": True}, "message"),
+        ({"supportsDeferredBinding": "True"}, "message"),
+        ({"SupportsDeferredBinding": False}, "bytes"),
+        ({}, "bytes"),
+        (None, "bytes"),
+    ],
+)
+def test_a_deferred_binding_goes_before_the_data_type(properties: object, form: str) -> None:
+    """As the host reads it: a boolean, or .NET's text of one."""
+    trigger = read_function(indexed({**TOPIC, "properties": properties}), SETTINGS).trigger
+    assert isinstance(trigger, ServiceBusTrigger)
+    assert trigger.form == form
 
 
 def test_other_triggers_are_kept_for_other_listeners() -> None:

@@ -66,6 +66,22 @@ def test_a_body_is_what_the_dotnet_client_makes_of_it(sections: bytes, body: obj
 
 
 @pytest.mark.parametrize(
+    ("sections", "encoded"),
+    [
+        (_data(b"one", b"two"), _data(b"one", b"two")),
+        (_NULL_BODY, _data(b"")),
+        (b"", _data(b"")),
+        (wire.described(0x77, wire.string("text")), wire.described(0x77, wire.string("text"))),
+        (wire.described(0x76, wire.listing([])), wire.described(0x76, wire.listing([]))),
+    ],
+)
+def test_a_message_is_encoded_again_as_dotnet_does(sections: bytes, encoded: bytes) -> None:
+    """Section by section; where it has no body, with empty data."""
+    properties = _properties(wire.string("id")) + _application(char=_CHAR)
+    assert _read(properties, sections).encoded == properties + encoded
+
+
+@pytest.mark.parametrize(
     ("encoded", "text"),
     [
         (wire.string("id"), "id"),

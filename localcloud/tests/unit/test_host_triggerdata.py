@@ -14,7 +14,8 @@ from azure.functions.servicebus import ServiceBusMessageInConverter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.host.datum import Datum
+from localcloud.host.bindings import BodyForm
+from localcloud.host.datum import Datum, ModelBindingData
 from localcloud.host.errors import BindingError
 from localcloud.host.messages import (
     Body,
@@ -79,9 +80,9 @@ def message(**fields: Any) -> BusMessage:  # noqa: ANN401 - fields of several ty
     return BusMessage(**given_fields)
 
 
-def decoded(received: BusMessage, *, binary: bool) -> func.ServiceBusMessage:
+def decoded(received: BusMessage, form: BodyForm = "bytes") -> func.ServiceBusMessage:
     """What the app gets, by the real converter."""
-    body = input_datum(received, binary=binary)
+    body = input_datum(received, form)
     metadata = trigger_metadata(received, body)
     result = ServiceBusMessageInConverter.decode(
         FunctionsDatum(body.value, body.kind),
@@ -96,7 +97,7 @@ def decoded(received: BusMessage, *, binary: bool) -> func.ServiceBusMessage:
 @given(messages)
 def test_every_field_reaches_the_app(sent: BusMessage) -> None:
     """All fields that the real host passes on arrive as they were; the rest is None."""
-    seen = decoded(sent, binary=True)
+    seen = decoded(sent)
     assert seen.get_body() == sent.body
     assert seen.message_id == sent.message_id
     assert seen.lock_token == sent.lock_token
@@ -129,7 +130,7 @@ def test_times_read_as_dotnet_writes_them() -> None:
 
 def test_message_that_never_expires_has_the_largest_time() -> None:
     """DateTime.MaxValue, which azure.functions can read."""
-    seen = decoded(message(expires_at=None), binary=True)
+    seen = decoded(message(expires_at=None), "bytes")
     assert seen.expires_at_utc == datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001 - naive on purpose
 
 
@@ -152,19 +153,19 @@ def test_nulls_are_left_out() -> None:
 def test_text_binding_loses_bytes_that_are_not_utf8() -> None:
     """As in Azure: they are replaced; a binary binding keeps them."""
     received = message(body=b"\xff ok")
-    assert decoded(received, binary=False).get_body() == "\N{REPLACEMENT CHARACTER} ok".encode()
-    assert decoded(received, binary=True).get_body() == b"\xff ok"
+    assert decoded(received, "text").get_body() == "\N{REPLACEMENT CHARACTER} ok".encode()
+    assert decoded(received, "bytes").get_body() == b"\xff ok"
 
 
 def test_json_body_overwrites_metadata_of_a_text_binding() -> None:
     """Top-level members win over the message's own, arrays and nulls do not."""
     body = {"subject": "b", "LABEL": 5, "to": ["x"], "replyTo": None, "extra": {"a": 1}}
     received = message(body=json.dumps(body).encode(), subject="m", to="t", reply_to="r")
-    seen = decoded(received, binary=False)
+    seen = decoded(received, "text")
     assert (seen.subject, seen.label, seen.to, seen.reply_to) == ("b", "5", "t", "r")
     assert seen.metadata is not None
     assert seen.metadata["extra"] == {"a": 1}
-    spared = decoded(received, binary=True)
+    spared = decoded(received, "bytes")
     assert (spared.subject, spared.label) == ("m", "m")
 
 
@@ -172,7 +173,7 @@ def test_json_body_overwrites_metadata_of_a_text_binding() -> None:
 def test_body_that_only_looks_like_json_is_harmless(text: str) -> None:
     """Braces around anything never fail the metadata."""
     received = message(body=text.encode("utf-8", errors="replace"))
-    assert "MessageId" in trigger_metadata(received, input_datum(received, binary=False))
+    assert "MessageId" in trigger_metadata(received, input_datum(received, "text"))
 
 
 def test_amqp_values_become_json() -> None:
@@ -186,7 +187,7 @@ def test_amqp_values_become_json() -> None:
         "span": timedelta(seconds=1),
         "list": [b"a", {"k": NOW}],
     }
-    assert decoded(message(application_properties=unusual), binary=True).application_properties == {
+    assert decoded(message(application_properties=unusual), "bytes").application_properties == {
         "bytes": "AAE=",
         "when": "2026-03-04T05:06:07.12Z",
         "id": "00000000-0000-0000-0000-000000000001",
@@ -214,20 +215,52 @@ def test_amqp_values_become_json() -> None:
 )
 def test_a_body_becomes_text_as_in_the_extension(body: Body, text: str) -> None:
     """Byte order marks decide and go; an old .NET text is unwrapped; a value text is taken."""
-    assert input_datum(message(body=body), binary=False) == Datum.string(text)
+    assert input_datum(message(body=body), "text") == Datum.string(text)
 
 
-@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("form", ["bytes", "text"])
 @pytest.mark.parametrize(
     "body", [ValueBody(b"bytes"), ValueBody(7), ValueBody({}), SequenceBody(), UnreadableBody("x")]
 )
-def test_a_body_that_the_extension_refuses_is_refused(body: Body, binary: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_body_that_the_extension_refuses_is_refused(body: Body, form: BodyForm) -> None:
     """Values that are no text, sequences, and what can't be read."""
     with pytest.raises(BindingError):
-        input_datum(message(body=body), binary=binary)
+        input_datum(message(body=body), form)
 
 
 def test_a_text_value_is_no_bytes() -> None:
     """What JMS makes of a TextMessage can't be bound to bytes."""
     with pytest.raises(BindingError, match="Value cannot be retrieved"):
-        input_datum(message(body=ValueBody("text")), binary=True)
+        input_datum(message(body=ValueBody("text")), "bytes")
+
+
+@pytest.mark.parametrize("body", [b"data", ValueBody("text"), ValueBody({}), SequenceBody()])
+def test_a_deferred_binding_gets_the_whole_message_whatever_it_is(body: Body) -> None:
+    """The lock token as .NET writes a GUID's bytes, then the message as the client encodes it."""
+    received = message(
+        body=body, encoded=b"encoded", lock_token="00112233-4455-6677-8899-aabbccddeeff"
+    )
+    token = bytes.fromhex("33221100554477668899aabbccddeeff")
+    assert input_datum(received, "message") == Datum.model(
+        ModelBindingData(
+            token + b"encoded",
+            source="AzureServiceBusReceivedMessage",
+            version="1.0",
+            content_type="application/octet-stream",
+        )
+    )
+
+
+def test_no_body_overwrites_metadata_of_a_deferred_binding() -> None:
+    """The host looks for JSON in texts alone."""
+    received = message(
+        body=b'{"MessageId": "forged"}', lock_token="00112233-4455-6677-8899-aabbccddeeff"
+    )
+    metadata = trigger_metadata(received, input_datum(received, "message"))
+    assert metadata["MessageId"] == Datum.string("id")
+
+
+def test_what_the_client_can_not_read_has_no_deferred_binding_either() -> None:
+    """Such a message never gets as far as the extension."""
+    with pytest.raises(BindingError):
+        input_datum(message(body=UnreadableBody("x")), "message")

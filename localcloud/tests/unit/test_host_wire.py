@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.host.datum import Datum
+from localcloud.host.datum import Datum, ModelBindingData
 from localcloud.host.errors import FrameError
 from localcloud.host.tracecontext import continue_trace
 from localcloud.host.wire import (
@@ -27,6 +27,7 @@ _data = st.dictionaries(
     _texts,
     _texts.map(Datum.string)
     | st.binary(max_size=50).map(Datum.binary)
+    | st.builds(ModelBindingData, st.binary(max_size=50), _texts, _texts, _texts).map(Datum.model)
     | st.dictionaries(_texts, st.integers(), max_size=3).map(Datum.json),
     max_size=3,
 )

@@ -23,6 +23,7 @@ class Fired:
 
     async def fire(self, info: Datum) -> None:
         """Keeps it."""
+        assert isinstance(info.value, str)
         self.infos.append(json.loads(info.value))
         self._news.set()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from localcloud.host.datacontract import read_string
+from dotnet_datacontract import read_string
 
 _START = b"\x40\x06string\x083http://schemas.microsoft.com/2003/10/Serialization/"
 _JSON = '{"vmId": "ü"}'
