@@ -4,7 +4,13 @@ from datetime import UTC, datetime
 
 import azure.functions as func
 
-from assessor.messages.request import IncomingMessage, identity_of, identity_without_id
+from assessor.messages.first_enqueued import (
+    FirstEnqueued,
+    content_id,
+    first_enqueued,
+    identity_without_id,
+)
+from assessor.messages.request import IncomingMessage, identity_of
 from assessor.settings import Settings
 from assessor.worker import Worker
 from handlers.received_message import ReceivedMessage
@@ -37,23 +43,27 @@ def blueprint(worker: Worker, settings: Settings) -> func.Blueprint:
 def incoming(received: ReceivedMessage) -> IncomingMessage:
     """Returns the message without the Functions worker's types.
 
-    A sender may leave the message ID out. The sequence number stands for it then, with the time at
-    which the queue took the message: both stay the same over all deliveries.
+    A sender may leave the message ID out. Its place in the queue stands for it then, which stays
+    the same over all deliveries, and which a resubmitted dead letter says.
     """
     message = received.message
     enqueued_at = utc(message.enqueued_time_utc)
+    body = received.body.content
+    properties = message.application_properties or {}
+    first = first_enqueued(FirstEnqueued(enqueued_at, message.sequence_number), properties)
     return IncomingMessage(
-        body=received.body.content,
+        body=body,
         body_problem=received.body.problem,
-        message_id=message.message_id or f"sequence-number-{message.sequence_number}",
+        message_id=message.message_id or f"sequence-number-{first.sequence_number}",
         content_type=message.content_type,
-        application_properties=message.application_properties or {},
+        application_properties=properties,
         enqueued_at=enqueued_at,
         delivery_count=message.delivery_count,
+        first_enqueued_at=first.at,
         identity=(
             identity_of(message.message_id)
             if message.message_id
-            else identity_without_id(message.sequence_number, enqueued_at)
+            else identity_without_id(first, content_id(body, message.content_type, properties))
         ),
     )
 

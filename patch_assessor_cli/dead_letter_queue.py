@@ -9,7 +9,7 @@ from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
 from patch_assessor_cli.amqp_values import AmqpError
-from patch_assessor_cli.client import Source, receiver, sender
+from patch_assessor_cli.client import Queue, Source, receiver, sender
 from patch_assessor_cli.errors import CommandError
 from patch_assessor_cli.payload import Payload, copy_of
 from patch_assessor_cli.raw_messages import octets_of, payload_of, whole
@@ -101,7 +101,12 @@ async def resubmit(
                         continue
                     wanted.discard(message.sequence_number)
                     try:
-                        copied = copy_of(octets_of(message) or b"", new_id and new_id())
+                        copied = copy_of(
+                            octets_of(message) or b"",
+                            new_id and new_id(),
+                            # A new ID asks for a request of its own; topics have no requests.
+                            says_when=new_id is None and isinstance(source, Queue),
+                        )
                     except AmqpError:
                         others.append(message)
                         unreadable += 1

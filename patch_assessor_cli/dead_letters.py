@@ -141,9 +141,10 @@ def resubmit_(  # noqa: PLR0913 - one for each command line option
 ) -> None:
     """Send copies of dead letters to their queue, then take the dead letters away.
 
-    A copy has the same body and properties, byte for byte. It is sent before its dead letter is
-    completed: after a crash in between there are both, and none is lost. A message that can't be
-    read is not sent again, and stays.
+    A copy has the same body and properties, byte for byte, and says in one more, firstEnqueued,
+    when the queue took the original, so that it stays the same request; with --new-id it does not.
+    It is sent before its dead letter is completed: after a crash in between there are both, and
+    none is lost. A message that can't be read is not sent again, and stays.
     """
     if bool(message_ids) == everything:
         raise typer.BadParameter("Give message IDs or --all, one of the two.")

@@ -1,7 +1,8 @@
 """A message as its bytes: what it says, and how it is sent again without changing one of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from patch_assessor_cli.amqp_values import AmqpError, composed, end_of, parts_of, read, text
@@ -17,6 +18,8 @@ _EXPIRY, _CREATION = 8, 9
 _SENDERS_HEADER: Final = 3
 """Durable, priority and time to live are the sender's; what follows them is the bus's."""
 _NULL: Final = b"\x40"
+FIRST_ENQUEUED: Final = "firstEnqueued"
+"""The application property by which a copy says when the queue took its original."""
 _REASONS: Final = frozenset({"DeadLetterReason", "DeadLetterErrorDescription"})
 _OF_THE_BUS: Final = frozenset(
     {
@@ -73,21 +76,26 @@ class Payload:
         )
 
 
-def copy_of(octets: bytes, new_id: str | None) -> bytes:
+def copy_of(octets: bytes, new_id: str | None, *, says_when: bool = False) -> bytes:
     """Returns the bytes of the same message, as its sender would send it once more.
 
     Left out is what the bus and the death have added: deliveries, annotations, the reason; and
     when it was to expire, for it would be dead at once. Everything else is kept byte for byte.
+    At most one application property is added: by FIRST_ENQUEUED the app knows a scan, and a message
+    that had no ID, for the one that it was.
 
     Args:
         octets: The dead letter.
         new_id: Another message ID; None keeps the one that it has.
+        says_when: Whether it says when the queue took the original first, unless that says it
+            itself.
 
     Raises:
         AmqpError: It can't be read, so that nobody could tell that the copy is the same.
     """
     found = _sections(octets)
     kept = []
+    added = _first_enqueued(found) if says_when else []
     for code, raw in found:
         match code:
             case 0x70:
@@ -97,12 +105,15 @@ def copy_of(octets: bytes, new_id: str | None) -> bytes:
             case 0x72:
                 section = _without(code, raw, _OF_THE_BUS)
             case 0x74:
-                section = _without(code, raw, _REASONS)
+                section = _without(code, raw, _REASONS, added)
+                added = []
             case _:
                 section = raw
         kept.append((code, section))
     properties = next((raw for code, raw in found if code == _PROPERTIES), None)
     kept.append((_PROPERTIES, _properties(properties, new_id)))
+    if added:
+        kept.append((_APPLICATION_PROPERTIES, _section(_APPLICATION_PROPERTIES, _map_of(added))))
     return b"".join(section for _, section in sorted(kept, key=lambda each: each[0]))
 
 
@@ -113,7 +124,7 @@ def bare(octets: bytes) -> bytes:
         if code == _HEADER:
             kept.append(raw)
         if code == _ANNOTATIONS:
-            pairs = [pair for pair in _pairs(raw) if read(pair[0]) in _OF_THE_BUS]
+            pairs = [pair for pair in _pairs(raw) if str(read(pair[0])) in _OF_THE_BUS]
             kept.append(_section(code, _map_of(pairs)))
     return b"".join(kept)
 
@@ -157,11 +168,31 @@ def _pairs(raw: bytes) -> list[tuple[bytes, bytes]]:
     return list(zip(parts[::2], parts[1::2], strict=True))
 
 
-def _without(code: int, raw: bytes, names: frozenset[str]) -> bytes:
-    """Returns a section of named values without these; nothing where no other is left."""
+def _first_enqueued(found: list[tuple[int, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Returns FIRST_ENQUEUED as the original's annotations have it; none where it has one."""
+    if any(read(name) == FIRST_ENQUEUED for name, _ in _mapped(found, _APPLICATION_PROPERTIES)):
+        return []
+    annotations = {str(read(name)): read(value) for name, value in _mapped(found, _ANNOTATIONS)}
+    at, number = annotations.get("x-opt-enqueued-time"), annotations.get("x-opt-sequence-number")
+    if not isinstance(at, datetime) or not isinstance(number, int):
+        return []
+    moment = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return [(text(FIRST_ENQUEUED), text(f"{moment} {number}"))]
+
+
+def _without(
+    code: int,
+    raw: bytes,
+    names: frozenset[str],
+    added: Sequence[tuple[bytes, bytes]] = (),
+) -> bytes:
+    """Returns a section of named values without these and with others; nothing where none is left.
+
+    Values that it keeps are the same to the byte.
+    """
     pairs = _pairs(raw)
-    kept = [pair for pair in pairs if read(pair[0]) not in names]
-    if len(kept) == len(pairs):
+    kept = [*(pair for pair in pairs if str(read(pair[0])) not in names), *added]
+    if kept == pairs:
         return raw
     return _section(code, _map_of(kept)) if kept else b""
 

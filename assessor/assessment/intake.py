@@ -50,7 +50,7 @@ class RequestIntake:
         self._bus = bus
         self._telemetry = telemetry
         self._clock = clock
-        self._queue = requests_queue
+        self._requests_queue = requests_queue
         self._in_progress_queue = in_progress_queue
         self._topic = results_topic
         self._allowed_scopes = allowed_scopes
@@ -62,7 +62,9 @@ class RequestIntake:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
         self._received(message.enqueued_at)
-        delivery = Delivery(self._queue, message.message_id, delivery_count=message.delivery_count)
+        delivery = Delivery(
+            self._requests_queue, message.message_id, delivery_count=message.delivery_count
+        )
         with self._telemetry.processing(delivery, self._clock.now()):
             match self._read(message):
                 case Rejection() as rejection:

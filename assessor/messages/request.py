@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails, from_json
 from assessor.clock import to_text
 from assessor.ids import name_based_id
 from assessor.messages import cloud_event
+from assessor.messages.first_enqueued import content_id
 from assessor.messages.request_body import (
     Reason,
     RequestBody,
@@ -53,6 +54,8 @@ class IncomingMessage:
         application_properties: what the sender put beside the body.
         enqueued_at: when Service Bus took the message, in UTC.
         delivery_count: how many times it was delivered, this one included.
+        first_enqueued_at: when Service Bus took the message that this one is a copy of, in UTC;
+            by default this one.
         identity: what identifies the request; made by `identity_of` for whatever came from outside.
         body_problem: why no request can be read from the body, whatever it holds: what it must be,
             and what it is instead.
@@ -64,6 +67,7 @@ class IncomingMessage:
     application_properties: Mapping[str, Any]
     enqueued_at: datetime
     delivery_count: int | None = None
+    first_enqueued_at: datetime | None = None
     identity: str = ""
     body_problem: str | None = None
 
@@ -71,6 +75,20 @@ class IncomingMessage:
         """Makes the identity of the message ID where none was given."""
         if not self.identity:
             object.__setattr__(self, "identity", identity_of(self.message_id))
+
+    @property
+    def scan_identity(self) -> str:
+        """What identifies a scan that the message asks for.
+
+        A scan is remembered for good. So a message ID that comes every night is a scan every night;
+        a message that is delivered again, or resubmitted, was first enqueued when it was.
+        """
+        return name_based_id(
+            "scan-message",
+            self.identity,
+            to_text(self.first_enqueued_at or self.enqueued_at),
+            content_id(self.body, self.content_type, self.application_properties),
+        )
 
 
 def identity_of(message_id: str) -> str:
@@ -80,14 +98,6 @@ def identity_of(message_id: str) -> str:
     first name of its own: no message ID that anybody chooses leads to another kind's.
     """
     return name_based_id("message", message_id)
-
-
-def identity_without_id(sequence_number: int | None, enqueued_at: datetime) -> str:
-    """Returns what identifies the request of a message whose sender set no ID.
-
-    A queue that is made anew begins to count again, but not at the same time.
-    """
-    return name_based_id("numbered-message", str(sequence_number), to_text(enqueued_at))
 
 
 def child_identity(identity: str, vm: VirtualMachineId) -> str:
@@ -218,9 +228,7 @@ def parse_request(
         return ScanRequest(
             scope=body.scope,
             request_id=request_id,
-            # A scan is remembered for good. So a message ID that comes every night is a scan every
-            # night; a message that is delivered again was enqueued when it was.
-            identity=name_based_id("scan-message", message.identity, to_text(message.enqueued_at)),
+            identity=message.scan_identity,
             enqueued_at=message.enqueued_at,
             tags=body.tags or {},
             running_only=bool(body.running_only),

@@ -2,7 +2,7 @@
 param namespaceName string
 param appPrincipalId string
 
-@description('The app may manage its two queues, which scaling on their length takes; otherwise it receives and sends.')
+@description('The app may manage its two queues, which scaling on their length takes; otherwise it receives from both and sends to the one in progress.')
 param scaleOnQueueLength bool
 param senderGroupId string
 param consumerGroupId string
@@ -25,8 +25,9 @@ var inProgress = 'assessments-in-progress'
 var results = 'assessment-results'
 var alerts = 'patch-alerts'
 
-// The app receives from both queues and sends to both: what an event, the timer or a scope asks for
-// goes to the first, and what it hands over to itself to the second.
+// The app receives from both queues, and sends to the second alone: what it asks itself for and hands
+// over to itself goes there. To see how long a queue is takes the right to manage it. Of the built-in
+// roles the owner's alone has that, and that lets the app send to the first as well, which it never does.
 module appRequests 'queue-access.bicep' = {
   name: 'app-requests'
   params: {
@@ -34,7 +35,7 @@ module appRequests 'queue-access.bicep' = {
     queueName: requests
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
-    roleIds: scaleOnQueueLength ? [owner] : [receiver, sender]
+    roleIds: scaleOnQueueLength ? [owner] : [receiver]
   }
 }
 

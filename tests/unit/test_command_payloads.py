@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from localcloud.servicebus import wire
 from patch_assessor_cli.amqp_values import AmqpError
 from patch_assessor_cli.json_lines import json_line
-from patch_assessor_cli.payload import Payload, bare, copy_of
+from patch_assessor_cli.payload import FIRST_ENQUEUED, Payload, bare, copy_of
 
 DATA = wire.described(0x75, wire.binary(b'{"vmId": "x"}'))
 CHAR = b"\x73\x00\x00\x20\xac"
@@ -164,6 +164,29 @@ def test_a_copy_with_another_id_differs_in_nothing_else() -> None:
     assert copy_of(rest, "new") == properties(wire.string("new")) + rest
     long_id = "n" * 300
     assert Payload.of(copy_of(rest, long_id)).message_id == long_id
+
+
+def _came(*said: tuple[bytes, bytes]) -> bytes:
+    """A dead letter that the queue took as its fifth, with these properties."""
+    place = [
+        (wire.symbol("x-opt-sequence-number"), wire.long(5)),
+        (wire.symbol("x-opt-enqueued-time"), wire.timestamp(1_767_614_400_123)),
+    ]
+    return wire.described(0x72, wire.mapping(place)) + (named(*said) if said else b"") + DATA
+
+
+@pytest.mark.parametrize("own", [(), PROPERTIES])
+def test_a_copy_says_when_its_original_was_enqueued(own: tuple[tuple[bytes, bytes], ...]) -> None:
+    """By one more property; every other byte is the sender's."""
+    said = (wire.string(FIRST_ENQUEUED), wire.string("2026-01-05T12:00:00.123Z 5"))
+    copied = copy_of(_came(*own, *REASONS), None, says_when=True)
+    assert copied == named(*own, said) + DATA
+    assert copy_of(_came(*own, said, *REASONS), None, says_when=True) == copied, "the first counts"
+
+
+def test_a_copy_of_what_has_no_place_says_none() -> None:
+    """Nothing is made up."""
+    assert copy_of(DATA, None, says_when=True) == DATA
 
 
 def test_a_copy_does_not_expire_when_its_dead_letter_did() -> None:

@@ -12,8 +12,6 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assessor.clock import to_text
-from assessor.ids import name_based_id
 from assessor.messages.request import (
     AssessmentRequest,
     FieldError,
@@ -56,7 +54,6 @@ _FIELDS = (
     "unknown",
 )
 IDENTITY = identity_of("message-1")
-SCAN_IDENTITY = name_based_id("scan-message", IDENTITY, to_text(NOW))
 _SCOPE = f"/subscriptions/{SUBSCRIPTION}"
 _CLOUD_EVENTS = "application/cloudevents+json"
 
@@ -315,10 +312,11 @@ def test_a_scope_asks_for_all_of_its_vms() -> None:
         "requestedBy": "ops",
         "reason": "monthly",
     }
-    assert _scan(incoming(body, properties={"traceparent": TRACEPARENT})) == ScanRequest(
+    message = incoming(body, properties={"traceparent": TRACEPARENT})
+    assert _scan(message) == ScanRequest(
         Scope(SUBSCRIPTION, "rg"),
         "mine",
-        SCAN_IDENTITY,
+        message.scan_identity,
         NOW,
         tags={"env": "prod"},
         running_only=True,
@@ -326,8 +324,9 @@ def test_a_scope_asks_for_all_of_its_vms() -> None:
         reason="monthly",
         traceparent=TRACEPARENT,
     )
-    assert _scan(incoming({"scope": _SCOPE})) == ScanRequest(
-        Scope(SUBSCRIPTION), "message-1", SCAN_IDENTITY, NOW
+    message = incoming({"scope": _SCOPE})
+    assert _scan(message) == ScanRequest(
+        Scope(SUBSCRIPTION), "message-1", message.scan_identity, NOW
     )
 
 
