@@ -11,6 +11,7 @@ from plain_text import one_line
 
 _LONGEST_BITS: Final = 4096
 """The longest integer that is written in decimal: Python refuses to from 4,300 digits on."""
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _FLAT: Final = frozenset({str, bool, type(None)})
 _DEEPEST: Final = 100
 """Deeper JSON is given as text: readers, Python's own among them, give up at some depth."""
@@ -23,7 +24,7 @@ def json_line(value: object) -> str:
     that are none (`NaN`, `Infinity`), and anything else as Python writes it.
     """
     plain = value if _is_flat(value) else _plain(value, 0)
-    return one_line(json.dumps(plain, ensure_ascii=False, allow_nan=False))
+    return one_line(_ENCODER.encode(plain))
 
 
 def _is_flat(value: object) -> bool:

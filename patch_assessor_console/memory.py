@@ -13,6 +13,7 @@ from patch_assessor_console.model.charts import Sample
 from patch_assessor_console.model.fleet import Row, rows_of
 from patch_assessor_console.model.flow import Bucket, Entity, InProgress, Scan
 from patch_assessor_console.model.learning import Seen, after_alert, after_outcome, merged, scan_of
+from patch_assessor_console.model.listing import Listing
 from patch_assessor_console.model.patch import Patch
 from patch_assessor_console.model.vm import Vm
 
@@ -101,7 +102,7 @@ class Memory:
         self._told: dict[str, Counter[str]] = {}
         self._patches: dict[Patch, Patch] = {}
         self._rows: dict[str, Row] = {}
-        self._listed: tuple[Row, ...] = ()
+        self._listed = Listing(())
         self.fleet_version = 0
         self._rows_of: tuple[int, datetime] | None = None
         self.now = now
@@ -109,6 +110,10 @@ class Memory:
 
     def rows(self) -> tuple[Row, ...]:
         """Returns the fleet as rows with their states."""
+        return self.listing().rows
+
+    def listing(self) -> Listing:
+        """Returns the fleet as rows, with what follows from all of them."""
         now = self.now()
         if (
             self._rows_of is None
@@ -116,7 +121,7 @@ class Memory:
             or now - self._rows_of[1] > _STATE_SECONDS
         ):
             self._rows = rows_of(self._vms.values(), now, self._stale_after, self._rows)
-            self._listed = tuple(self._rows.values())
+            self._listed = Listing(tuple(self._rows.values()))
             self._rows_of = (self.fleet_version, now)
         return self._listed
 

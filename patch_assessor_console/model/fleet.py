@@ -1,6 +1,6 @@
 """The fleet as a table: filtered, sorted, counted and grouped."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -160,7 +160,15 @@ def rows_of(
 
 def select(rows: Iterable[Row], query: Query) -> list[Row]:
     """Returns the rows that a query asks for, in its order."""
-    return arrange([row for row in rows if _matches(row, query)], query)
+    return arrange(matching(rows, query), query)
+
+
+def matching(rows: Iterable[Row], query: Query) -> list[Row]:
+    """Returns the rows that a query asks for, in the order that they have."""
+    found = list(rows)
+    for is_asked_for in _filters(query):
+        found = list(filter(is_asked_for, found))
+    return found
 
 
 def arrange(rows: Iterable[Row], query: Query) -> list[Row]:
@@ -224,16 +232,21 @@ def _grouping(by: str) -> Callable[[Vm], str]:
     return lambda vm: vm.subscription
 
 
-def _matches(row: Row, query: Query) -> bool:
-    vm = row.vm
-    return (
-        _COUNTS[query.show](row)
-        and (not query.subscription or vm.subscription == query.subscription.lower())
-        and (not query.system or vm.system == query.system)
-        and (not query.tag or _has_tag(vm, query.tag))
-        and (not query.patch or any(each.key == query.patch for each in vm.patches or ()))
-        and (not query.text or all(word in row.searched for word in query.text.lower().split()))
-    )
+def _filters(query: Query) -> Iterator[Callable[[Row], bool]]:
+    """Yields what each row is asked, of that only what the query asks: rows are many."""
+    for word in query.text.lower().split():
+        yield lambda row, word=word: word in row.searched  # type: ignore[misc] # a default binds it
+    if query.show is not Show.ALL:
+        yield _COUNTS[query.show]
+    if query.system:
+        yield lambda row: row.vm.system == query.system
+    if query.subscription:
+        wanted = query.subscription.lower()
+        yield lambda row: row.vm.subscription == wanted
+    if query.tag:
+        yield lambda row: _has_tag(row.vm, query.tag)
+    if query.patch:
+        yield lambda row: any(each.key == query.patch for each in row.vm.patches or ())
 
 
 def _has_tag(vm: Vm, wanted: str) -> bool:

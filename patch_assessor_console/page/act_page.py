@@ -62,7 +62,7 @@ class _ActView:
         if context.target.local is not None:
             self._local = LocalCloud(context.http, context.target.local)
             self._trials()
-        self._proposal = tag("div", id="proposal", tabindex="-1")
+        self._proposal = tag("div", tabindex="-1")
         self._told = tag("p", classes="told", role="status")
 
     def _vms_field(self) -> None:

@@ -196,6 +196,14 @@ def tag(name: str, text: str = "", classes: str = "", **attributes: str) -> Text
     return element.classes(classes) if classes else element
 
 
+def change(element: Element, **attributes: object) -> None:
+    """Sets attributes of an element, named as by `tag`; tells the browser if one is another."""
+    named = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
+    if any(element.props.get(name) != value for name, value in named.items()):
+        element.props.update(named)
+        element.update()
+
+
 def button(text: str, handle: Callable[[], Any], classes: str = "") -> TextElement:
     """Returns a button."""
     element = tag("button", text, classes, type="button")

@@ -1,6 +1,6 @@
 """Fleet: tiles, and a table of every VM."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -18,11 +18,8 @@ from patch_assessor_console.model.fleet import (
     Row,
     Show,
     group,
-    select,
-    tag_names,
-    tiles,
-    values_of,
 )
+from patch_assessor_console.model.listing import Listing
 from patch_assessor_console.model.vm import VmState
 from patch_assessor_console.page.elements import (
     PAGE_ROWS,
@@ -32,6 +29,7 @@ from patch_assessor_console.page.elements import (
     Head,
     Line,
     button,
+    change,
     go_here,
     page_count,
     search_field,
@@ -158,8 +156,8 @@ class _FleetView:
             self._table.client.open(f"/act?{address}")
 
     def _show(self) -> None:
-        rows, query, now = self._context.memory.rows(), self._query, self._context.now()
-        found = select(rows, query)
+        listing, query, now = self._context.memory.listing(), self._query, self._context.now()
+        found = listing.select(query)
         self._page = min(self._page, page_count(len(found)) - 1)
         first = self._page * PAGE_ROWS
         self._table.show(
@@ -168,10 +166,9 @@ class _FleetView:
             page=self._page,
         )
         self._show_selection()
-        self._tiles.show(tiles(rows), query)
-        self._csv.props["href"] = f"/fleet.csv{to_address(query)}"
-        self._csv.update()
-        self._show_choices(rows)
+        self._tiles.show(listing.tiles, query)
+        change(self._csv, href=f"/fleet.csv{to_address(query)}")
+        self._show_choices(listing)
         self._groups_box.set_visibility(bool(self._by))
         if self._by:
             self._groups.show([self._group_line(each) for each in group(found, self._by)])
@@ -181,15 +178,13 @@ class _FleetView:
         query = self._query
         self._table.show_order(sort=query.sort, descending=query.descending, selected=self._picked)
         self._act.set_text(f"Assess selected ({len(self._picked)})")
-        self._act.props["disabled"] = not self._picked
-        self._act.update()
+        change(self._act, disabled=not self._picked)
 
-    def _show_choices(self, rows: tuple[Row, ...]) -> None:
-        query, names = self._query, tag_names(rows)
-        subscriptions = values_of(rows, lambda vm: vm.subscription)
-        systems = values_of(rows, lambda vm: vm.system)
-        self._subscription.show(_options(subscriptions, query.subscription), query.subscription)
-        self._system.show(_options(systems, query.system), query.system)
+    def _show_choices(self, listing: Listing) -> None:
+        query, names = self._query, listing.tag_names
+        subscriptions = _options(listing.subscriptions, query.subscription)
+        self._subscription.show(subscriptions, query.subscription)
+        self._system.show(_options(listing.systems, query.system), query.system)
         self._tag.show(_options(names, query.tag), query.tag)
         groupings = {"": "nothing", "subscription": "subscription", "system": "system"}
         self._group.show(groupings | {f"tag:{each}": f"tag {each}" for each in names}, self._by)
@@ -221,12 +216,14 @@ class _Tiles:
                 tile.on("click", partial(_no_arguments, handle, show), js_handler=_PLAIN_CLICK)
                 self._tiles[show] = (tile, count)
 
-    def show(self, counts: dict[Show, int], query: Query) -> None:
+    def show(self, counts: Mapping[Show, int], query: Query) -> None:
         for show, (tile, count) in self._tiles.items():
             count.set_text(f"{counts[show]:,}")
-            tile.props["href"] = to_address(replace(query, show=show)) or "/"
-            tile.props["aria-current"] = "true" if show is query.show else "false"
-            tile.update()
+            change(
+                tile,
+                href=to_address(replace(query, show=show)) or "/",
+                aria_current="true" if show is query.show else "false",
+            )
 
 
 _PLAIN_CLICK: Final = (
@@ -238,7 +235,7 @@ def _no_arguments(handle: Callable[[Show], None], show: Show, _: object) -> None
     handle(show)
 
 
-def _options(values: list[str], chosen: str) -> dict[str, str]:
+def _options(values: Sequence[str], chosen: str) -> dict[str, str]:
     more = [chosen] if chosen and chosen not in values else []
     return {"": "all"} | {each: each for each in (*values, *more)}
 

@@ -180,7 +180,7 @@ async def test_groups_lead_to_their_vms(browser: Browser, large: str) -> None:
         await page.wait_for_url("**by=tag%3Aenv")
         await page.get_by_role("link", name="prod", exact=True).click()
         await page.wait_for_url("**/?tag=env%3Dprod")
-        await expect(page.get_by_label("Tag", exact=True)).to_have_value("env=prod")
+        await expect(page.get_by_role("combobox", name="Tag", exact=True)).to_have_value("env=prod")
 
 
 async def test_a_patch_leads_to_the_vms_that_lack_it(browser: Browser, large: str) -> None:

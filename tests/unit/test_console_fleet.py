@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from patch_assessor_console.model.fleet import (
     tag_names,
     tiles,
 )
+from patch_assessor_console.model.listing import Listing
 from patch_assessor_console.model.patch import Patch
 from patch_assessor_console.model.vm import PATCHES_RULE, REBOOT_RULE, Vm, VmState, state_of
 
@@ -153,6 +155,48 @@ def test_groups_sum_up_and_the_worst_comes_first() -> None:
         ("", 0),
         ("prod", 1),
     ]
+
+
+_VMS = st.lists(
+    st.builds(
+        vm,
+        st.sampled_from(["web", "Web", "db"]),
+        st.sampled_from(["s-1", "S-2"]),
+        critical=st.none() | st.integers(0, 2),
+        reboot_pending=st.booleans(),
+        system=st.sampled_from(["", "Linux", "Windows"]),
+        tags=st.sampled_from([{}, {"env": "prod"}, {"Env": "test", "owner": "a"}]),
+    ),
+    max_size=8,
+)
+
+
+@given(
+    _VMS,
+    st.lists(
+        st.builds(
+            Query,
+            text=st.sampled_from(["", "web", "db s-1", "none"]),
+            show=st.sampled_from(Show),
+            subscription=st.sampled_from(["", "s-2"]),
+            system=st.sampled_from(["", "Linux"]),
+            tag=st.sampled_from(["", "env", "ENV=prod"]),
+            sort=st.sampled_from(Column),
+            descending=st.booleans(),
+        ),
+        max_size=4,
+    ),
+)
+def test_a_listing_answers_each_query_as_a_look_at_all_rows_does(
+    fleet: list[Vm], queries: list[Query]
+) -> None:
+    """What it keeps from one query for the next, orders and choices, changes no answer."""
+    numbered = [replace(each, vm_id=f"{each.vm_id}-{n}") for n, each in enumerate(fleet)]
+    listing = Listing(tuple(rows(*numbered)))
+    for query in queries:
+        assert listing.select(query) == select(listing.rows, query)
+    assert listing.tiles == tiles(listing.rows)
+    assert listing.tag_names == tag_names(listing.rows)
 
 
 def test_rows_of_vms_that_did_not_change_are_used_again() -> None:
