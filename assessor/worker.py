@@ -22,7 +22,7 @@ from assessor.arm.authentication import RenewableCredential
 from assessor.arm.client import ArmClient
 from assessor.arm.tracing import TracingPolicy
 from assessor.arm.vm_lister import ArmVmLister
-from assessor.bus.servicebus import ServiceBus
+from assessor.bus.servicebus import ServiceBus, tls_context
 from assessor.clock import SystemClock
 from assessor.http import open_transport
 from assessor.ports import PostureStore, ScanStore
@@ -160,10 +160,13 @@ async def _open_stores(
 
 
 async def _service_bus_client(settings: Settings, opening: AsyncExitStack) -> ServiceBusClient:
+    tls = tls_context()
     if settings.service_bus_connection_string is not None:
-        return ServiceBusClient.from_connection_string(settings.service_bus_connection_string)
+        return ServiceBusClient.from_connection_string(
+            settings.service_bus_connection_string, ssl_context=tls
+        )
     credential = await opening.enter_async_context(_credential(settings.service_bus_client_id))
-    return ServiceBusClient(settings.service_bus_namespace or "", credential)
+    return ServiceBusClient(settings.service_bus_namespace or "", credential, ssl_context=tls)
 
 
 def _credential(client_id: str | None) -> ManagedIdentityCredential:

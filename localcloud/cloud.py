@@ -48,6 +48,7 @@ class CloudOptions:
         seed: Makes the same fleet again.
         time_scale: How many times faster than real assessments run.
         scenario: A JSON file with the fleet's VMs, in place of `vms`.
+        page_size: How many VMs a page of ARM's lists has; None for what ARM does by itself.
         enforce_limits: Whether ARM refuses calls above its documented limits.
         signed_urls: Whether ARM signs operations' URLs, and refuses others.
         tables: Whether the app gets tables, of an Azurite (`localcloud.azurite`); without them
@@ -65,6 +66,7 @@ class CloudOptions:
     time_scale: float = 60.0
     scenario: Path | None = None
     enforce_limits: bool = False
+    page_size: int | None = None
     signed_urls: bool = False
     tables: bool = False
     hosts: int = 1
@@ -241,6 +243,7 @@ class LocalCloud:
             f"--seed={options.seed}",
             f"--time-scale={options.time_scale:g}",
             f"--scenario={options.scenario}" if options.scenario else f"--vms={options.vms}",
+            *([f"--page-size={options.page_size}"] if options.page_size else []),
             *(["--enforce-buckets"] if options.enforce_limits else []),
             *(["--signed-urls"] if options.signed_urls else []),
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import UTC
 from typing import Any, Final
 from uuid import UUID
 
+import certifi
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError
@@ -127,13 +129,24 @@ async def open_client(connection: Connection) -> AsyncIterator[ServiceBusClient]
             from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
 
             credential = await stack.enter_async_context(DefaultAzureCredential())
-            client = ServiceBusClient(connection.namespace or "", credential)
+            client = ServiceBusClient(
+                connection.namespace or "", credential, ssl_context=_tls_context()
+            )
         yield await stack.enter_async_context(client)
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Returns what the SDK else makes anew for each sender and receiver, 70 ms at a time."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 def _client_from(connection_string: str) -> ServiceBusClient:
     try:
-        return ServiceBusClient.from_connection_string(connection_string)
+        return ServiceBusClient.from_connection_string(
+            connection_string, ssl_context=_tls_context()
+        )
     except ValueError as error:  # the SDK's sentence does not repeat the string, which is a secret
         raise CommandError(
             f"The connection string can't be used: {error}", ExitCode.WRONG_USAGE

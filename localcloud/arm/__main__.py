@@ -16,6 +16,7 @@ from pathlib import Path
 from localcloud.arm.fleet import Fleet, make_fleet
 from localcloud.arm.running import ArmOptions, run_arm
 from localcloud.arm.scenario import ScenarioError, parse_scenario
+from localcloud.arm.server import PAGE_SIZE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +41,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--control-port", type=int, default=0)
     parser.add_argument("--ca-file", type=Path, help="where the authority's certificate goes")
     parser.add_argument("--scenario", type=Path, help="JSON with VMs, in place of --vms")
+    parser.add_argument("--page-size", type=int, default=PAGE_SIZE, help="VMs of a list's page")
     parser.add_argument("--enforce-buckets", action="store_true", help="refuse above the limits")
     parser.add_argument(
         "--signed-urls", action="store_true", help="sign operations' URLs, and refuse others"
@@ -71,6 +73,7 @@ async def _run(fleet: Fleet, options: Namespace) -> None:
         control_port=options.control_port,
         ca_file=options.ca_file,
         enforce_buckets=options.enforce_buckets,
+        page_size=options.page_size,
         signed_urls=options.signed_urls,
     )
     async with run_arm(fleet, arm_options) as arm:

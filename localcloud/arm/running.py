@@ -21,7 +21,7 @@ from localcloud.arm.cloud import DEFAULT_EXPIRY_SECONDS, Cloud
 from localcloud.arm.control import Control
 from localcloud.arm.faults import FaultPlan
 from localcloud.arm.fleet import Fleet
-from localcloud.arm.server import ArmServer
+from localcloud.arm.server import PAGE_SIZE, ArmServer
 from localcloud.arm.signatures import UrlSigner
 from localcloud.identity import TOKEN_PATH, IdentityEndpoint, ManagedIdentity, TokenSigner
 from localcloud.tls import LocalAuthority
@@ -42,6 +42,7 @@ class ArmOptions:
         ca_file: where the authority's certificate goes; None makes a file that goes with the run.
         expiry_seconds: how long after its end an operation can be read.
         enforce_buckets: whether ARM's and Compute's documented request limits refuse.
+        page_size: how many VMs a page of a list has.
         signed_urls: whether operations' URLs are signed, and made up ones refused.
         assignments: who may do what.
         user_assigned: identities that the app may name by client ID.
@@ -55,6 +56,7 @@ class ArmOptions:
     ca_file: Path | None = None
     expiry_seconds: float = DEFAULT_EXPIRY_SECONDS
     enforce_buckets: bool = False
+    page_size: int = PAGE_SIZE
     signed_urls: bool = False
     assignments: Sequence[RoleAssignment] = ASSESSOR_EVERYWHERE
     user_assigned: Sequence[ManagedIdentity] = ()
@@ -150,6 +152,7 @@ async def run_arm(
         calls,
         clock,
         options.time_scale,
+        page_size=options.page_size,
         front_door=front_door,
         signer=UrlSigner() if options.signed_urls else None,
     )

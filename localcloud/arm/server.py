@@ -33,7 +33,8 @@ from localcloud.arm.routing import Kind, Route, is_api_version, resolve
 from localcloud.arm.signatures import UrlSigner
 
 _POLL_SECONDS = 30
-_PAGE_SIZE = 50
+PAGE_SIZE = 50
+"""How many VMs a page of a list has, where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class ArmServer:
         calls: where calls are noted.
         clock: the time.
         time_scale: how many times faster than real assessments run.
+        page_size: how many VMs a page of a list has.
     """
 
     cloud: Cloud
@@ -59,6 +61,7 @@ class ArmServer:
     calls: CallLog
     clock: Clock
     time_scale: float = 1
+    page_size: int = PAGE_SIZE
     front_door: Buckets | None = None
     signer: UrlSigner | None = None
 
@@ -220,14 +223,14 @@ class ArmServer:
         token = query.get("$skiptoken", "0")
         start = int(token) if token.isdecimal() else 0
         vms = self.cloud.in_scope(route.subscription_id, route.resource_group)
-        page, now = vms[start : start + _PAGE_SIZE], self.clock()
+        page, now = vms[start : start + self.page_size], self.clock()
         last_of = self.cloud.last_summary
         value = [bodies.vm_body(vm, last_of(vm), now, instance_view=view) for vm in page]
         if status_only:
             value = [{name: part for name, part in vm.items() if name != "tags"} for vm in value]
         body: dict[str, object] = {"value": value}
-        if start + _PAGE_SIZE < len(vms):
-            following = request.url.update_query({"$skiptoken": str(start + _PAGE_SIZE)})
+        if start + self.page_size < len(vms):
+            following = request.url.update_query({"$skiptoken": str(start + self.page_size)})
             body["nextLink"] = str(following)
         return Reply(HTTPStatus.OK, bodies.encode(body))
 

@@ -6,11 +6,13 @@ identity for an identity-based connection (which needs TLS, so a real namespace)
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Self, TypeVar, assert_never
 
+import certifi
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
@@ -36,6 +38,9 @@ class BusClients:
 
     def __init__(self) -> None:
         self._clients: dict[Connection, ServiceBusClient] = {}
+        # What the SDK else makes anew for each receiver, 70 ms at a time.
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._tls.load_verify_locations(certifi.where())
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -82,6 +87,7 @@ class BusClients:
                     retry_total=_RETRY_TOTAL,
                     retry_backoff_factor=_RETRY_BACKOFF_FACTOR,
                     retry_backoff_max=_RETRY_BACKOFF_MAX,
+                    ssl_context=self._tls,
                 )
             case IdentityConnection(namespace, client_id):
                 # A quarter of the host's start, and the local cloud connects without it.
@@ -96,6 +102,7 @@ class BusClients:
                     retry_total=_RETRY_TOTAL,
                     retry_backoff_factor=_RETRY_BACKOFF_FACTOR,
                     retry_backoff_max=_RETRY_BACKOFF_MAX,
+                    ssl_context=self._tls,
                 )
             case never:
                 assert_never(never)

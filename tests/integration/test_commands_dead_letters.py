@@ -14,6 +14,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 from proton import Condition, symbol
 
+from assessor.bus.servicebus import tls_context
 from localcloud.servicebus import wire
 from localcloud.servicebus.entities import load_entities
 from localcloud.servicebus.server import ServiceBus
@@ -89,7 +90,9 @@ async def _bench(directory: Path) -> AsyncIterator[Bench]:
     entities = load_entities(ROOT / "infra" / "servicebus.json")
     async with (
         ServiceBus.start(entities) as bus,
-        ServiceBusClient.from_connection_string(bus.connection_string) as client,
+        ServiceBusClient.from_connection_string(
+            bus.connection_string, ssl_context=tls_context()
+        ) as client,
     ):
         yield Bench(bus, client, Place(directory))
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from tests.browser.rig_process import rig
 from tests.integration.commands_harness import ROOT
 from tests.support.waiting import BOUND_SECONDS
 
-pytest.importorskip("nicegui", reason="the console's libraries are not installed")
+if find_spec("nicegui") is None:
+    pytest.skip("the console's libraries are not installed", allow_module_level=True)
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 

@@ -13,6 +13,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
+from assessor.bus.servicebus import tls_context
 from localcloud.azurite import run_azurite
 from localcloud.cloud import CloudOptions, LocalCloud
 from tests.support.cloud_harness import OFTEN, REQUESTS, Harness, Published
@@ -38,7 +39,7 @@ def _vm(index: int, **fields: object) -> dict[str, object]:
         "location": REGIONS[index % 3],
         "behaviour": "patches",
         "tags": {"environment": "prod" if index % 10 else "test"},
-        "durationSeconds": 5,
+        "durationSeconds": 2,
         **fields,
     }
 
@@ -67,7 +68,9 @@ async def _cloud(
             cloud,
             await stack.enter_async_context(aiohttp.ClientSession()),
             await stack.enter_async_context(
-                ServiceBusClient.from_connection_string(cloud.connection_string)
+                ServiceBusClient.from_connection_string(
+                    cloud.connection_string, ssl_context=tls_context()
+                )
             ),
         )
 
@@ -154,9 +157,9 @@ async def test_a_worker_that_dies_while_it_expands_loses_and_doubles_nothing(
 ) -> None:
     """Half-way through three pages the worker is killed; another goes on, and the sum is right.
 
-    A page has 50 VMs. Assessments are short, so that the work is that of the scan.
+    A page has ten VMs. Assessments are short, so that the work is that of the scan.
     """
-    fleet = [_vm(index * 2, durationSeconds=1) for index in range(150)]
+    fleet = [_vm(index * 2, durationSeconds=1) for index in range(25)]
     async with AsyncExitStack() as stack:
         azurite = await stack.enter_async_context(run_azurite())
         harness = await stack.enter_async_context(
@@ -164,6 +167,7 @@ async def test_a_worker_that_dies_while_it_expands_loses_and_doubles_nothing(
                 tmp_path,
                 fleet,
                 time_scale=1.0,
+                page_size=10,
                 entities=_short_locks(tmp_path),
                 settings={
                     "ASSESS_HOLD_SECONDS": "0",

@@ -15,6 +15,7 @@ from assessor.alerts.message import alert_message
 from assessor.alerts.rule import AlertPolicy
 from assessor.bus.message import OutgoingMessage
 from assessor.bus.servicebus import ServiceBus as AppBus
+from assessor.bus.servicebus import tls_context
 from assessor.messages.outcome import reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.request import Rejection, parse_request
@@ -73,7 +74,9 @@ async def received() -> AsyncIterator[dict[str, list[str]]]:
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(ServiceBus.start(load_entities(_ENTITIES)))
         client = await stack.enter_async_context(
-            ServiceBusClient.from_connection_string(bus.connection_string)
+            ServiceBusClient.from_connection_string(
+                bus.connection_string, ssl_context=tls_context()
+            )
         )
         app = AppBus(client, topics=(_RESULTS, _ALERTS))
         for topic, all_ in messages.items():

@@ -21,6 +21,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from assessor.bus.message import OutgoingMessage
+from assessor.bus.servicebus import tls_context
 from assessor.ids import name_based_id
 from assessor.messages.request import identity_of
 from assessor.resource_id import VirtualMachineId
@@ -358,7 +359,9 @@ async def running(directory: Path, plan: Plan) -> AsyncIterator[Harness]:
     async with (
         LocalCloud(options) as cloud,
         aiohttp.ClientSession() as http,
-        ServiceBusClient.from_connection_string(cloud.connection_string) as client,
+        ServiceBusClient.from_connection_string(
+            cloud.connection_string, ssl_context=tls_context()
+        ) as client,
     ):
         yield Harness(cloud, http, client)
 

@@ -1,7 +1,7 @@
 """The queries of the alert rules and the workbook name only what the app's telemetry has.
 
 Whether they are Kusto, and name columns that there are, is its own compiler's business
-(tests/integration/test_infra_compilers.py).
+(`make check-infra`).
 """
 
 import json

@@ -19,6 +19,7 @@ from localcloud.host.options import HostOptions
 from localcloud.host.supervisor import RestartPolicy
 from localcloud.servicebus.entities import Entities, parse_entities
 from localcloud.servicebus.server import ServiceBus
+from localcloud.tests.integration.servicebus_clients import client as client_of
 from tests.support.waiting import BOUND_SECONDS
 
 _SAMPLE = Path(__file__).parent / "host_app"
@@ -153,9 +154,7 @@ async def rig(
         bus = await stack.enter_async_context(
             ServiceBus.start(entities(lock=lock, max_deliveries=max_deliveries))
         )
-        client = await stack.enter_async_context(
-            ServiceBusClient.from_connection_string(bus.connection_string)
-        )
+        client = await stack.enter_async_context(client_of(bus))
         options = HostOptions(
             app=app,
             environment=environment(bus, **(settings or {})),

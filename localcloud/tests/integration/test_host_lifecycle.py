@@ -12,7 +12,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 from azure.servicebus import ServiceBusMessage
-from azure.servicebus.aio import ServiceBusClient
 
 from localcloud.host.bindings import Function, OtherTrigger
 from localcloud.host.datum import Datum
@@ -31,6 +30,7 @@ from localcloud.tests.integration.host_harness import (
     rig,
     write_app,
 )
+from localcloud.tests.integration.servicebus_clients import client as client_of
 from tests.support.waiting import BOUND_SECONDS, eventually
 
 pytestmark = pytest.mark.integration
@@ -90,7 +90,7 @@ async def ready(process: asyncio.subprocess.Process) -> dict[str, object]:
 async def send(bus: ServiceBus, message_id: str, **order: object) -> None:
     """Tell the `work` function what to do."""
     async with (
-        ServiceBusClient.from_connection_string(bus.connection_string) as client,
+        client_of(bus) as client,
         client.get_queue_sender("work") as sender,
     ):
         await sender.send_messages(ServiceBusMessage(json.dumps(order), message_id=message_id))
