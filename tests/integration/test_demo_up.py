@@ -46,6 +46,15 @@ async def test_what_is_sent_to_a_running_cloud_is_answered_on_its_topics(place: 
         rows = [json.loads(line) for line in posture.out.splitlines()]
         assert [row["vmId"].lower() for row in rows] == [vm_id.lower()]
 
+        listed = [each["name"] for each in message["body"]["data"]["availablePatches"]]
+        patches = await place.run("patches", "--json")
+        assert patches.code == 0, patches
+        rows = [json.loads(line) for line in patches.out.splitlines()]
+        assert [row["vms"] for row in rows] == [1] * len(rows)
+        assert {row["name"] for row in rows} == set(listed)
+        lacking = await place.run("patches", listed[0], "--csv")
+        assert vm_id.lower() in lacking.out.lower(), lacking
+
         rejected = await place.run("send", "--file", "-", stdin=b"not JSON")
         assert rejected.code == 0, rejected
         line = await place.run(
