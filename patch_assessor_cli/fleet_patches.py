@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
-from patch_assessor_cli.table_rows import as_is, binary, read_pages, time
+from patch_assessor_cli.table_rows import Decode, as_is, binary, read_pages, time
 
 _PARTS: Final = ("Lacks0", "Lacks1", "Lacks2", "Lacks3")
-_COLUMNS: Final = {
-    "VmId": as_is,
-    "AssessedAt": time,
+LACKS_COLUMNS: Final[Mapping[str, Decode]] = {
     "LacksOmitted": as_is,
     **dict.fromkeys(_PARTS, binary),
 }
+"""The columns that tell what a VM lacks."""
+_COLUMNS: Final = {"VmId": as_is, "AssessedAt": time, **LACKS_COLUMNS}
 _KNOWN_LISTS: Final = 4096
 """How many different lists are kept unpacked: the VMs of a fleet have many in common."""
 _BETWEEN: Final = b'],["'

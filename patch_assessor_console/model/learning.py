@@ -83,7 +83,10 @@ def merged(row: Vm, seen: Vm | None) -> Vm:
     ):
         return seen
     is_same = row.assessed_at == seen.assessed_at or row.activity_id == seen.activity_id
-    has_list = row.patches is None and (is_same or row.critical == seen.critical)
+    # A message's list tells more of each patch than the table does.
+    has_list = seen.patches is not None and (
+        is_same or (row.patches is None and row.critical == seen.critical)
+    )
     return replace(
         row,
         system=seen.system or row.system,

@@ -47,16 +47,33 @@ class Patch:
             one_line(str(each)) for each in (listed if isinstance(listed, list) else [])
         )
         name, kb, version = (_text(fields, each) for each in ("name", "kbId", "version"))
-        number = kb.upper().removeprefix("KB")
+        article = _article(kb)
         return cls(
-            key=f"KB{number}" if number else f"{name} {version}".strip(),
+            key=article or f"{name} {version}".strip(),
             name=name,
-            kb=f"KB{number}" if number else "",
+            kb=article,
             version=version,
             classifications=classes,
             reboot=_text(fields, "rebootBehavior"),
             published=_text(fields, "publishedDate")[:10],
             is_grave=any(_folded(each) in GRAVE_CLASSIFICATIONS for each in classes),
+        )
+
+    @classmethod
+    def remembered(
+        cls, *, name: str, kb: str, version: str, classification: str, is_grave: bool
+    ) -> "Patch":
+        """Returns the patch as the posture table keeps it; it tells of no reboot and no date."""
+        name, article, version = one_line(name), _article(one_line(kb)), one_line(version)
+        return cls(
+            key=article or f"{name} {version}".strip(),
+            name=name,
+            kb=article,
+            version=version,
+            classifications=(one_line(classification),) if classification else (),
+            reboot="",
+            published="",
+            is_grave=is_grave,
         )
 
 
@@ -78,6 +95,11 @@ def patches_of(listed: object) -> tuple[tuple[Patch, ...] | None, int]:
 def _stands_for(name: str) -> int:
     match = _ADDITIONAL.match(name)
     return max(1, int(match[1])) if match else 1
+
+
+def _article(kb: str) -> str:
+    number = kb.upper().removeprefix("KB")
+    return f"KB{number}" if number else ""
 
 
 def _folded(classification: str) -> str:

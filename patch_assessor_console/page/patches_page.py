@@ -19,11 +19,11 @@ from patch_assessor_console.page.shell import Context, age_cell, keep_fresh, she
 
 _HEADS = (
     Head("patch", "Patch", "24rem"),
-    Head("version", "KB or version", "10rem"),
+    Head("version", "KB or version", "15rem"),
     Head("class", "Class", "10rem"),
-    Head("vms", "VMs that lack it", "8rem", number=True),
-    Head("since", "Since", "7rem"),
-    Head("reboot", "Reboot", "10rem"),
+    Head("vms", "VMs that lack it", "5.5rem", number=True),
+    Head("since", "Since", "5rem"),
+    Head("reboot", "Reboot", "12rem"),
 )
 
 

@@ -56,7 +56,7 @@ def shell(context: Context, title: str) -> Iterator[None]:
                 current = {"aria_current": "page"} if name == title else {}
                 tag("a", name, href=address, **current)
         tag("span", context.target.name, "where")
-    with tag("main", id="content", tabindex="-1"):
+    with tag("div", id="content", tabindex="-1"):  # within the page's own <main>
         _Troubles(context)
         yield
 

@@ -16,7 +16,7 @@ from patch_assessor_console.memory import Memory, Source
 from patch_assessor_console.readers.bus import follow_topics, peek_in_progress
 from patch_assessor_console.readers.counts import open_counts
 from patch_assessor_console.readers.local import LocalCloud
-from patch_assessor_console.readers.table import open_table, read_vms
+from patch_assessor_console.readers.table import TableReader, open_table
 from patch_assessor_console.target import Target
 from plain_text import one_line
 
@@ -81,10 +81,11 @@ async def _progress(target: Target, memory: Memory) -> None:
 async def _table(target: Target, memory: Memory) -> None:
     async with AsyncExitStack() as opened:
         table = await opened.enter_async_context(open_table(target))
+        reader = TableReader()
         while True:
             began = time.monotonic()
             began_at = memory.now()
-            memory.take_table(await read_vms(table), began_at)
+            memory.take_table(await reader.read(table), began_at)
             memory.is_well(Source.TABLE)
             took = time.monotonic() - began
             await asyncio.sleep(max(_TABLE_SECONDS, took * _TABLE_SHARE))

@@ -5,11 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from assessor.alerts.decision import decide_by_result
+from assessor.alerts.rule import AlertPolicy
+from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.arm.result import ApiError
 from assessor.messages.in_progress import in_progress_message
+from assessor.messages.outcome import Outcome
 from assessor.messages.patches import CLASSIFICATIONS
 from assessor.messages.progress import AssessmentProgress, Later, OperationRef, Scan, ScanExpansion
 from assessor.messages.request import ScanRequest
+from assessor.posture.row import to_row
 from assessor.resource_id import Scope
 from patch_assessor_cli.arrivals import Arrival
 from patch_assessor_console.memory import Memory, Source
@@ -18,7 +23,8 @@ from patch_assessor_console.model.flow import Stage, Underway, read_in_progress
 from patch_assessor_console.model.patch import GRAVE_CLASSIFICATIONS, patches_of
 from patch_assessor_console.model.patches import lacked_patches, search_patches
 from patch_assessor_console.model.vm import REBOOT_RULE, Vm, VmState
-from patch_assessor_console.readers.table import vm_of
+from patch_assessor_console.readers.table import TableReader, vm_of
+from tests.support.assessments import completed, finding
 from tests.support.builders import request
 from tests.support.examples import results
 
@@ -152,6 +158,43 @@ def test_a_row_of_the_table_is_a_vm() -> None:
     assert (vm.name, vm.group, vm.subscription, vm.seconds) == ("v", "g", "s-1", 61.5)
     assert vm.system == "Linux\\u001b[2J"
     assert vm_of({**row, "DurationSeconds": float("nan")}).seconds is None
+
+
+def remembered(outcome: Outcome, tags: dict[str, str] | None = None) -> dict[str, Any]:
+    """The row that the app writes after an outcome, as the console's commands read it."""
+    step = decide_by_result(None, finding(outcome), AlertPolicy())
+    return dict(to_row(replace(step.posture, tags=tags), ALERT_COLUMNS))
+
+
+def test_a_row_tells_what_its_vm_lacks_before_any_message_does() -> None:
+    """Patches and tags; a patch that several VMs lack is one object, however often it is read."""
+    reader = TableReader()
+    row = remembered(completed(0, ["openssl", "curl"], count=2), {"owner": "team-a"})
+    vm, again = reader.vm_of(row), reader.vm_of(row)
+    assert vm.patches is not None
+    assert [each.name for each in vm.patches] == ["openssl", "curl"]
+    assert all(each.is_grave and each.classifications == ("Critical",) for each in vm.patches)
+    assert [id(each) for each in again.patches or ()] == [id(each) for each in vm.patches]
+    assert vm.tags == {"owner": "team-a"}
+    assert reader.vm_of(remembered(completed(0, None, count=2))).patches is None
+
+
+def test_of_one_assessment_a_messages_list_is_kept_and_of_a_later_one_the_tables_is_taken() -> None:
+    """A message tells more of each patch; the table may know of a newer assessment."""
+    known, reader = memory(), TableReader()
+    known.take_outcome(arrival("assessment-completed"))
+    (before,) = known.rows()
+    row = remembered(completed(0, ["curl"]))
+    same = row | {
+        "VmId": before.vm.vm_id,
+        "AssessedAt": before.vm.assessed_at,
+        "AssessmentActivityId": before.vm.activity_id,
+    }
+    known.take_table([reader.vm_of(same)], NOW)
+    assert known.rows()[0].vm.patches == before.vm.patches
+    later = same | {"AssessedAt": NOW + timedelta(hours=1), "AssessmentActivityId": "another"}
+    known.take_table([reader.vm_of(later)], NOW)
+    assert [each.name for each in known.rows()[0].vm.patches or ()] == ["curl"]
 
 
 def test_grave_classifications_are_the_apps() -> None:
