@@ -82,11 +82,14 @@ class Bar:
     is_error: bool
 
 
+WAIT_PLACE: Final = "patch_assessor.wait.place"
+STATUS: Final = "patch_assessor.status"
+"""The app's own attributes that are shown."""
 _NOTED: Final = (
     ("http.response.status_code", "{}"),
     ("http.response.header.retry-after", "Retry-After {}"),
-    ("assessment.wait.place", "in the {}"),
-    ("assessment.status", "{}"),
+    (WAIT_PLACE, "in the {}"),
+    (STATUS, "{}"),
     ("error.type", "error {}"),
 )
 
@@ -143,7 +146,7 @@ def _kind(span: Span) -> Kind:
     name = span.name
     if name == ROOT:
         return Kind.WHOLE
-    if "assessment.wait.place" in span.attributes:
+    if WAIT_PLACE in span.attributes:
         return Kind.WAIT
     if span.kind == "PRODUCER" or name.startswith("send "):
         return Kind.HAND_OVER if name.endswith(f" {_IN_PROGRESS}") else Kind.PUBLISH

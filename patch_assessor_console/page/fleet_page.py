@@ -53,13 +53,13 @@ _RULES: Final = {
 }
 _HEADS: Final = (
     Head(Column.NAME, "VM", "9rem", sortable=True),
-    Head(Column.SUBSCRIPTION, "Subscription", "6.4rem", sortable=True),
+    Head(Column.SUBSCRIPTION, "Subscription", "7.2rem", sortable=True),
     Head(Column.GROUP, "Resource group", "6.8rem", sortable=True),
-    Head(Column.SYSTEM, "System", "9rem", sortable=True),
+    Head(Column.SYSTEM, "System", "8.6rem", sortable=True),
     Head(Column.CRITICAL, "Critical and security", "5.3rem", number=True, sortable=True),
     Head(Column.OTHER, "Other", "4rem", number=True, sortable=True),
     Head(Column.REBOOT, "Reboot pending", "5.2rem", sortable=True),
-    Head(Column.ASSESSED, "Assessed", "5.4rem", sortable=True),
+    Head(Column.ASSESSED, "Assessed", "5.9rem", sortable=True),
     Head(Column.STATE, "State", "8.3rem", sortable=True),
     Head(Column.ALERTS, "Alerts", "5.2rem", sortable=True),
     Head(Column.TAGS, "Tags", "", sortable=True),

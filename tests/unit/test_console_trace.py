@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.telemetry import attributes
 from patch_assessor_console.model.charts import Sample, ages_of, durations, over_time, spreads_of
 from patch_assessor_console.model.trace import Kind, Span, waterfall
 from patch_assessor_console.model.vm import REBOOT_RULE, Vm
@@ -26,11 +27,11 @@ def span(number: int, parent: int, name: str, start: float, end: float, **more: 
 
 
 TRACE = (
-    span(1, 0, "assess_patches", 0, 10, attributes={"assessment.status": "Succeeded"}),
+    span(1, 0, "assess_patches", 0, 10, attributes={attributes.STATUS: "Succeeded"}),
     span(2, 1, "follow", 0, 2, process="a"),
     span(3, 2, "POST virtualMachines/assessPatches", 0, 0.5, process="a", kind="CLIENT"),
     span(4, 2, "send assessments-in-progress", 1, 2, process="a", kind="PRODUCER"),
-    span(5, 1, "wait", 2, 7, process="b", attributes={"assessment.wait.place": "queue"}),
+    span(5, 1, "wait", 2, 7, process="b", attributes={attributes.WAIT_PLACE: "queue"}),
     span(6, 1, "process assessments-in-progress", 7, 10, process="b", kind="CONSUMER"),
     span(7, 6, "GET locations/operations", 7, 8, process="b", kind="CLIENT"),
     span(8, 6, "send assessment-results", 8, 9, process="b", kind="PRODUCER"),
