@@ -7,13 +7,18 @@ another site.
 Source: Fetch Metadata Request Headers (W3C), section 2.4; RFC 6454, section 7.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Final
 
 from aiohttp import web
-from yarl import URL
 
+_AUTHORITY: Final = re.compile(
+    r"(?:(?P<name>localhost|[0-9.]+)|\[(?P<ipv6>[0-9a-f:.]+)\])(?::[0-9]{1,5})?"
+)
+"""A Host as clients of the loopback interface write it: no user, path or other digits, which one
+reader takes for a part of the name and another does not."""
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site: a page of the surface itself, or a person who typed the address."""
 
@@ -23,19 +28,23 @@ async def programs_only(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Refuses with 403 what came by another name, or from another site's page."""
-    if not _is_loopback(f"//{request.headers.get('Host', '')}"):
+    hosts = request.headers.getall("Host", [])
+    if len(hosts) != 1 or not _is_loopback(hosts[0]):
         raise web.HTTPForbidden(text="Host must be of the loopback interface")
-    origin = request.headers.get("Origin")
-    if origin is not None and origin != f"http://{request.headers['Host']}":
+    origins = {*request.headers.getall("Origin", [])}
+    if not origins <= {f"http://{hosts[0]}"}:
         raise web.HTTPForbidden(text="another site's page may not call this")
-    if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITES:
+    if not _OWN_SITES.issuperset(request.headers.getall("Sec-Fetch-Site", [])):
         raise web.HTTPForbidden(text="another site's page may not call this")
     return await handler(request)
 
 
-def _is_loopback(address: str) -> bool:
+def _is_loopback(authority: str) -> bool:
+    found = _AUTHORITY.fullmatch(authority.lower())
+    if found is None:
+        return False
+    host = found["name"] or found["ipv6"]
     try:
-        host = URL(address).host or ""
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -86,10 +87,11 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def _bench(directory: Path) -> AsyncIterator[Bench]:
-    entities = load_entities(ROOT / "infra" / "servicebus.json")
+async def _bench(
+    directory: Path, config: Path = ROOT / "infra" / "servicebus.json"
+) -> AsyncIterator[Bench]:
     async with (
-        ServiceBus.start(entities) as bus,
+        ServiceBus.start(load_entities(config)) as bus,
         ServiceBusClient.from_connection_string(
             bus.connection_string, ssl_context=tls_context()
         ) as client,
@@ -137,6 +139,31 @@ async def test_a_resubmitted_message_is_the_same_but_for_what_made_it_dead(bench
         "application/json",
         "s",
     )
+
+
+async def test_a_copy_under_its_own_id_says_when_its_original_was_enqueued(tmp_path: Path) -> None:
+    """On a queue that takes an ID twice; by one more property, and nothing else changes."""
+    config = json.loads((ROOT / "infra" / "servicebus.json").read_text("utf-8"))
+    for queue in config["UserConfig"]["Namespaces"][0]["Queues"]:
+        queue["Properties"]["RequiresDuplicateDetection"] = False
+    path = tmp_path / "servicebus.json"
+    path.write_text(json.dumps(config), "utf-8")
+    async with _bench(tmp_path, path) as bench:
+        await bench.bury("m-1")
+        listed = await bench.run("dead-letters", "list", "--json", "--entity", QUEUE)
+        dead = json.loads(listed.out)
+        sent = await bench.run("dead-letters", "resubmit", "m-1", "--window-minutes", "0")
+        assert sent.code == 0, sent
+        async with bench.client.get_queue_receiver(QUEUE) as receiver:
+            (message,) = await receiver.receive_messages(max_wait_time=BOUND_SECONDS)
+            await receiver.complete_message(message)
+    at = datetime.fromisoformat(dead["enqueuedTime"]).isoformat(timespec="milliseconds")
+    assert message.application_properties == {
+        b"traceparent": b"00-a-b-01",
+        b"attempt": 3,
+        b"firstEnqueued": f"{at.removesuffix('+00:00')}Z {dead['sequenceNumber']}".encode(),
+    }
+    assert (b"".join(message.body), message.message_id) == (BODY, "m-1")
 
 
 STRANGE = (

@@ -21,6 +21,11 @@ BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069
         ("exe\u202efdp.sh", r"exe\u202efdp.sh"),
         ("a\u2028b\u2029c", r"a\u2028b\u2029c"),
         ("\ud800", r"\ud800"),
+        ("v\u200bm\ufeff-\u00ad1\u2060", r"v\u200bm\ufeff-\u00ad1\u2060"),
+        ("vm\u200d-1\ufe0f", r"vm\u200d-1\ufe0f"),
+        ("vm\U000e0041", r"vm\udb40\udc41"),
+        ("\u06cc\u200c\u062e", "\u06cc\u200c\u062e"),
+        ("👁\ufe0f\u200d🗨 葛\U000e0100", "👁\ufe0f\u200d🗨 葛\U000e0100"),
         ("vm-1 grün 仮想 \U0001f468\u200d\U0001f4bb", "vm-1 grün 仮想 \U0001f468\u200d\U0001f4bb"),
     ],
 )
@@ -35,6 +40,7 @@ def test_nothing_is_left_that_a_terminal_obeys(text: str) -> None:
     shown = one_line(text)
     assert {unicodedata.category(each) for each in shown}.isdisjoint({"Cc", "Cs", "Zl", "Zp"})
     assert not set(shown) & set(BIDI)
+    assert not set(shown) & set("\u00ad\u200b\u2060\ufeff"), "two names would look like one"
     assert len(shown.splitlines()) <= 1
     shown.encode()
     assert one_line(shown) == shown
