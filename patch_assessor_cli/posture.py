@@ -3,10 +3,9 @@
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from azure.core.exceptions import ResourceNotFoundError
@@ -24,6 +23,7 @@ from patch_assessor_cli.fleet_posture import (
     sum_by_tag,
     sum_up,
 )
+from patch_assessor_cli.posture_rows import CSV_COLUMNS, TAG_COLUMNS, tag_rows, to_json, to_row
 from patch_assessor_cli.progress_bar import progress_bar
 from patch_assessor_cli.running import run as run_to_end
 from patch_assessor_cli.table_options import (
@@ -66,10 +66,14 @@ def posture(  # noqa: PLR0913 - each is an option of the command
             client = await open_table(opened, connection_string, endpoint, table)
             fleet = await _read(client, subscription)
         match output:
-            case Output.JSON:
+            case Output.JSON if by_tag is None:
                 write_json(map(to_json, fleet))
-            case Output.CSV:
+            case Output.CSV if by_tag is None:
                 write_csv(map(to_row, fleet), CSV_COLUMNS)
+            case Output.JSON:
+                write_json(tag_rows(fleet, by_tag or ""))
+            case Output.CSV:
+                write_csv(tag_rows(fleet, by_tag or ""), TAG_COLUMNS)
             case Output.PEOPLE:
                 console = make_console(is_terminal=sys.stdout.isatty())
                 print_fleet(console, fleet, datetime.now(UTC), by_tag)
@@ -88,39 +92,6 @@ async def _read(table: TableClient, subscription: str | None) -> list[VmPosture]
     except ResourceNotFoundError as error:
         raise no_table(table) from error
     return fleet
-
-
-def to_json(vm: VmPosture) -> dict[str, Any]:
-    """Returns a VM for machines: the attributes in camel case, times as RFC 3339."""
-    plain = {_camel(name): _plain(value) for name, value in asdict(vm).items()}
-    return plain | {"state": vm.state}
-
-
-CSV_COLUMNS: Final = (
-    "vmId",
-    "state",
-    "assessedAt",
-    "status",
-    "criticalAndSecurityCount",
-    "otherCount",
-    "rebootPending",
-    *(f"{rule.name[0].lower()}{rule.name[1:]}Since" for rule in ALERT_RULES),
-    "attemptedAt",
-    "attemptReason",
-    "tags",
-)
-"""The columns of `--csv`: those of `--json`, with one for each alert rule."""
-
-
-def to_row(vm: VmPosture) -> dict[str, Any]:
-    """Returns a VM as a line of a table: what is known of it, by CSV_COLUMNS."""
-    plain = to_json(vm)
-    since = {
-        f"{rule.name[0].lower()}{rule.name[1:]}Since": plain["openAlerts"].get(rule.name)
-        for rule in ALERT_RULES
-    }
-    tags = ";".join(f"{name}={value}" for name, value in sorted((vm.tags or {}).items()))
-    return plain | since | {"tags": tags}
 
 
 def print_fleet(
@@ -237,19 +208,3 @@ def age(since: datetime | None, now: datetime) -> str:
         if seconds >= length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.title() for word in rest)
-
-
-def _plain(value: object) -> object:
-    match value:
-        case datetime():
-            text = value.astimezone(UTC).isoformat(timespec="milliseconds")
-            return text.replace("+00:00", "Z")
-        case dict():
-            return {name: _plain(each) for name, each in value.items()}
-        case _:
-            return value

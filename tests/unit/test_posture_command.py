@@ -8,7 +8,14 @@ import pytest
 
 from patch_assessor_cli.console import make_console
 from patch_assessor_cli.fleet_posture import NO_TAG, VmPosture, sum_by_tag, sum_up
-from patch_assessor_cli.posture import CSV_COLUMNS, age, print_fleet, to_json, to_row
+from patch_assessor_cli.posture import age, print_fleet
+from patch_assessor_cli.posture_rows import (
+    CSV_COLUMNS,
+    TAG_COLUMNS,
+    tag_rows,
+    to_json,
+    to_row,
+)
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION
 
 PATCHES = "CriticalOrSecurityPatchesAvailable"
@@ -152,6 +159,15 @@ def test_the_fleet_is_summed_up_by_a_tag() -> None:
         ("team-a", 2, 0),
         ("team-b", 1, 1),
     ]
+    rows = tag_rows(fleet, "owner")
+    assert all(tuple(row) == TAG_COLUMNS for row in rows)
+    assert [(row["value"], row["vms"], row["notAssessed"]) for row in rows] == [
+        (None, 1, 0),
+        ("team-a", 2, 0),
+        ("team-b", 1, 1),
+    ]
+    assert [row["criticalOrSecurityPatchesAvailable"] for row in rows] == [0, 1, 0]
+    assert [bool(row["oldestAlert"]) for row in rows] == [False, True, False]
 
 
 def test_a_row_has_the_vms_tags() -> None:
