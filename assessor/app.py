@@ -24,9 +24,11 @@ from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
 from assessor.assessment.assessor import Assessor
 from assessor.assessment.conclusion import Concluder, Consequence
 from assessor.assessment.intake import RequestIntake
+from assessor.assessment.known_assessments import KnownAssessments
 from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.assessment.shared_polls import SharedPolls
+from assessor.assessment.shared_starts import SharedStarts
 from assessor.assessment.state_machine import StateMachine
 from assessor.bus.bus_time import BusTime
 from assessor.bus.tracing import TracingBus
@@ -263,6 +265,8 @@ def build_state_machine(settings: Settings, ports: Ports, durations: Durations) 
     """Returns the state machine of assessments."""
     return StateMachine(
         arm=ports.arm,
+        starts=SharedStarts(),
+        known=KnownAssessments(ports.postures.load),
         polls=SharedPolls(ports.arm, ports.clock),
         begin_limiter=RateLimiter(settings.pace_per_minute),
         poll_limiter=RateLimiter(POLLS_PER_MINUTE),

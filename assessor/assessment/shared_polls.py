@@ -1,11 +1,14 @@
 """SharedPolls: requests that follow one operation share what ARM answers to one poll.
 
-Requests for one VM at the same time adopt one operation, with equal continuation tokens. By itself
-each of them would poll it: a thousand requests, a thousand polls for one answer.
+Requests for one VM at the same time adopt one operation. By itself each of them would poll it: a
+thousand requests, a thousand polls for one answer. Here whoever comes first polls, and until the
+next poll is due the others are told what it was told.
 """
 
 import asyncio
+import math
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +23,36 @@ _OPERATIONS: Final = 64
 thousands of patches."""
 
 
+_MOST_FOLLOWERS: Final = 1024
+"""How many of an operation's requests are told apart: more would change hardly anything."""
+
+Gap = Callable[[Running], float]
+"""Returns in how many seconds an operation is to be polled again, that was just shown to run."""
+
+
+def at_once(running: Running) -> float:
+    """Returns what ARM itself asks to wait: for a caller that polls by no schedule."""
+    return running.retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll has shown.
+
+    Attributes:
+        answer: the operation, running or ended.
+        seconds: in how many seconds the next poll is due; 0.0 for an end.
+        crowd: how many times dearer than its own a poll of this request is, for it would be shown
+            what others were shown: 1.0 where it has polled itself, or follows alone.
+        is_shared: whether another request has polled.
+    """
+
+    answer: Running | Ended
+    seconds: float = 0.0
+    crowd: float = 1.0
+    is_shared: bool = False
+
+
 @dataclass(slots=True)
 class _Operation:
     """One operation, as far as this worker knows it.
@@ -27,14 +60,25 @@ class _Operation:
     Attributes:
         answer: what the last poll has shown, or how ARM refused it.
         polls: how many polls have begun; the answer is the last one's.
-        ask_again_at: until then ARM wishes not to be asked; an end is an end for ever.
+        arm_asks: until when ARM wishes not to be asked again.
+        due: when the next poll is due by the schedule too.
+        by: the request that polled last.
         turn: held by the one who polls.
+        followers: the requests that follow it.
     """
 
     answer: Running | Ended | ArmError | None = None
     polls: int = 0
-    ask_again_at: datetime | None = None
+    arm_asks: datetime | None = None
+    due: datetime | None = None
+    by: str = ""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    followers: set[str] = field(default_factory=set)
+
+    @property
+    def crowd(self) -> float:
+        """How much dearer a poll is to each: 1.0 to two, and by 1.0 for each doubling."""
+        return max(1.0, math.log2(len(self.followers) or 1))
 
 
 class SharedPolls:
@@ -45,39 +89,73 @@ class SharedPolls:
         self._clock = clock
         self._known: OrderedDict[tuple[str, str, str], _Operation] = OrderedDict()
 
-    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
+    def is_known(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> bool:
+        """Returns whether `poll` would return what is known already, without a call of ARM."""
+        operation = self._known.get((vm_id.key, token, activity_id))
+        return operation is not None and self._is_current(operation, operation.due)
+
+    async def poll(  # noqa: PLR0913 - the operation, who asks, and for when
+        self,
+        vm_id: VirtualMachineId,
+        token: str,
+        activity_id: str,
+        follower: str = "",
+        gap: Gap = at_once,
+        *,
+        is_last: bool = False,
+    ) -> Polled:
         """Returns what the operation's last poll has shown, if that will do, else polls it once.
 
-        It will do if the operation has ended, if ARM has asked to wait longer, or if the poll began
-        after this call did: then a refusal is shared as well.
+        It will do if the operation has ended, if another request polled and the next poll is not
+        due yet, if ARM has asked to wait longer, or if the poll began after this call did: then a
+        refusal is shared as well.
 
         Args:
             vm_id: whose operation it is.
             token: continues the operation; only equal ones of one VM share, for each is checked
                 against its VM when it is used.
             activity_id: the operation's name.
+            follower: the request that asks.
+            gap: says when the next poll is due.
+            is_last: whether the request won't ask again: then nothing but an end is old news.
 
         Raises:
             TokenRefusedError: as `Arm.poll`.
             ArmError: as `Arm.poll`.
         """
         operation = self._operation((vm_id.key, token, activity_id))
+        if len(operation.followers) < _MOST_FOLLOWERS:
+            operation.followers.add(follower)
         polls_before = operation.polls
+        is_shared = True
         async with operation.turn:
-            if operation.polls == polls_before and not self._is_current(operation):
-                await self._poll(operation, vm_id, token, activity_id)
+            # Its own answer, or the last one it can get, is only kept from it by ARM's own wish.
+            until = operation.arm_asks if is_last or operation.by == follower else operation.due
+            if operation.polls == polls_before and not self._is_current(operation, until):
+                is_shared = False
+                operation.by = follower
+                await self._poll(operation, vm_id, token, activity_id, gap)
             answer = operation.answer
         if answer is None:  # whoever polled was cancelled, or was refused by a check of its own
-            return await self._arm.poll(vm_id, token, activity_id)
+            answer, is_shared = await self._arm.poll(vm_id, token, activity_id), False
         if isinstance(answer, ArmError):
             raise answer.with_traceback(None)
-        return answer
+        if isinstance(answer, Ended):
+            return Polled(answer, is_shared=is_shared)
+        if not is_shared:
+            return Polled(answer, max(answer.retry_after, gap(answer)))
+        return Polled(answer, self._left(operation), operation.crowd, is_shared=True)
 
     async def _poll(
-        self, operation: _Operation, vm_id: VirtualMachineId, token: str, activity_id: str
+        self,
+        operation: _Operation,
+        vm_id: VirtualMachineId,
+        token: str,
+        activity_id: str,
+        gap: Gap,
     ) -> None:
         """Polls, and notes the answer or the refusal; raises TokenRefusedError."""
-        operation.answer = operation.ask_again_at = None
+        operation.answer = operation.arm_asks = operation.due = None
         operation.polls += 1
         try:
             answer = await self._arm.poll(vm_id, token, activity_id)
@@ -86,12 +164,20 @@ class SharedPolls:
             return
         operation.answer = answer
         if isinstance(answer, Running):
-            operation.ask_again_at = self._clock.now() + timedelta(seconds=answer.retry_after)
+            now = self._clock.now()
+            operation.arm_asks = now + timedelta(seconds=answer.retry_after)
+            operation.due = max(operation.arm_asks, now + timedelta(seconds=gap(answer)))
 
-    def _is_current(self, operation: _Operation) -> bool:
+    def _left(self, operation: _Operation) -> float:
+        """Returns the seconds until the next poll is due."""
+        if operation.due is None:
+            return 0.0
+        return max(0.0, (operation.due - self._clock.now()).total_seconds())
+
+    def _is_current(self, operation: _Operation, until: datetime | None) -> bool:
+        """Whether the last answer will do until then; an end is an end for ever."""
         if isinstance(operation.answer, Ended):
             return True
-        until = operation.ask_again_at
         return until is not None and self._clock.now() < until
 
     def _operation(self, key: tuple[str, str, str]) -> _Operation:

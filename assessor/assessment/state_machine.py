@@ -11,6 +11,7 @@ Nothing is published here and nothing is rescheduled: a step returns what is to 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Final, assert_never
 
@@ -18,7 +19,7 @@ from assessor import backoff
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
 from assessor.arm.hints import AGENT_HINT, hint_for
-from assessor.arm.operation import Ended, Running
+from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.rate_limiter import RateLimiter, Region, dearness
 from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
@@ -31,8 +32,10 @@ from assessor.assessment.adoption import (
     proves_assessment,
     summary_of,
 )
+from assessor.assessment.known_assessments import KnownAssessments
 from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.shared_polls import SharedPolls
+from assessor.assessment.shared_starts import SharedStarts, Start
 from assessor.clock import from_text
 from assessor.ids import name_based_id
 from assessor.messages.outcome import Conclusion, Finished, Refused, Skipped
@@ -72,6 +75,8 @@ class StateMachine:
     """Takes a request one step further.
 
     Attributes:
+        starts: lets the requests for one VM start on it one after another.
+        known: which operations are assessments that this app has begun.
         polls: polls operations, once for the requests that share one.
         begin_limiter: which regions' begins are held back.
         poll_limiter: which subscriptions' polls are.
@@ -81,6 +86,8 @@ class StateMachine:
     """
 
     arm: Arm
+    starts: SharedStarts
+    known: KnownAssessments
     polls: SharedPolls
     begin_limiter: RateLimiter
     poll_limiter: RateLimiter
@@ -114,22 +121,69 @@ class StateMachine:
         return await self._resume(progress, progress.operation)
 
     async def _start(self, progress: AssessmentProgress) -> Step:
-        """Reads the VM; then begins an assessment, or adopts the one that answers the request."""
+        """Begins an assessment, or adopts the one that answers the request."""
+        while True:
+            start, is_anothers = await self.starts.start(
+                progress.request.vm, partial(self._read_and_begin, progress)
+            )
+            step = await self._started(progress, start, is_anothers=is_anothers)
+            if step is not None:
+                return step
+
+    async def _read_and_begin(self, progress: AssessmentProgress) -> Start:
+        """Reads the VM, and begins an assessment where that tells of none that would do."""
+        request = progress.request
         try:
-            vm = await self.arm.read(progress.request.vm)
+            vm = await self.arm.read(request.vm)
         except ArmError as error:
-            return await self._refused(progress, error)
-        progress = replace(progress, vm=vm)
+            return Start(refusal=error)
+        if vm.skip_reason() is not None:
+            return Start(vm)
+        # Now and not after the begin: what began is to be noted on the bus as soon as can be.
+        start = Start(vm, await self.durations.expect(vm))
+        if self._found(progress, vm) is not None:
+            return start
+        region = Region.of(vm.id.subscription_id, vm.location)
+        turn = self.begin_limiter.turn(region, self.clock.now())
+        if turn > 0:
+            return replace(start, held_back=turn)
+        begun_at = self.clock.now()
+        try:
+            begun = await self.arm.begin(
+                vm.id, name_based_id("client-request", request.identity, vm.id.key)
+            )
+        except ArmError as error:
+            return replace(start, refusal=error)
+        self.begin_limiter.note(region, begun.remaining, self.clock.now())
+        self.known.note(vm.id, begun.activity_id)
+        return replace(start, begun=begun, begun_at=begun_at)
+
+    async def _started(
+        self, progress: AssessmentProgress, start: Start, *, is_anothers: bool
+    ) -> Step | None:
+        """Returns what follows from a start; None if that answers another request only."""
+        vm = start.vm
+        progress = replace(progress, vm=vm or progress.vm)
+        if start.refusal is not None or vm is None:
+            return await self._refused(progress, start.refusal) if start.refusal else None
         skip = vm.skip_reason()
         if skip is not None:
             hint = AGENT_HINT if skip is SkipReason.AGENT_NOT_READY else None
             return Done(progress, Skipped(skip, _SKIP_MESSAGES[skip], self.clock.now(), hint))
-        found = adoptable(
-            vm, progress.request, self.clock.now(), self.deadline, progress.not_adopted
-        )
+        progress = replace(progress, expected=start.expected)
+        if start.begun is not None and start.begun_at is not None:
+            return await self._go_on(progress, start.begun, start.begun_at, adopted=is_anothers)
+        found = self._found(progress, vm)
         if found is not None and found.activity_id is not None:
             return await self._adopt(progress, vm, found, found.activity_id)
-        return await self._begin(progress, vm)
+        held_back = start.held_back
+        return self._later(progress, held_back, "its region is held back") if held_back else None
+
+    def _found(self, progress: AssessmentProgress, vm: VirtualMachine) -> PatchSummary | None:
+        """Returns the assessment that the VM tells of, if it would answer the request."""
+        return adoptable(
+            vm, progress.request, self.clock.now(), self.deadline, progress.not_adopted
+        )
 
     async def _adopt(
         self,
@@ -140,46 +194,33 @@ class StateMachine:
     ) -> Step:
         token = self.arm.continuation_token(vm, activity_id)
         begun_at = from_text(found.start_time) or self.clock.now()
-        progress = replace(progress, expected=await self.durations.expect(vm))
+        known = self.known.has_begun(vm.id, activity_id)
         return await self._poll(
-            *self._of_operation(progress, activity_id, token, begun_at, adopted=True)
+            *self._of_operation(
+                progress, OperationRef(activity_id, token, begun_at, "", adopted=True, known=known)
+            )
         )
 
-    async def _begin(self, progress: AssessmentProgress, vm: VirtualMachine) -> Step:
-        region = Region.of(vm.id.subscription_id, vm.location)
-        turn = self.begin_limiter.turn(region, self.clock.now())
-        if turn > 0:
-            return self._later(progress, turn, "its region is held back")
-        request = progress.request
-        # Now and not after the begin: what began is to be noted on the bus as soon as can be.
-        progress = replace(progress, expected=await self.durations.expect(vm))
-        begun_at = self.clock.now()
-        try:
-            begun = await self.arm.begin(
-                vm.id, name_based_id("client-request", request.identity, vm.id.key)
-            )
-        except ArmError as error:
-            return await self._refused(progress, error)
-        self.begin_limiter.note(region, begun.remaining, self.clock.now())
-        progress, operation = self._of_operation(progress, begun.activity_id, begun.token, begun_at)
+    async def _go_on(
+        self, progress: AssessmentProgress, begun: Begun, begun_at: datetime, *, adopted: bool
+    ) -> Step:
+        """Follows what was begun, for this request or for another one that started with it."""
+        ref = OperationRef(
+            begun.activity_id, begun.token, begun_at, "", adopted=adopted, known=adopted
+        )
+        progress, operation = self._of_operation(progress, ref)
         if begun.ended is not None:
             return self._ended(progress, operation, begun.ended)
         # The SDK would poll at once, and no assessment ends in no time.
         return await self._poll(progress, operation, wait_first=begun.retry_after)
 
     def _of_operation(
-        self,
-        progress: AssessmentProgress,
-        activity_id: str,
-        token: str,
-        begun_at: datetime,
-        *,
-        adopted: bool = False,
+        self, progress: AssessmentProgress, ref: OperationRef
     ) -> tuple[AssessmentProgress, OperationRef]:
         """Returns the progress of a request that has an operation from now on."""
-        root = root_span_id(activity_id, progress.request.identity)
-        operation = OperationRef(activity_id, token, begun_at, root, adopted)
-        self.telemetry.begun(activity_id, root, adopted=adopted)
+        root = root_span_id(ref.activity_id, progress.request.identity)
+        operation = replace(ref, root_span_id=root)
+        self.telemetry.begun(ref.activity_id, root, adopted=ref.adopted)
         return replace(progress, operation=operation, attempt=0, problem=None), operation
 
     async def _begin_own(self, progress: AssessmentProgress, adopted: OperationRef) -> Step:
@@ -196,6 +237,9 @@ class StateMachine:
 
     async def _resume(self, progress: AssessmentProgress, operation: OperationRef) -> Step:
         now = self.clock.now()
+        request = progress.request
+        if self.polls.is_known(request.vm, operation.token, operation.activity_id):
+            return await self._poll(progress, operation)
         turn = self.poll_limiter.turn(_polls_of(progress), now)
         if turn > 0 and now < self._ends_at(progress):  # at its end it is polled in any case
             return self._later(progress, turn, "polls are held back", progress.attempt)
@@ -214,29 +258,42 @@ class StateMachine:
             operation: its operation.
             wait_first: the least seconds before the first poll; None for none at all.
         """
-        window = self.new_window()
-        expected = progress.expected or self.durations.unknown
-        retry_after, price = wait_first, 1.0
         try:
-            while True:
-                if retry_after is not None:
-                    elapsed = _seconds(operation.begun_at, self.clock.now())
-                    gap = expected.next_poll(elapsed, price)
-                    left = await window.wait(max(retry_after, gap))
-                    if left is not None:
-                        return self._later(progress, left, "the operation runs")
-                polled = await self.polls.poll(
-                    progress.request.vm, operation.token, operation.activity_id
-                )
-                if operation.adopted and self._is_refuted(progress, operation, polled):
-                    return await self._begin_own(progress, operation)
-                if isinstance(polled, Ended):
-                    return self._ended(progress, operation, polled)
-                retry_after, price = polled.retry_after, dearness(polled.reads_left)
+            return await self._follow(progress, operation, wait_first)
         except ArmError as error:
             return await self._refused(progress, error)
         except TokenRefusedError as error:
             return await self._token_refused(progress, operation, error)
+
+    async def _follow(
+        self, progress: AssessmentProgress, operation: OperationRef, wait_first: float | None
+    ) -> Step:
+        """Does what `_poll` says; raises ArmError and TokenRefusedError."""
+        window = self.new_window()
+        expected = progress.expected or self.durations.unknown
+        vm_id, token, activity_id = progress.request.vm, operation.token, operation.activity_id
+
+        def gap(running: Running, crowd: float = 1.0) -> float:
+            elapsed = _seconds(operation.begun_at, self.clock.now())
+            return expected.next_poll(elapsed, dearness(running.reads_left) * crowd)
+
+        wait = None if wait_first is None else max(wait_first, gap(Running()))
+        while True:
+            left = None if wait is None else await window.wait(wait)
+            if left is not None:
+                return self._later(progress, left, "the operation runs")
+            is_last = self.clock.now() >= self._ends_at(progress)
+            polled = await self.polls.poll(
+                vm_id, token, activity_id, progress.request.identity, gap, is_last=is_last
+            )
+            if await self._is_refuted(progress, operation, polled.answer):
+                return await self._begin_own(progress, operation)
+            if isinstance(polled.answer, Ended):
+                return self._ended(progress, operation, polled.answer)
+            if polled.crowd > 1:  # nobody waits here for what another one asks
+                seconds = max(polled.seconds, gap(polled.answer, polled.crowd))
+                return self._later(progress, seconds, "another request polls the operation")
+            wait = polled.seconds
 
     async def _token_refused(
         self, progress: AssessmentProgress, operation: OperationRef, error: TokenRefusedError
@@ -246,15 +303,21 @@ class StateMachine:
         message = f"The operation is not followed: {error}. Nothing was called."
         return self._failed(progress, ApiError("ContinuationTokenRefused", message), None)
 
-    def _is_refuted(
+    async def _is_refuted(
         self, progress: AssessmentProgress, operation: OperationRef, polled: Running | Ended
     ) -> bool:
         """Whether an adopted operation has ended as no assessment, or runs for too long for one."""
+        if not operation.adopted or operation.known:
+            return False
+        vm_id, activity_id = progress.request.vm, operation.activity_id
         if isinstance(polled, Ended):
-            return not proves_assessment(polled.result, operation)
+            if proves_assessment(polled.result, operation):
+                self.known.note(vm_id, activity_id)
+                return False
+            return not await self.known.includes(vm_id, activity_id)
         expected = progress.expected or self.durations.unknown
         until = patience_ends_at(operation, expected, progress.accepted_at, self.deadline)
-        return self.clock.now() >= until
+        return self.clock.now() >= until and not await self.known.includes(vm_id, activity_id)
 
     def _ended(self, progress: AssessmentProgress, operation: OperationRef, ended: Ended) -> Done:
         now = self.clock.now()
@@ -277,11 +340,15 @@ class StateMachine:
         """Does what the table of errors says about a refusal."""
         rule = judge(error)
         operation = progress.operation
-        is_adopted = operation is not None and operation.adopted and error.phase is Phase.POLL
+        is_candidate = operation is not None and operation.adopted and error.phase is Phase.POLL
         match rule.verdict:
             case Verdict.WAIT:
                 return self._back_off(progress, error, rule.why)
-            case _ if operation is not None and is_adopted:
+            case _ if (
+                operation is not None
+                and is_candidate
+                and not await self._is_known(progress, operation)
+            ):
                 return await self._begin_own(progress, operation)
             case Verdict.UNSUPPORTED:
                 return self._unsupported(progress, error.error)
@@ -293,6 +360,12 @@ class StateMachine:
                 return self._failed(progress, error.error, operation)
             case _:
                 assert_never(rule.verdict)
+
+    async def _is_known(self, progress: AssessmentProgress, operation: OperationRef) -> bool:
+        """Whether an adopted operation is an assessment of this app's, however it is refused."""
+        return operation.known or await self.known.includes(
+            progress.request.vm, operation.activity_id
+        )
 
     def _unsupported(self, progress: AssessmentProgress, error: ApiError) -> Done:
         reason = SkipReason.IMAGE_NOT_SUPPORTED

@@ -37,6 +37,8 @@ class OperationRef:
         begun_at: when the operation began, in UTC.
         root_span_id: the span that all of the assessment's spans lie under; chosen at the begin.
         adopted: whether it was found running, or done, rather than begun for this request.
+        known: whether an adopted one was begun by this app for another request, so that it is an
+            assessment whatever its end shows.
     """
 
     activity_id: str
@@ -44,6 +46,7 @@ class OperationRef:
     begun_at: AwareDatetime
     root_span_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
     adopted: bool = False
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)

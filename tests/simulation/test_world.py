@@ -249,17 +249,30 @@ def test_polls_are_counted_by_the_minute() -> None:
     at_endpoint(poll)
 
 
-def test_a_crowd_of_requests_for_one_vm_shares_its_polls() -> None:
-    """Each has its outcome for a poll and four messages at most; by itself each took six and 16."""
-    requests = 60
-    spec = FleetSpec(20)
+def crowd(behaviour: str, requests: int, workers: int) -> Round:
+    """Returns what became of so many requests at once for one VM of that behaviour."""
 
     async def run() -> Round:
-        async with open_world(spec, workers=2) as world:
-            listed = next(vm for vm in world.vms if vm.assessment.patches)
-            return await world.crowd(listed, requests)
+        async with open_world(FleetSpec(300, linux=0.5), workers) as world:
+            vm = next(each for each in world.vms if each.behaviour == behaviour)
+            return await world.crowd(vm, requests)
 
-    crowd = run_virtual(run)
-    assert crowd.calls.made[Kind.OPERATION] <= requests
-    assert crowd.calls.throttled[Kind.OPERATION] == 0
-    assert crowd.handed_over <= 4 * requests
+    return run_virtual(run)
+
+
+@pytest.mark.parametrize("behaviour", ["patches", "counts-only", "operation-failed"])
+@pytest.mark.parametrize(
+    ("requests", "workers"), [(60, 2), pytest.param(1_000, 4, marks=pytest.mark.deep)]
+)
+def test_a_crowd_of_requests_for_one_vm_shares_one_assessment(
+    behaviour: str, requests: int, workers: int
+) -> None:
+    """For a few polls of each worker and a few messages of each request, whatever its end shows."""
+    told = crowd(behaviour, requests, workers)
+    begun = {each.begun_at for each in told.published}
+    assert len(begun) == 1
+    assert told.calls.made[Kind.ASSESS] <= workers
+    assert told.calls.made[Kind.GET_VM] <= workers + requests / 10
+    assert told.calls.polls <= 16 * workers
+    assert sum(told.calls.throttled.values()) == 0
+    assert told.handed_over <= 5.5 * requests

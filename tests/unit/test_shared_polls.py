@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Ended, Running
 from assessor.arm.result import ApiError, parse_result
-from assessor.assessment.shared_polls import SharedPolls
+from assessor.assessment.shared_polls import Polled, SharedPolls
 from assessor.resource_id import VirtualMachineId
 from tests.support.builders import ACTIVITY_ID, OTHER_SUBSCRIPTION, VM_ID, recorded_result
 from tests.support.fakes import FakeArm, FakeClock
@@ -27,6 +27,13 @@ class SlowArm(FakeArm):
         return await super().poll(vm_id, token, activity_id)
 
 
+async def _poll(
+    shared: SharedPolls, token: str = "token", follower: str = "", vm_id: VirtualMachineId = VM_ID
+) -> Running | Ended:
+    """Returns what a request that polls by no schedule is shown."""
+    return (await shared.poll(vm_id, token, ACTIVITY_ID, follower)).answer
+
+
 def _polls(arm: FakeArm) -> int:
     return sum(each.startswith("poll ") for each in arm.effects)
 
@@ -35,7 +42,7 @@ async def test_a_thousand_requests_at_once_poll_twice() -> None:
     """Whoever came while the first one polled shares the answer to the next poll."""
     arm = SlowArm(polls=[Running(), Running()])
     shared = SharedPolls(arm, FakeClock())
-    asking = [asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID)) for _ in range(1_000)]
+    asking = [asyncio.ensure_future(_poll(shared)) for _ in range(1_000)]
     await asyncio.sleep(0)  # each has come to where it waits
     arm.gate.set()
     assert await asyncio.gather(*asking) == [Running()] * 1_000
@@ -47,9 +54,9 @@ async def test_an_end_is_not_asked_for_again() -> None:
     clock = FakeClock()
     arm = FakeArm(polls=[ENDED])
     shared = SharedPolls(arm, clock)
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+    assert await _poll(shared) is ENDED
     clock.advance(3_600)
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+    assert await _poll(shared) is ENDED
     assert _polls(arm) == 1
 
 
@@ -58,40 +65,84 @@ async def test_arm_is_not_asked_before_it_wishes_to_be() -> None:
     clock = FakeClock()
     arm = FakeArm(polls=[Running(15.0), ENDED])
     shared = SharedPolls(arm, clock)
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) == Running(15.0)
+    assert await _poll(shared) == Running(15.0)
     clock.advance(14.9)
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) == Running(15.0)
+    assert await _poll(shared) == Running(15.0)
     clock.advance(0.2)
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+    assert await _poll(shared) is ENDED
 
 
 async def test_each_poll_asks_where_arm_wished_for_nothing() -> None:
     """An answer from before the call is no answer to it."""
     arm = FakeArm(polls=[Running(), ENDED])
     shared = SharedPolls(arm, FakeClock())
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) == Running()
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+    assert await _poll(shared) == Running()
+    assert await _poll(shared) is ENDED
+
+
+def _in_30(running: Running) -> float:
+    """Says when a request polls that goes by a schedule."""
+    del running
+    return 30.0
+
+
+async def test_others_do_not_ask_before_the_next_poll_is_due() -> None:
+    """They are told when that is; whoever comes then polls, and is who the others wait for."""
+    clock = FakeClock()
+    arm = FakeArm(polls=[Running(), Running()])
+    shared = SharedPolls(arm, clock)
+    first = await shared.poll(VM_ID, "token", ACTIVITY_ID, "r-1", _in_30)
+    assert first == Polled(Running(), 30.0)
+    clock.advance(20)
+    second = await shared.poll(VM_ID, "token", ACTIVITY_ID, "r-2", _in_30)
+    assert (second.is_shared, second.seconds) == (True, 10.0)
+    assert shared.is_known(VM_ID, "token", ACTIVITY_ID)
+    clock.advance(10)
+    assert not shared.is_known(VM_ID, "token", ACTIVITY_ID)
+    assert not (await shared.poll(VM_ID, "token", ACTIVITY_ID, "r-3", _in_30)).is_shared
+    assert (await shared.poll(VM_ID, "token", ACTIVITY_ID, "r-1", _in_30)).is_shared
+
+
+async def test_a_request_is_not_answered_by_what_it_was_told_itself() -> None:
+    """It has waited since then, or asks for the last time."""
+    arm = FakeArm(polls=[Running(), Running(), ENDED])
+    shared = SharedPolls(arm, FakeClock())
+    for follower, is_last in (("r-1", False), ("r-1", False), ("r-2", True)):
+        await shared.poll(VM_ID, "token", ACTIVITY_ID, follower, _in_30, is_last=is_last)
+    assert _polls(arm) == 3
+
+
+async def test_the_more_follow_the_dearer_is_a_poll_to_each() -> None:
+    """Two hardly feel it; a thousand come back a good deal less often."""
+    shared = SharedPolls(FakeArm(polls=[Running()]), FakeClock())
+    crowds = []
+    for number in range(1_000):
+        polled = await shared.poll(VM_ID, "token", ACTIVITY_ID, str(number), _in_30)
+        crowds.append(polled.crowd)
+    assert crowds[:2] == [1.0, 1.0]
+    assert crowds == sorted(crowds)
+    assert 9 < crowds[-1] < 11
 
 
 async def test_a_refusal_is_shared_by_those_who_waited_for_it() -> None:
     """A crowd that ARM throttles is refused twice; whoever comes later asks again."""
     arm = SlowArm(polls=[THROTTLED, THROTTLED, ENDED])
     shared = SharedPolls(arm, FakeClock())
-    asking = [asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID)) for _ in range(100)]
+    asking = [asyncio.ensure_future(_poll(shared)) for _ in range(100)]
     await asyncio.sleep(0)
     arm.gate.set()
     refused = await asyncio.gather(*asking, return_exceptions=True)
     assert all(isinstance(each, ArmError) and each.status == 429 for each in refused)
     assert _polls(arm) == 2
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
+    assert await _poll(shared) is ENDED
 
 
 async def test_whoever_is_cancelled_in_its_poll_leaves_it_to_the_next() -> None:
     """And takes no other request with it."""
     arm = SlowArm(polls=[ENDED])
     shared = SharedPolls(arm, FakeClock())
-    first = asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID))
-    second = asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID))
+    first = asyncio.ensure_future(_poll(shared))
+    second = asyncio.ensure_future(_poll(shared))
     await asyncio.sleep(0)
     first.cancel()
     arm.gate.set()
@@ -103,9 +154,9 @@ async def test_another_token_is_not_answered_by_what_was_not_checked_for_it() ->
     """Nor another operation."""
     arm = FakeArm(polls=[ENDED, Running(), Running(5.0)])
     shared = SharedPolls(arm, FakeClock())
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
-    assert await shared.poll(VM_ID, "other", ACTIVITY_ID) == Running()
-    assert await shared.poll(VM_ID, "token", "another-activity") == Running(5.0)
+    assert await _poll(shared) is ENDED
+    assert await _poll(shared, "other") == Running()
+    assert await shared.poll(VM_ID, "token", "another-activity") == Polled(Running(5.0), 5.0)
 
 
 async def test_one_vm_is_not_answered_by_what_was_checked_for_another() -> None:
@@ -113,8 +164,8 @@ async def test_one_vm_is_not_answered_by_what_was_checked_for_another() -> None:
     arm = FakeArm(polls=[ENDED, Running()])
     shared = SharedPolls(arm, FakeClock())
     other = VirtualMachineId(OTHER_SUBSCRIPTION, VM_ID.resource_group, VM_ID.name)
-    assert await shared.poll(VM_ID, "token", ACTIVITY_ID) is ENDED
-    assert await shared.poll(other, "token", ACTIVITY_ID) == Running()
+    assert await _poll(shared) is ENDED
+    assert await _poll(shared, vm_id=other) == Running()
 
 
 async def test_only_the_last_operations_are_kept() -> None:
@@ -122,6 +173,6 @@ async def test_only_the_last_operations_are_kept() -> None:
     arm = FakeArm(polls=[ENDED] * 66)
     shared = SharedPolls(arm, FakeClock())
     for number in range(65):
-        await shared.poll(VM_ID, str(number), ACTIVITY_ID)
-    await shared.poll(VM_ID, "0", ACTIVITY_ID)
+        await _poll(shared, str(number))
+    await _poll(shared, "0")
     assert _polls(arm) == 66
