@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from opentelemetry import trace
 from opentelemetry.util.types import AttributeValue
 
 from assessor.bus.message import OutgoingMessage
@@ -15,6 +16,7 @@ from assessor.telemetry.attributes import (
     TO_ITSELF,
 )
 from assessor.telemetry.ids import traceparent_of
+from assessor.telemetry.invocation_context import current_activity_id
 from assessor.telemetry.telemetry import Telemetry, current_traceparent
 
 _TRACEPARENT: Final = "traceparent"
@@ -28,7 +30,9 @@ class TracingBus:
     """A bus whose transfers are spans, and which counts and records what goes out.
 
     A message without a trace context of its own gets the transfer's, so that whoever receives it
-    goes on in the same trace.
+    goes on in the same trace. What the app sends to itself within an assessment gets none: the
+    Functions host makes a span of each delivery, which beneath the assessment's would end after
+    what it lies under. So it has a trace of its own, and the app's span links to it.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class TracingBus:
             traceparent = traceparent_of(context) if context.is_valid else None
             if entity == self._own_queue:
                 span.set_attribute(TO_ITSELF, value=True)
-                traceparent = before or traceparent  # the invocation's: the transfer is no step
+                traceparent = _to_itself(before or traceparent)  # the transfer is no step
             await self._send(entity, [_traced(message, traceparent) for message in messages])
         for message in messages:
             self._count(message)
@@ -78,6 +82,15 @@ class TracingBus:
             self._telemetry.metrics.alerted(
                 str(rule), str(properties.get("monitorCondition")), str(properties.get("change"))
             )
+
+
+def _to_itself(traceparent: str | None) -> str | None:
+    """What a message to the app itself carries, of what is current.
+
+    An assessment whose trace is not kept goes on telling so: the host keeps no span of it either.
+    """
+    is_kept = trace.get_current_span().get_span_context().trace_flags.sampled
+    return None if is_kept and current_activity_id() is not None else traceparent
 
 
 def _attributes(messages: Sequence[OutgoingMessage]) -> dict[str, AttributeValue]:

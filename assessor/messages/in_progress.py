@@ -204,6 +204,8 @@ def _assessment_message(progress: AssessmentProgress, at: datetime) -> OutgoingM
     properties = {"vmId": str(request.vm), "requestId": request.request_id}
     if operation is not None:
         properties["assessmentActivityId"] = operation.activity_id
+    elif request.traceparent is not None:
+        properties["traceparent"] = request.traceparent  # until it has a trace of its own
     return OutgoingMessage(
         body=_ENVELOPE.dump_json(_AssessmentEnvelope(progress), by_alias=True),
         message_id=name_based_id(

@@ -26,6 +26,7 @@ from localcloud.host.options import HostOptions
 from localcloud.host.ports import HandleMessage, Listener
 from localcloud.host.process import WorkerOptions, WorkerProcess, start_worker
 from localcloud.host.settings import AppSettings, merge_settings
+from localcloud.host.spans import open_spans
 from localcloud.host.supervisor import Supervisor
 
 _LOG = logging.getLogger(__name__)
@@ -141,11 +142,14 @@ class FunctionsHost:
         indexed = await supervisor.start()
         self.functions = tuple(read_function(each, settings) for each in indexed)
         timeout = config.function_timeout
+        spans = open_spans(config.telemetry_mode, settings)
+        self._stack.push_async_callback(spans.close)
         invocations = Invocations(
             supervisor.invoke,
             timeout.total_seconds() if timeout is not None else None,
             time.monotonic,
             self._source,
+            spans,
         )
         self._invocations = invocations
         await self._attach(config, settings, invocations)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from localcloud.host.errors import ConfigurationError
 
 _PLACEHOLDER = re.compile(r"%([^%]*)%")
+_ENDPOINT_HOST = re.compile(r"(?i)(?:^|;)\s*Endpoint=sb://([^/:;]+)")
 _DEFAULT_CONNECTION = "ServiceBus"
 
 
@@ -21,6 +22,12 @@ class ConnectionString:
     """A Service Bus connection given as a connection string."""
 
     value: str
+
+    @property
+    def host(self) -> str:
+        """The namespace's host; empty where it names none."""
+        found = _ENDPOINT_HOST.search(self.value)
+        return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,11 @@ class IdentityConnection:
 
     namespace: str
     client_id: str | None
+
+    @property
+    def host(self) -> str:
+        """The namespace's host."""
+        return self.namespace
 
 
 Connection = ConnectionString | IdentityConnection

@@ -2,7 +2,7 @@
 
 The real host opens an activity for each message, parented by the message's own context
 (`traceparent`, else the older `Diagnostic-Id`), and hands that activity's ID to the worker; so
-does this one, without exporting a span for it.
+does this one. `spans` exports it.
 """
 
 import random
@@ -17,10 +17,21 @@ _SAMPLED = "01"
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """What the worker gets: the host's span as `traceparent`, and `tracestate` unchanged."""
+    """What the worker gets, and whose span the host's own lies under.
+
+    Attributes:
+        parent: The host's span as `traceparent`; empty where it has none.
+        state: `tracestate`, unchanged.
+        origin: The message's own span ID; empty for a root.
+    """
 
     parent: str
     state: str
+    origin: str = ""
+
+
+NO_TRACE = TraceContext("", "")
+"""What the worker gets of a trigger for which the host has no activity."""
 
 
 def continue_trace(properties: Mapping[str, object], source: random.Random) -> TraceContext:
@@ -41,6 +52,7 @@ def continue_trace(properties: Mapping[str, object], source: random.Random) -> T
             return TraceContext(
                 f"00-{match['trace']}-{_new_id(source, 64)}-{match['flags']}",
                 state if isinstance(state, str) else "",
+                match["span"],
             )
     return TraceContext(f"00-{_new_id(source, 128)}-{_new_id(source, 64)}-{_SAMPLED}", "")
 

@@ -20,6 +20,7 @@ from localcloud.host.bindings import Function, OtherTrigger
 from localcloud.host.datum import Datum
 from localcloud.host.invocations import Invocations
 from localcloud.host.settings import AppSettings
+from localcloud.host.spans import Activity
 
 _LOG = logging.getLogger(__name__)
 _PATH = "/runtime/webhooks/EventGrid"
@@ -62,6 +63,15 @@ class EventGridListener:
         return all(await asyncio.gather(*tasks))
 
 
+_REQUEST = Activity(
+    "Microsoft.AspNetCore",
+    "POST /runtime/webhooks/EventGrid",
+    "SERVER",
+    {"http.request.method": "POST", "url.path": "/runtime/webhooks/EventGrid"},
+)
+"""What the host has under way while it serves a delivery."""
+
+
 class EventGridWebhook:
     """The webhook, and what is attached to it.
 
@@ -89,7 +99,7 @@ class EventGridWebhook:
 
         async def run(event: dict[str, Any]) -> bool:
             request = invocations.request(
-                function, {trigger.parameter: Datum.json(event)}, {}, event
+                function, {trigger.parameter: Datum.json(event)}, {}, event, _REQUEST
             )
             return await invocations.run(function, request, "event")
 

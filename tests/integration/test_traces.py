@@ -237,7 +237,11 @@ async def test_a_throttle_and_a_rejection_are_found_from_both_sides(
     assert (root.trace_id, root.span_id) in links_of(process)
     assert (process.trace_id, process.span_id) in links_of(follow)
     assert theirs in {trace_id for trace_id, _ in links_of(root)}
-    assert {span.name for span in refused} == {f"process {REQUESTS}", "send assessment-results"}
+    assert {span.name for span in refused} == {
+        "ServiceBusProcessor.ProcessMessage",
+        f"process {REQUESTS}",
+        "send assessment-results",
+    }
     (throttled,) = (each for each in metrics if each["name"] == "assessor.arm.throttles")
     assert throttled["value"] == 1
     (duration,) = (each for each in metrics if each["name"] == "assessor.operation.duration")
@@ -245,6 +249,45 @@ async def test_a_throttle_and_a_rejection_are_found_from_both_sides(
     mine = [each for each in logs if each["attributes"].get(ACTIVITY_ID) == activity_id]
     assert {each["trace_id"] for each in mine} == {f"{trace_id_of(activity_id):032x}"}
     assert "nonsense" not in json.dumps([*logs, *metrics])
+
+
+async def test_every_trace_is_a_tree_whose_spans_end_within_their_parents(
+    tmp_path: Path, collector: Collector
+) -> None:
+    """A message's trace has the host's span for its root, an assessment's its own; both whole."""
+    settings = collector.settings(NEVER_MS, ASSESS_HOLD_SECONDS="0")
+    async with running(tmp_path, Plan([vm(0, seconds=3)], settings=settings)) as harness:
+        (host,) = harness.cloud.hosts
+        await harness.ask([Request("r-1", vm_id(0)), Request("r-2", "nonsense")])
+        await harness.until_told(2)
+        await harness.cloud.stop_host(host)
+
+    spans = await collector.spans()
+    by_trace: dict[str, list[Span]] = {}
+    for span in spans:
+        by_trace.setdefault(span.trace_id, []).append(span)
+    for tree in by_trace.values():
+        (root,) = roots(tree)
+        assert orphans(tree) == []
+        known = {span.span_id: span for span in tree}
+        for span in tree:
+            parent = known.get(span.parent_id, root)
+            assert parent.start <= span.start, (parent.name, span.name)
+            assert span.end <= parent.end, (parent.name, span.name)
+    of_requests = [tree for tree in by_trace.values() if named(tree, f"process {REQUESTS}")]
+    assert [root.name for tree in of_requests for root in roots(tree)] == [
+        "ServiceBusProcessor.ProcessMessage"
+    ] * 2
+    # A resumed assessment lies in its own trace; the delivery's is linked to it.
+    (assessed,) = (tree for tree in by_trace.values() if named(tree, "assess_patches"))
+    linked = {link for span in named(assessed, f"process {IN_PROGRESS}") for link in links_of(span)}
+    deliveries = {
+        (span.trace_id, span.span_id)
+        for span in named(spans, "ServiceBusProcessor.ProcessMessage")
+        if span.attributes["messaging.destination.name"] == IN_PROGRESS
+    }
+    assert deliveries
+    assert linked == deliveries
 
 
 async def test_a_dead_collector_slows_nothing_down(tmp_path: Path) -> None:
