@@ -1,8 +1,8 @@
 """`make interop`: clients that nobody here wrote the libraries of, against the local Service Bus.
 
-.NET's SDK, Java's, Qpid JMS, Go's with its ARM and its identity, bare
-go-amqp, JavaScript's SDK and rhea, as programs that try one scenario after another and print a line
-of JSON for each: `{"scenario": …, "ok": …}`.
+.NET's SDK, Java's, Qpid JMS, Go's with its ARM and its identity, bare go-amqp, JavaScript's SDK and
+rhea, as programs that try one scenario after another and print a line of JSON for each:
+`{"scenario": …, "ok": …}`.
 JavaScript's is here, the others lie beside the project in `../shared/tools`, where they are at
 hand; what is not, or whose language is not installed, is left out with a word. Built in
 `.localcloud/interop`, from the languages' own registries. Each gets a bus of its own, some of them
@@ -63,6 +63,7 @@ Place = Literal["plain", "app"]
 """A bus, or the local cloud with the app."""
 _MAVEN = ("mvn", "-q", "-B", "package")
 _JAVA = ("java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-jar", "target/busjava.jar")
+_THROUGH_APP = (sys.executable, "-m", "tests.interop.requests_through_app", "{up}")
 _GO = ("go", "build", "-o", "busgo", ".")
 _GO_LEFT_OUT = {
     "36 transfer": "no forwarding, so no transfer dead-letter queue",
@@ -125,6 +126,24 @@ CLIENTS = (
         ("go",),
         _GO,
         ("./busgo", "app", "{up}"),
+        {},
+        "app",
+    ),
+    Client(
+        "requests through the app (Java, JMS)",
+        TOOLS / "busjava",
+        ("mvn", "java"),
+        _MAVEN,
+        (*_THROUGH_APP, "java", *_JAVA),
+        {},
+        "app",
+    ),
+    Client(
+        "requests through the app (.NET)",
+        TOOLS / "netbus",
+        (),
+        (),
+        (*_THROUGH_APP, "dotnet", "./netbus"),
         {},
         "app",
     ),
@@ -213,6 +232,7 @@ def _scenarios(client: Client) -> Sequence[Mapping[str, object]]:
         done = subprocess.run(  # noqa: S603 - the table above
             command,
             cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             text=True,
             timeout=_LIMIT_SECONDS,
