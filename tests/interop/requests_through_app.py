@@ -5,7 +5,7 @@
 
 Has the client send one request in each form that it knows, and waits for what comes of each: an
 outcome where the form can be read, `RequestRejected` where it can't. Prints a line of JSON for each
-form, and one for the dead letters, of which there must be none.
+form, and one for the dead letters, of which there must be none but what the host can't receive.
 """
 
 import asyncio
@@ -59,6 +59,10 @@ _UNREADABLE: Final = {
     "value-map": "a map",
 }
 """The forms that are rejected, and what they are instead of JSON."""
+
+_DEAD: Final = frozenset({"map-property"})
+"""What .NET's client, and so the Functions host, can't receive: an application property that is a
+map, which Java's client alone lets one set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +125,17 @@ async def _try(up: Path, kind: str, program: Sequence[str]) -> None:
         before = (await control.counts())[_QUEUE].dead_letter
         sent = await asyncio.to_thread(_send, kind, program, connection, vm_id)
         taken = [each.form for each in sent if each.ok]
-        told = await _told(connection, len(taken))
+        lost = _DEAD.intersection(taken)
+        told = await _told(connection, len(taken) - len(lost))
         dead = (await control.counts())[_QUEUE].dead_letter - before
     answered = {request_id for type_, request_id in told if type_ != _REJECTED}
     rejected = Counter(type_ for type_, _ in told)[_REJECTED]
-    readable = [form for form in taken if form not in _UNREADABLE]
+    readable = [form for form in taken if form not in _UNREADABLE and form not in lost]
     for form in readable:
         _say(f"{form} has its outcome", ok=form in answered)
     unreadable = [form for form in taken if form in _UNREADABLE]
     _say(f"{', '.join(unreadable)} are rejected", ok=rejected == len(unreadable))
-    _say("no dead letters", ok=dead == 0, detail=str(dead))
+    _say(f"no dead letters but {', '.join(lost) or 'none'}", ok=dead == len(lost), detail=str(dead))
 
 
 if __name__ == "__main__":
