@@ -1,6 +1,10 @@
 """Time, as the domain asks for it."""
 
+import re
 from datetime import UTC, datetime
+from typing import Final
+
+_LEAP_SECOND: Final = re.compile(r"(?<=[T ])([0-9]{2}:59:)60")
 
 
 class SystemClock:
@@ -20,12 +24,13 @@ def from_text(text: object) -> datetime | None:
     """Returns the moment that an RFC 3339 `text` names, in UTC, or None where it names none.
 
     ARM writes up to 7 fraction digits and any offset; what goes beyond microseconds is cut. A time
-    without an offset is taken as UTC, as ARM means it. A moment that UTC has no date for is none.
+    without an offset is taken as UTC, as ARM means it. `t` and `z` may be small, and a leap second
+    is the second before it. A moment that UTC has no date for is none.
     """
     if not isinstance(text, str):
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(_LEAP_SECOND.sub(r"\g<1>59", text.upper()))
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None

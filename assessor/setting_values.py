@@ -4,6 +4,7 @@ A check raises PydanticCustomError, whose message is what stands after "must be"
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
@@ -15,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from assessor.resource_id import ResourceIdError, Scope
 from assessor.tag_names import property_name
+from dotnet_text import ignoring_case
 from ncrontab import Ncrontab, NcrontabError
 
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -91,9 +93,26 @@ def _storage_connection(text: str) -> str:
             "a connection string of a storage account that has tables ({problem})",
             {"problem": str(error).rstrip(".")},
         ) from None  # the cause may quote the secret
-    if _parts(url) is None:
+    parts = _parts(url)
+    if parts is None or parts.scheme not in {"http", "https"}:
         raise PydanticCustomError("connection", "a connection string whose table endpoint is a URL")
+    if not _is_base64(_part_of(text, "accountkey")):  # else each call would fail at its signature
+        raise PydanticCustomError("connection", "a connection string whose AccountKey is base64")
     return text
+
+
+def _part_of(connection: str, name: str) -> str:
+    """Returns a part of a connection string by its name in lower case; empty if it has none."""
+    pairs = (part.partition("=") for part in connection.split(";"))
+    return next((value for key, _, value in pairs if key.strip().lower() == name), "")
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def read_scopes(text: object) -> object:
@@ -129,7 +148,9 @@ def read_tags(text: object) -> object:
         return text
     pairs = [each.partition("=") for each in text.split(",") if each.strip()]
     found = {name.strip(): value.strip() if equals else None for name, equals, value in pairs}
-    if not pairs or not all(found) or len(found) != len(pairs):
+    # ARM's names of tags differ by more than case, so no VM has one name twice.
+    different = {ignoring_case(name) for name in found}
+    if not pairs or not all(found) or len(different) != len(pairs):
         raise PydanticCustomError(
             "tags", "key=value pairs, or keys, with commas between them, each key once"
         )

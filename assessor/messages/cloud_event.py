@@ -87,6 +87,8 @@ def find(
         if kind.startswith("application/cloudevents") or _has_specversion(body):
             event = from_structured_event(replace(message, application_data=_without_nulls(body)))
             return IncomingEvent(event.get_data(), event.get_extension("traceparent"))
+    except CloudEventError:
+        raise
     except CloudEventValidationError as error:
         raise CloudEventError(
             tuple((name, str(found[0])) for name, found in error.errors.items())
@@ -110,8 +112,8 @@ def _without_nulls(body: bytes) -> bytes:
     """Returns the event without the attributes that are null, which count as unset.
 
     Source: CloudEvents' JSON format, section 2.2. A time without an offset is taken as UTC, as
-    everywhere else. Raises ValueError for what is no JSON, and for halves of surrogate pairs, which
-    the SDK's reader would take.
+    everywhere else. Raises CloudEventError for what is no time, and ValueError for what is no
+    JSON, and for halves of surrogate pairs, which the SDK's reader would take.
     """
     fields = from_json(body, allow_inf_nan=False)
     if not isinstance(fields, dict):
@@ -120,6 +122,8 @@ def _without_nulls(body: bytes) -> bytes:
         name: each for name, each in fields.items() if each is not None or name in _NEVER_UNSET
     }
     if "time" in set_ones:
+        if from_text(set_ones["time"]) is None:
+            raise CloudEventError((("time", "must be an RFC 3339 time, 2026-01-05T10:00:00Z"),))
         set_ones["time"] = _timed(set_ones["time"])
     return body if set_ones == fields else to_json(set_ones)
 

@@ -18,12 +18,14 @@ from assessor.clock import SystemClock, from_text, to_text
         ("2018-11-07T00:00:00Z", datetime(2018, 11, 7, tzinfo=UTC)),
         ("2018-11-07T00:00:00.1", datetime(2018, 11, 7, microsecond=100_000, tzinfo=UTC)),
         ("0001-01-01T00:00:00", datetime(1, 1, 1, tzinfo=UTC)),
+        ("2018-11-07t10:00:00z", datetime(2018, 11, 7, 10, tzinfo=UTC)),
+        ("2016-12-31T23:59:60Z", datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
 )
 def test_arms_times_are_read_with_seven_digits_and_any_offset(
     text: str, expected: datetime
 ) -> None:
-    """What is beyond microseconds is cut; a time without an offset is UTC."""
+    """What is beyond microseconds is cut; without an offset it is UTC; small letters will do."""
     moment = from_text(text)
     assert moment == expected
     assert moment is not None

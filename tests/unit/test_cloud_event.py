@@ -206,7 +206,18 @@ def test_a_required_attribute_that_is_null_is_missing(name: str) -> None:
     assert name in dict(refused.value.problems)
 
 
-@pytest.mark.parametrize("time", ["2026-01-05T12:00:00", "2026-01-05T12:00:00.1234567+05:30"])
+@pytest.mark.parametrize("time", ["yesterday", 5, "", "2026-13-01T00:00:00Z"])
+def test_what_is_no_time_is_told_by_its_name(time: object) -> None:
+    """Whoever sent it learns which attribute to mend."""
+    with pytest.raises(CloudEventError) as refused:
+        find(_event(time=time), CONTENT_TYPE, {})
+    assert [name for name, _ in refused.value.problems] == ["time"]
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2026-01-05T12:00:00", "2026-01-05T12:00:00.1234567+05:30", "2026-01-05t12:00:00z"],
+)
 def test_a_time_with_any_offset_or_none_is_taken(time: str) -> None:
     """One without is in UTC, as everywhere else."""
     assert find(_event(time=time), CONTENT_TYPE, {}) == IncomingEvent(_DATA, None)

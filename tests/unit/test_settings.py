@@ -155,6 +155,7 @@ def test_an_endpoint_overrides_the_clouds_and_keeps_its_audience() -> None:
         ("SCAN_SCOPES", ","),
         ("SCAN_TAGS", ","),
         ("SCAN_TAGS", "a=1,a=2"),
+        ("SCAN_TAGS", "a=1,A=2"),
         ("ARM_ENDPOINT", "https://x:99999"),
         ("ARM_ENDPOINT", "https://x:0"),
         ("ARM_ENDPOINT", "https://user@x"),
@@ -224,6 +225,11 @@ def test_a_wrong_value_gives_one_line_that_names_the_setting(name: str, text: st
         ("PostureStorage", "nonsense"),
         ("PostureStorage", "AccountName=acc"),
         ("PostureStorage", "TableEndpoint=https://x:99999/;AccountName=a;AccountKey=c2VjcmV0"),
+        ("PostureStorage", "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0?"),
+        (
+            "AzureWebJobsStorage",
+            "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0=",
+        ),
         (
             "AzureWebJobsStorage",
             "BlobEndpoint=https://acc.blob.core.windows.net/;SharedAccessSignature=sig=c2VjcmV0",
