@@ -1,5 +1,6 @@
 """Each patch with the VMs that lack it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,16 +37,21 @@ def lacked_patches(
         vms: The fleet.
         first_seen: When a patch was first seen to be lacked, by its key.
     """
-    found: dict[str, tuple[Patch, set[str], list[datetime]]] = {}
+    found: dict[str, Patch] = {}
+    counts: Counter[str] = Counter()
+    since: dict[str, datetime] = {}
     for vm in vms:
-        for patch in vm.patches or ():
-            _, lacking, times = found.setdefault(patch.key, (patch, set(), []))
-            lacking.add(vm.key)
-            if vm.assessed_at is not None:
-                times.append(vm.assessed_at)
+        by_key = {patch.key: patch for patch in vm.patches or ()}
+        counts.update(by_key.keys())
+        for key, patch in by_key.items():
+            found.setdefault(key, patch)
+        if vm.assessed_at is not None:
+            for key in by_key:
+                if key not in since or vm.assessed_at < since[key]:
+                    since[key] = vm.assessed_at
     lacked = [
-        LackedPatch(patch, len(lacking), first_seen.get(key) or min(times, default=None))
-        for key, (patch, lacking, times) in found.items()
+        LackedPatch(patch, counts[key], first_seen.get(key) or since.get(key))
+        for key, patch in found.items()
     ]
     return sorted(lacked, key=lambda each: (not each.patch.is_grave, -each.vms, each.patch.name))
 
