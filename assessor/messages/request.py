@@ -5,6 +5,7 @@ many by `vmIds`, a whole scope by `scope`, each as plain JSON or as the data of 
 message.
 """
 
+import codecs
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ _FORMS: Final = {
 }
 _SCOPE_FIELDS: Final = ("tags", "runningOnly")
 """What narrows a scope down, and means nothing without one."""
+_MOST_STRINGS: Final = 3
+"""How many JSON strings within one another are opened."""
 _SHOWN_CHARACTERS: Final = 256
 """How much of a wrong value an error repeats: enough to find it in the sender's log."""
 
@@ -300,17 +303,38 @@ def _payload(message: IncomingMessage) -> tuple[Mapping[str, Any], str | None]:
 
 
 def _unwrapped(body: bytes) -> bytes:
-    """Returns the text of a body that .NET's retired Service Bus package made of it; else the body.
+    """Returns the JSON that a body holds which is no JSON object or list, but a text of one.
 
-    `new BrokeredMessage(text)` there is no text but a serialised one.
+    `new BrokeredMessage(text)` of .NET's retired Service Bus package serialises the text. A client
+    that makes JSON of what it is given, and was given JSON, sends a JSON string, an envelope's too.
     """
     text = read_string(body)
-    return body if text is None else text.encode()
+    if text is not None:
+        body = text.encode()
+    for _ in range(_MOST_STRINGS):
+        within = _json_string(body)
+        if within is None:
+            break
+        body = within
+    return body
+
+
+def _json_string(body: bytes) -> bytes | None:
+    """Returns what a JSON string holds that looks like JSON; None for any other body."""
+    if body.removeprefix(codecs.BOM_UTF8).lstrip()[:1] != b'"':
+        return None
+    try:
+        text = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+    except ValueError:
+        return None
+    if not isinstance(text, str) or text.lstrip("\ufeff \t\r\n")[:1] not in {"{", "[", '"'}:
+        return None
+    return text.encode(errors="surrogatepass")
 
 
 def _json(data: bytes | str) -> object:
     try:
-        text = data.removeprefix(b"\xef\xbb\xbf") if isinstance(data, bytes) else data
+        text = data.removeprefix(codecs.BOM_UTF8) if isinstance(data, bytes) else data
         return from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise _NotUnderstoodError(FieldError("body", f"must be JSON in UTF-8: {error}")) from error
