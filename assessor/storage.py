@@ -1,15 +1,16 @@
 """Where the app's tables are, and how it gets in."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceExistsError
+from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.data.tables.aio import TableClient, TableServiceClient
-from azure.identity.aio import ManagedIdentityCredential
 
-from assessor.http import open_transport
 from assessor.settings import Settings
 
 # Of the SDK's packages that the app has, none knows the storage suffixes of all clouds: Tables' own
@@ -49,22 +50,31 @@ def table_storage(settings: Settings) -> TableStorage | None:
     return next((each for each in candidates if each.endpoint or each.connection_string), None)
 
 
-async def open_tables(storage: TableStorage, stack: AsyncExitStack) -> TableServiceClient:
-    """Returns a client of the storage, which `stack` closes."""
+async def open_tables(
+    storage: TableStorage,
+    stack: AsyncExitStack,
+    transport: Callable[[str], Awaitable[AsyncHttpTransport[Any, Any]]],
+    credential: Callable[[str | None], AsyncTokenCredential],
+) -> TableServiceClient:
+    """Returns a client of the storage, which `stack` closes.
+
+    Args:
+        storage: where it is.
+        stack: what closes it.
+        transport: returns what calls of an endpoint go through.
+        credential: returns the identity of a client ID.
+    """
     if storage.connection_string is not None:
         endpoint = TableServiceClient.from_connection_string(storage.connection_string).url
         client = TableServiceClient.from_connection_string(
-            storage.connection_string, transport=await open_transport(endpoint, stack)
+            storage.connection_string, transport=await transport(endpoint)
         )
     else:
         endpoint = storage.endpoint or ""
-        credential = await stack.enter_async_context(
-            ManagedIdentityCredential(client_id=storage.client_id)
-        )
         client = TableServiceClient(
             endpoint=endpoint,
-            credential=credential,
-            transport=await open_transport(endpoint, stack),
+            credential=await stack.enter_async_context(credential(storage.client_id)),
+            transport=await transport(endpoint),
         )
     return await stack.enter_async_context(client)
 

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import Final
 
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus.aio import ServiceBusClient
 
@@ -32,6 +33,7 @@ from assessor.scans.store import MemoryScans
 from assessor.scans.tables import TableScans
 from assessor.settings import Settings
 from assessor.storage import open_tables, table_storage
+from assessor.telemetry.dependencies import IDENTITY, TracedTransport, tables
 from assessor.telemetry.setup import FLUSH_SECONDS, TelemetryPipeline
 from assessor.telemetry.telemetry import Telemetry
 
@@ -112,7 +114,7 @@ async def open_ports(
 ) -> Ports:
     """Returns the adapters that the app works with in Azure, which `opening` closes."""
     credential = await opening.enter_async_context(
-        RenewableCredential(lambda: _credential(settings.azure_client_id))
+        RenewableCredential(lambda: _credential(settings.azure_client_id, telemetry))
     )
     arm = ArmClient(
         credential,
@@ -124,7 +126,9 @@ async def open_ports(
     return Ports(
         clock=SystemClock(),
         bus=ServiceBus(
-            await opening.enter_async_context(await _service_bus_client(settings, opening)),
+            await opening.enter_async_context(
+                await _service_bus_client(settings, telemetry, opening)
+            ),
             topics=(settings.results_topic, settings.alerts_topic),
         ),
         arm=arm,
@@ -148,27 +152,39 @@ async def _open_stores(
             "took part in ends as incomplete"
         )
         return MemoryPosture(), MemoryScans()
-    tables = await open_tables(storage, opening)
+
+    async def transport(endpoint: str) -> TracedTransport:
+        return TracedTransport(await open_transport(endpoint, opening), tables(endpoint), telemetry)
+
+    client = await open_tables(
+        storage, opening, transport, lambda client_id: _credential(client_id, telemetry)
+    )
     return (
         TablePosture(
-            tables.get_table_client(settings.posture_table),
+            client.get_table_client(settings.posture_table),
             ALERT_COLUMNS,
             lambda error: telemetry.metrics.unforeseen(type(error).__name__),
         ),
-        TableScans(tables.get_table_client(settings.scan_table)),
+        TableScans(client.get_table_client(settings.scan_table)),
     )
 
 
-async def _service_bus_client(settings: Settings, opening: AsyncExitStack) -> ServiceBusClient:
+async def _service_bus_client(
+    settings: Settings, telemetry: Telemetry, opening: AsyncExitStack
+) -> ServiceBusClient:
     tls = tls_context()
     if settings.service_bus_connection_string is not None:
         return ServiceBusClient.from_connection_string(
             settings.service_bus_connection_string, ssl_context=tls
         )
-    credential = await opening.enter_async_context(_credential(settings.service_bus_client_id))
+    credential = await opening.enter_async_context(
+        _credential(settings.service_bus_client_id, telemetry)
+    )
     return ServiceBusClient(settings.service_bus_namespace or "", credential, ssl_context=tls)
 
 
-def _credential(client_id: str | None) -> ManagedIdentityCredential:
+def _credential(client_id: str | None, telemetry: Telemetry) -> ManagedIdentityCredential:
     """Returns the managed identity: the user-assigned one of `client_id`, else the system's."""
-    return ManagedIdentityCredential(client_id=client_id)
+    return ManagedIdentityCredential(
+        client_id=client_id, transport=TracedTransport(AioHttpTransport(), IDENTITY, telemetry)
+    )

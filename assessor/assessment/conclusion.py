@@ -198,7 +198,7 @@ class Concluder:
                 REQUEST_ID: outcome.request_id,
                 VM_ID: str(progress.request.vm),
                 ADOPTED: progress.operation.adopted if progress.operation else None,
-                EXPECTED_SECONDS: expected.seconds if expected else None,
+                EXPECTED_SECONDS: round(expected.seconds, 1) if expected else None,
                 EXPECTED_SPREAD: expected.spread if expected else None,
                 ERROR_CODE: failure,
                 CRITICAL_COUNT: result.critical_and_security_count if result else None,

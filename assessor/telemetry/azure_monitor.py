@@ -40,8 +40,12 @@ from assessor.telemetry.attributes import (
     MESSAGING_DESTINATION,
     MESSAGING_MESSAGE_ID,
     MESSAGING_SYSTEM,
+    PEER_SERVICE,
     REQUEST_ID,
+    SAMPLE_RATE,
     SERVER_ADDRESS,
+    SERVER_PORT,
+    TABLES,
     TO_ITSELF,
 )
 from assessor.telemetry.metrics import ARM_CALLS, ARM_REMAINING
@@ -49,6 +53,7 @@ from assessor.telemetry.telemetry import WAIT
 
 __all__ = ["AzureMonitorLogExporter", "AzureMonitorMetrics", "Spans"]
 
+_HTTPS_PORT: Final = 443
 _MIRRORED: Final = {
     HTTP_RETRY_AFTER: ARM_RETRY_AFTER,
     ERROR_TYPE: ERROR,
@@ -59,6 +64,10 @@ _MIRRORED: Final = {
 """What the exporter drops, and the name that it has in Properties."""
 EXPORTS_A_REMAINDER: Final = 20
 """At one export each 15 seconds, five minutes."""
+TABLE_CALLS_A_ROW: Final = 50
+"""Of the calls to the tables that went well one has a row, which stands for so many."""
+SLOW_TABLE_CALL: Final = 1_000_000_000
+"""Nanoseconds from which on a call to the tables has a row of its own."""
 
 
 class Spans(AzureMonitorTraceExporter):
@@ -68,7 +77,8 @@ class Spans(AzureMonitorTraceExporter):
         """Exports what is worth a row.
 
         A wait shows as the gap that it is, and a message to the app itself as the invocation that
-        it brings, unless it failed.
+        it brings, unless it failed. Five calls to the tables an assessment would be a fifth of all
+        rows: TABLE_CALLS_A_ROW of those that went well share one.
         """
         told = [readable(span) for span in spans if not _goes_without_saying(span)]
         return super().export(told) if told else SpanExportResult.SUCCESS
@@ -101,22 +111,19 @@ def readable(span: ReadableSpan) -> ReadableSpan:
     """Returns the span with what the exporter makes a readable row of."""
     attributes = dict(span.attributes or {})
     more: dict[str, AttributeValue] = {}
-    mirrored = dict(_MIRRORED)
-    for name in _said_elsewhere(span):
+    left_out = set(_said_elsewhere(span))
+    for name in left_out:
         attributes.pop(name, None)
-    if span.kind is SpanKind.CONSUMER:
-        del mirrored[MESSAGING_DESTINATION]  # it is in the row's Source, and in its name
-    for name, own in mirrored.items():
+    for name, own in _MIRRORED.items():
         value = attributes.get(name)
-        if value == 1 and own == DELIVERY_COUNT:
+        if own in left_out or (value == 1 and own == DELIVERY_COUNT):
             continue  # a first delivery goes without saying
         if isinstance(value, str | int):
             more[own] = value
         elif isinstance(value, Sequence):
             more[own] = ", ".join(map(str, value))
     if HTTP_METHOD in attributes:
-        # It names the call by the path in here, and takes the target from server.address.
-        more |= {"url.full": span.name.partition(" ")[2], "url.scheme": "https"}
+        more |= _call(span)
     elif MESSAGING_SYSTEM in attributes:
         more |= _peer(attributes)
     return ReadableSpan(
@@ -144,6 +151,29 @@ def _said_elsewhere(span: ReadableSpan) -> Iterator[str]:
         yield AZURE_REQUEST_ID  # which Azure's support asks for where a call failed
     if span.kind is SpanKind.CONSUMER and ACTIVITY_ID in attributes:
         yield REQUEST_ID  # the assessment's own span and its record have it
+        if attributes.get(MESSAGING_DELIVERY_COUNT, 1) == 1:
+            yield MESSAGING_MESSAGE_ID  # of the app's own message, which nobody else has seen
+    is_transfer = span.kind in {SpanKind.CONSUMER, SpanKind.PRODUCER}
+    if is_transfer and span.status.status_code is not StatusCode.ERROR:
+        yield ENTITY  # it is in the row's Source or Target, and in its name
+
+
+def _call(span: ReadableSpan) -> dict[str, AttributeValue]:
+    """Returns what names a call, which the exporter does by the path in `url.full`.
+
+    Its target is `server.address`. Where that is an address of the worker's own machine, it is
+    replaced by what answers there.
+    """
+    attributes = span.attributes or {}
+    more: dict[str, AttributeValue] = {
+        "url.full": span.name.partition(" ")[2],
+        "url.scheme": "https",
+    }
+    if PEER_SERVICE in attributes:
+        more |= {SERVER_ADDRESS: attributes[PEER_SERVICE], SERVER_PORT: _HTTPS_PORT}
+    if _is_routine(span):
+        more[SAMPLE_RATE] = 100 / TABLE_CALLS_A_ROW
+    return more
 
 
 def _peer(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
@@ -231,4 +261,17 @@ def _each_metric(data: MetricsData, change: Callable[[Metric], Metric | None]) -
 def _goes_without_saying(span: ReadableSpan) -> bool:
     if span.status.status_code is StatusCode.ERROR:
         return False
+    if _is_routine(span):
+        # Its ID is random, so this is one in so many, however short the worker lives.
+        context = span.get_span_context()
+        return context is None or context.span_id % TABLE_CALLS_A_ROW != 0
     return span.name == WAIT or bool((span.attributes or {}).get(TO_ITSELF))
+
+
+def _is_routine(span: ReadableSpan) -> bool:
+    """Whether it is a call to the tables like thousands of others."""
+    return (
+        (span.attributes or {}).get(AZURE_PROVIDER) == TABLES
+        and span.status.status_code is not StatusCode.ERROR
+        and (span.end_time or 0) - (span.start_time or 0) < SLOW_TABLE_CALL
+    )

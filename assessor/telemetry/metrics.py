@@ -67,7 +67,9 @@ class Metrics:
         self._resumptions = meter.create_counter(
             RESUMED, "{assessment}", "Assessments that came back from the queue"
         )
-        self._calls = meter.create_histogram(ARM_CALLS, "s", "How long ARM took to answer")
+        self._calls = meter.create_histogram(
+            ARM_CALLS, "s", "How long ARM, a table or the identity took to answer"
+        )
         self._policy_calls = meter.create_counter(
             ARM_POLICY_CALLS, "{call}", "Calls that ARM counted, by its policies"
         )

@@ -50,6 +50,12 @@ async def test_azure_monitor_gets_the_trace_with_an_entra_token(tmp_path: Path) 
     assert "assessor.assessments" in {
         each["data"]["baseData"]["metrics"][0]["name"] for each in taken.of_type("MetricData")
     }
+    tokens = {
+        (each["data"]["baseData"]["name"], each["data"]["baseData"]["target"])
+        for each in taken.of_type("RemoteDependencyData")
+        if "token" in each["data"]["baseData"]["name"]
+    }
+    assert tokens == {("GET token", "managed-identity")}, "the application map shows the identity"
     (record,) = taken.of_type("EventData")
     assert record["data"]["baseData"]["name"] == "PatchAssessor.AssessmentCompleted"
     assert _properties(record)[ACTIVITY_ID] == activity_id

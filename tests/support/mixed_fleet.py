@@ -27,9 +27,7 @@ from assessor.clock import to_text
 from assessor.events.event import read_event
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.request import IncomingMessage
-from assessor.posture.store import MemoryPosture
 from assessor.resource_id import Scope, VirtualMachineId
-from assessor.scans.store import MemoryScans
 from assessor.telemetry.attributes import (
     AZURE_PROVIDER,
     AZURE_REQUEST_ID,
@@ -46,6 +44,7 @@ from assessor.telemetry.telemetry import Delivery, Telemetry
 from tests.support.app import ports, settings
 from tests.support.assessments import patch
 from tests.support.fakes import FakeBus, FakeClock
+from tests.support.told_stores import told_postures, told_scans
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000001"
 SCOPE: Final = f"/subscriptions/{SUBSCRIPTION}"
@@ -290,8 +289,9 @@ class Host:
         self.tick: Callable[[], Awaitable[object]] | None = None
         self._names = names
         self.arm.telemetry = pipeline.telemetry
-        self._postures, self._scans = MemoryPosture(), MemoryScans()
         self._telemetry = pipeline.telemetry
+        self._postures = told_postures(pipeline.telemetry)
+        self._scans = told_scans(pipeline.telemetry)
         self._done: set[tuple[str, int]] = set()
         self.app = self._new_app()
 
