@@ -44,7 +44,7 @@ from assessor.telemetry.telemetry import Delivery, Telemetry
 from tests.support.app import ports, settings
 from tests.support.assessments import patch
 from tests.support.fakes import FakeBus, FakeClock
-from tests.support.told_stores import told_postures, told_scans
+from tests.support.told_stores import ask_for_token, told_postures, told_scans
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000001"
 SCOPE: Final = f"/subscriptions/{SUBSCRIPTION}"
@@ -56,6 +56,10 @@ class WorkerKilledError(BaseException):
     """The worker is gone, in the middle of something."""
 
 
+class BugError(Exception):
+    """What nobody foresaw."""
+
+
 @dataclass(frozen=True)
 class Night:
     """What a VM's assessment of one night comes to.
@@ -64,12 +68,14 @@ class Night:
         result: the assessment's result, but for its activity ID; None if it never ends.
         refused: what ARM answers, by what is asked: status and code.
         times: how often it does; for ever if None.
+        bug: whether the first poll raises what nobody foresaw.
         power_state: the VM's.
     """
 
     result: Mapping[str, object] | None = None
     refused: Mapping[Phase, tuple[int, str]] = field(default_factory=dict)
     times: int | None = None
+    bug: bool = False
     power_state: str = "running"
 
 
@@ -117,6 +123,8 @@ FLEET: Final[Mapping[str, tuple[Night, Night]]] = {
     ),
     "killed": (found(1), found(2)),
     "twice": (found(0), found(6)),
+    "odd": (found(1), replace(found(1), bug=True)),
+    "renamed": (found(1), found(1, assessmentActivityId="68f8b292-dfc2-4646-9781-33cc88631968")),
 }
 
 
@@ -164,12 +172,14 @@ class FleetArm:
         night = self._answer(vm_id, Phase.POLL, "GET locations/operations", 200)
         key = f"{vm_id.name}{self.night}"
         self._polls[key] += 1
+        if night.bug and self._polls[key] == 1:
+            raise BugError("a secret")
         if night.result is None or self._polls[key] == 1:
             return Running()
         activity = uuid.uuid5(uuid.NAMESPACE_URL, key)
         named = {"assessmentActivityId": str(uuid.UUID(int=activity.int, version=4))}
         started = self._clock.now() - timedelta(seconds=60 + len(vm_id.name))
-        result = parse_result({**night.result, **named, "startDateTime": to_text(started)})
+        result = parse_result({**named, **night.result, "startDateTime": to_text(started)})
         return Ended(result, started, self._clock.now())
 
     def _answer(self, vm: VirtualMachineId, phase: Phase, call: str, status: int) -> Night:
@@ -184,6 +194,11 @@ class FleetArm:
         self._tell(call, status)
         return night
 
+    def _draw(self, *policies: str) -> None:
+        assert self.telemetry is not None
+        for policy in policies:
+            self.telemetry.metrics.drew(policy, SUBSCRIPTION, 100)
+
     def _night(self, name: str) -> Night:
         return FLEET[name][self.night]
 
@@ -191,6 +206,7 @@ class FleetArm:
         assert self.telemetry is not None
         self.calls[call, status] += 1
         at = int(self._clock.now().timestamp() * 1e9)
+        self._draw(_POLICY)
         attributes: dict[str, Any] = {
             HTTP_METHOD: call.partition(" ")[0],
             HTTP_STATUS: status,
@@ -293,6 +309,7 @@ class Host:
         self._postures = told_postures(pipeline.telemetry)
         self._scans = told_scans(pipeline.telemetry)
         self._done: set[tuple[str, int]] = set()
+        self._deliveries: Counter[tuple[str, int]] = Counter()
         self.app = self._new_app()
 
     async def run(self) -> None:
@@ -302,8 +319,9 @@ class Host:
             if due > self.clock.now():
                 await self._wait_until(due)
             message = self.bus.sent[queue][index]
+            self._deliveries[queue, index] += 1
             try:
-                await self._handle(queue, message)
+                await self._handle(queue, message, self._deliveries[queue, index])
             except WorkerKilledError:
                 self.app = self._new_app()  # and the message comes again
             else:
@@ -326,11 +344,11 @@ class Host:
         )
         return min(waiting, default=None)
 
-    async def _handle(self, queue: str, message: OutgoingMessage) -> None:
+    async def _handle(self, queue: str, message: OutgoingMessage, deliveries: int) -> None:
         if queue == "requests":
             await self.ask(message.body, message.message_id)
         else:
-            delivery = Delivery(queue, message.message_id, delivery_count=1)
+            delivery = Delivery(queue, message.message_id, delivery_count=deliveries)
             await self.app.resume(parse_in_progress(message.body), delivery=delivery)
 
     async def ask(self, body: bytes, message_id: str) -> None:
@@ -338,6 +356,10 @@ class Host:
         await self.app.requests.receive(
             IncomingMessage(body, message_id, "application/json", {}, self.clock.now())
         )
+
+    async def start(self) -> None:
+        """Gets the token that a worker's first call of ARM needs."""
+        await ask_for_token(self._telemetry)
 
     def _new_app(self) -> App:
         return build_app(
@@ -364,6 +386,7 @@ async def two_nights(pipeline: TelemetryPipeline) -> Nights:
     clock = FakeClock(now - timedelta(hours=30))
     host = Host(pipeline, clock)
     with stamped_by(clock):
+        await host.start()
         await host.app.schedule.fire()
         await host.run()
 

@@ -8,7 +8,7 @@ from azure.core.pipeline.transport import AsyncHttpTransport, HttpRequest
 
 from assessor.posture.store import MemoryPosture
 from assessor.scans.store import MemoryScans
-from assessor.telemetry.dependencies import TracedTransport, tables
+from assessor.telemetry.dependencies import IDENTITY, TracedTransport, tables
 from assessor.telemetry.telemetry import Telemetry
 
 _ACCOUNT: Final = "https://account.table.core.windows.net"
@@ -65,3 +65,9 @@ def told_postures(telemetry: Telemetry) -> Any:  # noqa: ANN401 - a PostureStore
 def told_scans(telemetry: Telemetry) -> Any:  # noqa: ANN401 - a ScanStore by its methods
     """Returns scans in memory, whose calls are told of."""
     return _Told(MemoryScans(), "vmscans", telemetry)
+
+
+async def ask_for_token(telemetry: Telemetry) -> None:
+    """Tells of a call of the managed identity's endpoint."""
+    url = "http://127.0.0.1:41741/msi/token?resource=https://management.azure.com"
+    await TracedTransport(_Wire(), IDENTITY, telemetry).send(HttpRequest("GET", url))
