@@ -15,10 +15,10 @@ from typing import Any, Final
 import duckdb_kql
 import pytest
 
-from assessor.telemetry.setup import TelemetryPipeline, exporters_of
-from tests.support.ingestion import INSTRUMENTATION_KEY, ingestion
-from tests.support.mixed_fleet import FLEET, Nights, two_nights, vm_id
-from tests.support.telemetry_size import QUIET, heard, measure
+from tests.support.answers import PAGE, QUESTIONS, asked, told_nights
+from tests.support.mixed_fleet import FLEET, Nights, vm_id
+from tests.support.promises import OTLP_ALONE, pattern_of, promised
+from tests.support.telemetry_size import QUIET, measure
 
 pytestmark = [pytest.mark.integration, pytest.mark.deep]
 _ROOT: Final = Path(__file__).parents[2]
@@ -61,28 +61,10 @@ async def workspace(
 ) -> AsyncIterator[Workspace]:
     for name, value in {**QUIET, "TMPDIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    async with ingestion() as (taken, endpoint):
-        environment = {
-            "APPLICATIONINSIGHTS_CONNECTION_STRING": (
-                f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={endpoint}"
-            ),
-            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
-            "OTEL_TRACES_SAMPLER_ARG": request.param,
-        }
-        pipeline = TelemetryPipeline(environment, exporters_of(environment))
-        with heard(pipeline):
-            nights = await two_nights(pipeline)
-        records = len(taken.of_type("EventData"))
+    async with told_nights(request.param) as (nights, taken, records):
         # Of a worker that is killed now nothing more comes: each record went with its outcome.
         assert records >= len(list(nights.results()))
-        await _in_thread(pipeline.shutdown)
         yield Workspace(nights, taken.tables(), taken.items, request.param == "1")
-
-
-async def _in_thread(work: Any) -> None:  # noqa: ANN401 - any call
-    import asyncio  # noqa: PLC0415 - for this alone
-
-    await asyncio.to_thread(work)
 
 
 async def test_each_question_is_answered_by_what_happened(workspace: Workspace) -> None:
@@ -98,8 +80,66 @@ async def test_each_question_is_answered_by_what_happened(workspace: Workspace) 
     assert workspace.ask("silent") == []
     _throttled(workspace)
     _looked_into(workspace)
-    assert workspace.asked == _QUERIES.keys() - {"throttled"}, "each query is held to something"
+    _promises(workspace)
+    _page(workspace)
+    assert workspace.asked == _QUERIES.keys(), "each query is held to something"
     assert "a secret" not in str(workspace.items)
+
+
+def _promises(workspace: Workspace) -> None:
+    """Every name that docs/observability.md promises arrives, and none that it does not name."""
+    names: dict[str, set[str]] = {}
+    properties: dict[str, set[str]] = {}
+    for item in workspace.items:
+        data, kind = item["data"]["baseData"], item["data"]["baseType"]
+        is_metric = kind == "MetricData"
+        name = data["metrics"][0]["name"] if is_metric else str(data.get("name"))
+        names.setdefault(kind, set()).add(name)
+        of = name if is_metric else "rows"
+        properties.setdefault(of, set()).update(data.get("properties") or {})
+    page = promised()
+    assert names["EventData"] == page.records
+    for metric, dimensions in page.metrics.items():
+        if metric not in OTLP_ALONE:
+            assert metric in names["MetricData"]
+            assert properties[metric] == dimensions, metric
+    assert names["MetricData"] == page.metrics.keys() - OTLP_ALONE.keys()
+    if not workspace.is_whole:
+        return  # whose traces are kept decides what spans there are
+    arrived = set().union(*properties.values())
+    assert page.attributes - arrived == {each for each in OTLP_ALONE if each in page.attributes}
+    assert {each for each in arrived if each.startswith("patch_assessor.")} <= page.attributes
+    spans = names["RemoteDependencyData"] | names["RequestData"]
+    for written in page.spans:
+        has = any(pattern_of(written).fullmatch(name) for name in spans)
+        assert has is (written not in OTLP_ALONE), written
+    assert all(
+        any(pattern_of(written).fullmatch(name) for written in page.spans) for name in spans
+    ), spans
+    _no_resource_id_in_a_name_or_a_dimension(names, workspace.items)
+
+
+def _no_resource_id_in_a_name_or_a_dimension(
+    names: Mapping[str, set[str]], items: Sequence[Mapping[str, Any]]
+) -> None:
+    told = {each for kind, of_kind in names.items() if kind != "MessageData" for each in of_kind}
+    for item in items:
+        data = item["data"]["baseData"]
+        told |= {str(item["tags"].get("ai.operation.name")), str(data.get("target"))}
+        if item["data"]["baseType"] == "MetricData":
+            told |= {str(each) for each in (data.get("properties") or {}).values()}
+    assert not [each for each in told if "/subscriptions/" in each.lower()]
+    assert not [each for each in told if any(f"/{name}" in each for name in FLEET)]
+
+
+def _page(workspace: Workspace) -> None:
+    """docs/answers.md has the rows that came of it."""
+    if workspace.is_whole:
+        told = asked(workspace.nights, workspace.ask)
+        assert PAGE.read_text() == told, "python -m tests.support.answers makes it anew"
+        assert {each.query for each in QUESTIONS} == _QUERIES.keys()
+    else:
+        workspace.asked.add("throttled")  # which the page with all traces asks
 
 
 def _name(event: Mapping[str, Any]) -> str:

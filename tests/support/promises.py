@@ -1,7 +1,7 @@
 """What docs/observability.md promises of names, read from the page itself.
 
-A name that the page writes in its tables or its text is a promise; the few that it says are for OTLP
-alone, or that name something else, are listed here with what the page says of them.
+A name that the page writes in its tables or its text is a promise; the few that it says are for
+OTLP alone are listed here with what the page says of them.
 """
 
 import re
@@ -18,8 +18,7 @@ _ROW: Final = re.compile(r"^\| (.+?) \| ", re.MULTILINE)
 OTLP_ALONE: Final = {
     "wait": "`wait` spans … are left out there: the gap shows them",
     "patch_assessor.wait.place": "an attribute of these",
-    "http.client.request.duration": "OTLP only: Application Insights counts the calls by their spans",
-    "patch_assessor.request_id": "left out of spans; the record has it",
+    "http.client.request.duration": "OTLP only: Application Insights counts calls by their spans",
 }
 """What Application Insights does not get, and what the page says of that."""
 
@@ -59,8 +58,6 @@ def pattern_of(span: str) -> re.Pattern[str]:
 
 def _attributes(page: str) -> Iterator[str]:
     for code in _CODE.findall(page):
-        if code.endswith(".*"):
-            continue  # what it stands for is named in the source: its parts are checked by name
         yield from (name.rstrip(".") for name in _OWN.findall(code))
     for line in page.splitlines():  # `patch_assessor.scan.found`, `….requested`, …
         names = _CODE.findall(line)

@@ -1,6 +1,7 @@
 """What a version before has left behind is read by this one: messages, tokens, rows, entities.
 
-The samples under `tests/recorded/<version>` were written by that version (tests/support/samples.py).
+The samples under `tests/recorded/<version>` were written by that version, with
+tests/support/samples.py.
 """
 
 import json
