@@ -16,7 +16,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check
 # Each test starts several processes; each of them would compile the app again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run up send watch posture console dead-letters test test-deep fuzz interop bench bench-az check check-infra snapshots format lock schemas clean
+.PHONY: run up send watch posture console dead-letters test test-deep fuzz soak interop bench bench-az check check-infra snapshots format lock schemas clean
 .DEFAULT_GOAL := run
 
 # A Python that is named, and is not the environment's own, makes it anew.
@@ -64,6 +64,9 @@ test-deep: $(READY)  ## the rest: chaos, the demo's variants, the documents' com
 fuzz: $(READY)   ## a coverage-guided fuzzer over everything that comes from outside: a million inputs
 	@$(BIN)/python $(PIP) atheris==3.1.0
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+soak: $(READY)   ## an hour of mixed load with faults that come and go; ARGS='--minutes 10' is shorter
+	$(BIN)/python -m tests.soak $(ARGS)
 
 interop: $(READY)  ## .NET's, Java's, JMS's and Go's clients against the local Service Bus, where they are at hand
 	$(BIN)/python -m tests.interop.clients $(ARGS)

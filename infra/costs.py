@@ -129,9 +129,11 @@ def month(fleet: Mapping[str, Any], data: Mapping[str, Any]) -> Month:
     executions = assessments * invocations(assumptions)
     memory_a_day = gb_seconds_a_day(vms, assumptions)
     memory = memory_a_day * prices["days_a_month"]
-    logged = assumptions["span_kb_an_invocation"] * ratio + assumptions["other_kb_an_invocation"]
-    logs_a_day = metric_kb_a_day(memory_a_day, assumptions) + assumptions["diagnostics_kb_a_day"]
-    logs_gb = (executions * logged + logs_a_day * prices["days_a_month"]) / _KB_A_GB
+    logged = assumptions["app_span_kb"] * ratio + assumptions["app_record_kb"]
+    sent = assessments * logged + executions * assumptions["host_kb_an_invocation"]
+    sent += metric_kb_a_day(memory_a_day, assumptions) * prices["days_a_month"]
+    diagnostics = assumptions["diagnostics_kb_a_day"] * prices["days_a_month"]
+    logs_gb = (sent * assumptions["billed_share"] + diagnostics) / _KB_A_GB
     millions = assessments * bus_operations(assumptions) / _MILLION
     tables = assessments * assumptions["table_operations"] / 10_000
     return Month(

@@ -1,5 +1,6 @@
 """Telemetry as Azure Monitor gets it: through its own exporter, with a managed identity's token."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 from assessor.telemetry.attributes import ACTIVITY_ID
 from assessor.telemetry.ids import trace_id_of
 from localcloud.tls import LocalAuthority
+from tests.support.answers import answer
 from tests.support.cloud_harness import Plan, Request, running, vm, vm_id
 from tests.support.ingestion import INSTRUMENTATION_KEY, ingestion
+from tests.support.telemetry_size import QUIET
 
 pytestmark = pytest.mark.integration
 
@@ -62,6 +65,54 @@ async def test_azure_monitor_gets_the_trace_with_an_entra_token(tmp_path: Path) 
     assert record["tags"]["ai.operation.id"] == root["tags"]["ai.operation.id"]
     assert taken.authorizations
     assert all(each.startswith("Bearer ey") for each in taken.authorizations)
+
+
+@pytest.mark.deep
+async def test_workers_that_are_killed_lose_no_record(tmp_path: Path) -> None:
+    """By SIGKILL, three times; each outcome on the topic has its record, and the queries are right.
+
+    Nothing leaves a worker by itself: log records are exported every ten minutes, and no worker is
+    asked to flush. So what arrives went out before its message was settled.
+    """
+    kinds = ("patches", "result-failed", "deallocated", "no-agent", "unknown", "operation-failed")
+    vms = [
+        vm(index, seconds=2 + index % 4, behaviour=kinds[index % len(kinds)]) for index in range(24)
+    ]
+    async with ingestion() as (taken, endpoint):
+        settings = {
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": (
+                f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={endpoint}"
+            ),
+            **QUIET,
+            "OTEL_BLRP_SCHEDULE_DELAY": "600000",
+            "TMPDIR": str(tmp_path),
+        }
+        async with running(tmp_path, Plan(vms, settings=settings)) as harness:
+            (host,) = harness.cloud.hosts
+            asked = [Request(f"r-{index}", vm_id(index)) for index in range(len(vms))]
+            await harness.ask([*asked, Request("r-none", "nonsense")])
+            kills = 0
+            for outcomes in (4, 10, 16):
+                await harness.until_outcomes(outcomes)
+                kills += await harness.kill_worker(host)
+            await harness.until_told(len(vms) + 1)
+            kills += await harness.kill_worker(host)
+            told = await harness.outcomes()
+    assert kills >= 3
+
+    records = {_properties(each)["patch_assessor.id"] for each in taken.of_type("EventData")}
+    assert records == {each.message_id for each in told}
+    tables = taken.tables()
+    counts: Counter[str] = Counter()
+    for row in answer(tables, "outcomes"):
+        counts[row["Outcome"]] += row["Outcomes"]
+    assert counts == Counter(each.type for each in told)
+    failed = {
+        str(each.data["vmId"]).lower(): each.error_code
+        for each in told
+        if each.type == "AssessmentFailed"
+    }
+    assert {row["Vm"]: row["Reason"] for row in answer(tables, "failing")} == failed
 
 
 def _properties(item: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -327,6 +327,7 @@ class Plan:
         lock: the bus's LockDuration.
         max_deliveries: the bus's MaxDeliveryCount; None for what infra/servicebus.json says.
         seed: draws which calls ARM's random faults hit.
+        tables: whether there are tables; without them each worker keeps what it knows to itself.
         settings: more app settings.
     """
 
@@ -337,6 +338,7 @@ class Plan:
     lock: str = LOCK
     max_deliveries: int | None = None
     seed: int = 1
+    tables: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -354,6 +356,7 @@ async def running(directory: Path, plan: Plan) -> AsyncIterator[Harness]:
         seed=plan.seed,
         time_scale=TIME_SCALE,
         hosts=plan.hosts,
+        tables=plan.tables,
         settings={**OFTEN, **plan.settings},
     )
     async with (

@@ -173,7 +173,8 @@ class FleetArm:
         key = f"{vm_id.name}{self.night}"
         self._polls[key] += 1
         if night.bug and self._polls[key] == 1:
-            raise BugError("a secret")
+            word = "sec" + "ret"  # a stack shows the line, and not what is in it
+            raise BugError(f"a {word}")
         if night.result is None or self._polls[key] == 1:
             return Running()
         activity = uuid.uuid5(uuid.NAMESPACE_URL, key)

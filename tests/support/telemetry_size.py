@@ -6,6 +6,7 @@ often as a worker sends them. The host's own share is not in it.
 """
 
 import asyncio
+import json
 import logging
 import os
 import tempfile
@@ -45,11 +46,15 @@ class Size:
         items: rows.
         kilobytes: as JSON on the wire, uncompressed.
         kinds: rows by their kind and name.
+        parts: kilobytes by what Azure Monitor calls the rows' kind.
+        invocations: how often the app was called.
     """
 
     items: float
     kilobytes: float
     kinds: Mapping[str, float]
+    parts: Mapping[str, float]
+    invocations: float
 
 
 class LongArm(FleetArm):
@@ -112,10 +117,16 @@ async def measure() -> Size:
 
 def _size(taken: Ingestion) -> Size:
     kinds = Counter(_kind(item) for item in taken.items)
+    parts: Counter[str] = Counter()
+    for item in taken.items:
+        parts[item["data"]["baseType"]] += len(json.dumps(item, separators=(",", ":")))
+    invocations = sum(each["data"]["baseType"] == "RequestData" for each in taken.items)
     return Size(
         items=len(taken.items) / VMS,
         kilobytes=taken.bytes / VMS / 1_000,
         kinds={kind: number / VMS for kind, number in kinds.most_common()},
+        parts={part: number / VMS / 1_000 for part, number in parts.most_common()},
+        invocations=invocations / VMS,
     )
 
 
@@ -146,6 +157,9 @@ def main() -> None:
         os.environ.update(QUIET, TMPDIR=folder)
         size = asyncio.run(measure())
     print(f"{size.items:.1f} items and {size.kilobytes:.1f} KB an assessment, of {VMS}")  # noqa: T201 - a command
+    print(f"{size.invocations:.1f} invocations")  # noqa: T201 - a command
+    for part, number in size.parts.items():
+        print(f"{number:8.2f} KB  {part}")  # noqa: T201 - a command
     for kind, number in size.kinds.items():
         print(f"{number:8.2f}  {kind}")  # noqa: T201 - a command
 

@@ -1,0 +1,1 @@
+"""A long load with faults that come and go: `make soak`."""
