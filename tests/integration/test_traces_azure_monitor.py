@@ -69,7 +69,7 @@ async def test_azure_monitor_gets_the_trace_with_an_entra_token(tmp_path: Path) 
 
 @pytest.mark.deep
 async def test_workers_that_are_killed_lose_no_record(tmp_path: Path) -> None:
-    """By SIGKILL, three times; each outcome on the topic has its record, and the queries are right.
+    """By SIGKILL, twice, and then their host; each outcome on the topic has its record, and the queries are right.
 
     Nothing leaves a worker by itself: log records are exported every ten minutes, and no worker is
     asked to flush. So what arrives went out before its message was settled.
@@ -92,13 +92,13 @@ async def test_workers_that_are_killed_lose_no_record(tmp_path: Path) -> None:
             asked = [Request(f"r-{index}", vm_id(index)) for index in range(len(vms))]
             await harness.ask([*asked, Request("r-none", "nonsense")])
             kills = 0
-            for outcomes in (4, 10, 16):
+            for outcomes in (4, 12):  # with a third the host would give up, as the real one does
                 await harness.until_outcomes(outcomes)
                 kills += await harness.kill_worker(host)
             await harness.until_told(len(vms) + 1)
-            kills += await harness.kill_worker(host)
+            await harness.kill_host(host)
             told = await harness.outcomes()
-    assert kills >= 3
+    assert kills == 2
 
     records = {_properties(each)["patch_assessor.id"] for each in taken.of_type("EventData")}
     assert records == {each.message_id for each in told}
