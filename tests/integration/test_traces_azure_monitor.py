@@ -69,7 +69,7 @@ async def test_azure_monitor_gets_the_trace_with_an_entra_token(tmp_path: Path) 
 
 @pytest.mark.deep
 async def test_workers_that_are_killed_lose_no_record(tmp_path: Path) -> None:
-    """By SIGKILL, twice, and then their host; each outcome on the topic has its record, and the queries are right.
+    """By SIGKILL, and their host at last; each outcome has its record, and queries are right.
 
     Nothing leaves a worker by itself: log records are exported every ten minutes, and no worker is
     asked to flush. So what arrives went out before its message was settled.
