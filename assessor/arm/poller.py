@@ -24,7 +24,7 @@ from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.retry_after import asked_to_wait
-from assessor.arm.sdk_errors import arm_errors, document, json_object
+from assessor.arm.sdk_errors import CANCELLED, arm_errors, document, json_object
 from assessor.clock import from_text
 
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
@@ -75,10 +75,17 @@ class OperationPoller:
         if not self.method.finished():
             return None
         with arm_errors(Phase.POLL):
+            if not self.method.last_document():
+                # It names no operation to poll either. What has begun shows at the VM.
+                raise ArmError(
+                    Phase.BEGIN, None, ApiError("NoOperation", "ARM named no operation.")
+                )
             return await self._end()
 
     async def _end(self) -> Ended:
         await self.sdk.wait()
+        if self.method.is_unready():
+            raise _StillRunning(self.method.retry_after())
         result = parse_result(_result(self.method.last_document()))
         status = self.answers.status
         return Ended(result, from_text(status.get("startTime")), from_text(status.get("endTime")))
@@ -108,7 +115,7 @@ class _InlineResult(AzureAsyncOperationPolling[Any, Any]):
         status: object = super().get_status(pipeline_response)
         if not isinstance(status, str):  # the SDK takes whatever it is not for "it runs"
             raise BadResponse("the status is no text")
-        return status
+        return "Canceled" if status.lower() == CANCELLED else status
 
     def get_final_get_url(self, pipeline_response: PipelineResponse[Any, Any]) -> str | None:
         """Returns where the result is to be got; None where it is in `pipeline_response`."""
@@ -137,6 +144,11 @@ class SinglePoll(AsyncARMPolling):
     def retry_after(self) -> float:
         """Returns the seconds that ARM's last answer asks to wait; 0.0 if it does not."""
         return self._extract_delay()
+
+    def is_unready(self) -> bool:
+        """Returns whether ARM's last answer, of an operation that has ended, is none yet."""
+        status: int = self._pipeline_response.http_response.status_code
+        return status == HTTPStatus.ACCEPTED
 
     def reads_left(self) -> int | None:
         """Returns what ARM's last answer says is left of its own limit; None if it does not."""

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 
@@ -16,6 +16,10 @@ from assessor.arm.reading import object_in, read_object
 from assessor.arm.result import ApiError, parse_error
 from assessor.arm.retry_after import asked_to_wait
 from assessor.http import MOST_BYTES
+
+CANCELLED: Final = "cancelled"
+"""An end that the SDK knows with one l only, and would poll for ever."""
+NO_REASON: Final = "ARM gave no reason."
 
 
 @contextmanager
@@ -35,7 +39,10 @@ def arm_errors(phase: Phase) -> Iterator[None]:
 
 def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
     answer: Any = error.response  # of the transport's own type, which azure-core does not name
-    if answer is None or isinstance(error, DecodeError):
+    if answer is None:
+        return _no_answer(phase, error)
+    # A refusal is one by its status, also where its body is not what its headers say.
+    if isinstance(error, DecodeError) and answer.status_code < HTTPStatus.BAD_REQUEST:
         return _no_answer(phase, error)
     body = json_object(_text_of(answer))
     if answer.status_code < HTTPStatus.BAD_REQUEST and not _tells_an_end(body):
@@ -46,7 +53,7 @@ def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
         parse_error(
             _error_fields(body),
             fallback_code=_code_of(body, answer.status_code),
-            fallback_message=error.reason or "ARM gave no reason.",
+            fallback_message=error.reason or NO_REASON,
         ),
         retry_after=asked_to_wait(answer.headers),
         request_id=answer.headers.get("x-ms-request-id"),
@@ -56,7 +63,7 @@ def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
 def _tells_an_end(body: Mapping[str, Any]) -> bool:
     """Whether a status is an operation's that did not succeed: all else under a 2xx is unread."""
     status = body.get("status")
-    return isinstance(status, str) and status.lower() in {"failed", "canceled"}
+    return isinstance(status, str) and status.lower() in {"failed", "canceled", CANCELLED}
 
 
 def _text_of(answer: Any) -> str:  # noqa: ANN401 - as above

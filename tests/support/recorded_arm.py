@@ -10,6 +10,7 @@ from azure.core.rest import HttpRequest
 from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.compute.models import VirtualMachineAssessPatchesResult
+from multidict import CIMultiDict
 
 from tests.support.builders import ACTIVITY_ID, SUBSCRIPTION, VM_ID
 
@@ -54,7 +55,9 @@ class RecordedArm(AsyncHttpTransport[HttpRequest, AsyncHttpResponseImpl]):
         """Answers as ARM did."""
         self.calls.append((request.method, request.url))
         entry = self._entries.pop(0)
-        headers = {name.lower(): ",".join(each) for name, each in entry["ResponseHeaders"].items()}
+        headers = CIMultiDict(
+            {name: ",".join(each) for name, each in entry["ResponseHeaders"].items()}
+        )
 
         async def body(**_: object) -> AsyncIterator[bytes]:
             yield entry["ResponseBody"].encode()
