@@ -30,14 +30,16 @@ EARLY_SECONDS: Final = (38.0, 40.0)
 the latest, so that its owner is told within 45 s."""
 _EARLY_SHARES: Final = (0.4, 0.5)
 """The same as shares of the expected duration, for one so short that these come first."""
-_PRICE: Final = 3.35
+_PRICE: Final = 3.2
 """What a poll costs, in seconds of delay, where little can be gained by another."""
 _SHORT_SECONDS: Final = 60.0
 """An assessment that takes less is polled as much closer."""
 _WIDE_SECONDS: Final = 82.0
-"""Where the end is less certain than this, a poll is dearer, by the root of how much."""
-_CLOSE_SECONDS: Final = 66.0
-"""So it is where the end is more certain than this: what is seconds late already gains little."""
+_WIDE_POWER: Final = 1 / 3
+"""Where the end is less certain than this, a poll is dearer, by the cube root of how much."""
+_CLOSE_SECONDS: Final = 90.0
+"""So it is by the root where the end is more certain than this: what is seconds late already gains
+little."""
 _OVERTIME: Final = (2.0, 0.04)
 """After twice the expected duration, the least gap is this share of the time that has passed."""
 _NARROWEST: Final = 0.02
@@ -117,7 +119,8 @@ class Expectation:
         width = max(self.spread, _NARROWEST) * self.seconds
         if self.seconds < _SHORT_SECONDS:  # of a faster cloud: all is in proportion
             return _PRICE * self.seconds / _SHORT_SECONDS
-        return _PRICE * math.sqrt(max(1.0, width / _WIDE_SECONDS, _CLOSE_SECONDS / width))
+        wide = math.pow(width / _WIDE_SECONDS, _WIDE_POWER)
+        return _PRICE * max(1.0, wide, math.sqrt(_CLOSE_SECONDS / width))
 
     def _parts(self) -> tuple[_Part, ...]:
         early, odd = 0.1, 0.03

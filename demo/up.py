@@ -26,7 +26,7 @@ def up(  # noqa: PLR0913 - one for each command line option
     *,
     vms: cloud_options.Vms = 25,
     seed: cloud_options.Seed = 1,
-    time_scale: cloud_options.TimeScale = 60.0,
+    time_scale: cloud_options.TimeScale = 20.0,
     workers: cloud_options.Workers = 1,
     logs: cloud_options.Logs = cloud_options.DEFAULT_LOGS,
     setting: cloud_options.Setting = None,

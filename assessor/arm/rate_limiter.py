@@ -18,7 +18,7 @@ POLLS_PER_MINUTE: Final = 1350
 Compute's own for polls, 5,000 a minute in each region, is never reached before."""
 _ENOUGH_READS: Final = 230
 """Of the 250 that ARM's bucket of reads holds."""
-_WIDEST_GAP: Final = 3.5
+_WIDEST_GAP: Final = 5.0
 """By how many usual gaps the widest one is wider."""
 _LOW_WATER: Final = 0
 _REFILL: Final = timedelta(seconds=60)
@@ -30,13 +30,14 @@ def dearness(reads_left: int | None) -> float:
     """Returns how many times more than usual a poll costs, by what ARM has left of its reads.
 
     With a nearly full bucket, or where ARM does not say, a poll costs what it always does. The gap
-    between polls grows with the root: evenly, up to four and a half times the usual where nothing
-    is left. Each worker gives way by what the others read too, and knows nothing of them. It begins
-    early and gently, for the polls that come in the next minutes are scheduled already.
+    between polls grows with the root: up to six times the usual where nothing is left, and by the
+    square of what is missing, for the hundred polls of as many VMs that began at once are missing
+    for seconds only. Each worker gives way by what the others read too, and knows nothing of them.
+    It begins early, for the polls that come in the next minutes are scheduled already.
     """
     if reads_left is None or reads_left >= _ENOUGH_READS:
         return 1.0
-    return (1.0 + _WIDEST_GAP * (1 - reads_left / _ENOUGH_READS)) ** 2
+    return (1.0 + _WIDEST_GAP * (1 - reads_left / _ENOUGH_READS) ** 2) ** 2
 
 
 def remaining_calls(headers: Iterable[str]) -> Mapping[str, int]:

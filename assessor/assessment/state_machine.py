@@ -48,6 +48,8 @@ _RECHECKS: Final = 3
 """How often a VM that refuses is read again before its refusal is believed."""
 INTERNAL_ERROR: Final = "InternalError"
 """The code of an assessment that failed by a fault of the app's own."""
+_RUNS: Final = "the operation runs"
+_GIVES_WAY: Final = f"{_RUNS}; polls are further apart, for ARM has few reads left"
 _LOST_SECONDS: Final = 60.0
 """How often the instance view is read where the operation itself can't be polled."""
 
@@ -281,7 +283,7 @@ class StateMachine:
         while True:
             left = None if wait is None else await window.wait(wait)
             if left is not None:
-                return self._later(progress, left, "the operation runs")
+                return self._later(progress, left, _RUNS if price <= 1.0 else _GIVES_WAY)
             is_last = self.clock.now() >= self._ends_at(progress)
             polled = await self.polls.poll(
                 vm_id, token, activity_id, progress.request.identity, gap, is_last=is_last

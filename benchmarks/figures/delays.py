@@ -4,6 +4,8 @@ One subscription of VMs in one region, half of them Linux and half Windows, a te
 half a minute, is scanned twice, a day apart: in simulation and unscaled time, with ARM's and
 Compute's limits enforced. Each delay is the time from an operation's end in ARM to its outcome on
 the results topic. Beside it is what the SDK's poller would come to on the same operations.
+
+A small fleet's median is a matter of a few VMs, so that several of that size are taken together.
 """
 
 import math
@@ -14,12 +16,15 @@ from typing import Final
 
 from benchmarks.readings import Reading, Readings, Verdict
 from tests.simulation.clock import run_virtual
+from tests.simulation.endpoint import ArmCalls
 from tests.simulation.fleet import FAILING_EARLY, FleetSpec, make_vms
-from tests.simulation.rounds import Round
+from tests.simulation.rounds import PublishedOutcome, Round
 from tests.simulation.world import open_world
 
 FIGURE: Final = "delays"
 SIZES: Final = (100, 10_000)
+_VMS_AT_LEAST: Final = 1_000
+"""As many fleets of a size are scanned as have so many VMs together."""
 FIRST: Final = "first time"
 KNOWN: Final = "once known"
 SDK_DEFAULT: Final = "SDK default"
@@ -70,14 +75,46 @@ def measure(sizes: Sequence[int] = SIZES, *, seed: int = 1) -> list[Reading]:
 
     Args:
         sizes: how many VMs.
-        seed: what fleets and durations are made from.
+        seed: what fleets and durations are made from; the next ones where a size has several.
     """
-    return [
-        reading
-        for size in sizes
-        for spec in [spec_of(size, seed)]
-        for reading in readings_of(spec, *scan_twice(spec))
-    ]
+    return [reading for size in sizes for reading in _measure(size, seed)]
+
+
+def _measure(size: int, seed: int) -> Iterator[Reading]:
+    fleets = max(1, _VMS_AT_LEAST // size)
+    specs = [spec_of(size, seed + number) for number in range(fleets)]
+    return readings_of([Scans(spec, *scan_twice(spec)) for spec in specs])
+
+
+@dataclass(frozen=True, slots=True)
+class Scans:
+    """What became of two scans of a fleet, a day apart."""
+
+    spec: FleetSpec
+    first: Round
+    known: Round
+
+    def published(self, when: str) -> Sequence[PublishedOutcome]:
+        """Returns the outcomes of one of the two."""
+        return self._round(when).published
+
+    def calls(self, when: str) -> ArmCalls:
+        """Returns the calls of ARM of one of the two."""
+        return self._round(when).calls
+
+    def by_kind(self, when: str) -> Mapping[str, Sequence["_Operation"]]:
+        """Returns the operations by the kind of VM whose they were."""
+        kinds = {
+            vm.key: FAILED if vm.behaviour == FAILING_EARLY else vm.image.os_type
+            for vm in make_vms(self.spec)
+        }
+        found: dict[str, list[_Operation]] = {}
+        for each in _begun(self._round(when)):
+            found.setdefault(kinds[each.vm_key], []).append(each)
+        return found
+
+    def _round(self, when: str) -> Round:
+        return self.first if when == FIRST else self.known
 
 
 def scan_twice(spec: FleetSpec) -> tuple[Round, Round]:
@@ -92,28 +129,30 @@ def scan_twice(spec: FleetSpec) -> tuple[Round, Round]:
     return run_virtual(run)
 
 
-def readings_of(spec: FleetSpec, first: Round, known: Round) -> Iterator[Reading]:
-    """Yields what the two scans of a fleet come to."""
-    kinds = {
-        vm.key: FAILED if vm.behaviour == FAILING_EARLY else vm.image.os_type
-        for vm in make_vms(spec)
-    }
-    for kind in sorted(set(kinds.values())):
-        for when, done in ((FIRST, first), (KNOWN, known)):
-            yield from _delays(
-                way_of(kind, when), spec.vms, [each.delay for each in _of(kind, kinds, done)]
-            )
-        sdk = [_sdk(each).delay for each in _of(kind, kinds, first)]
-        yield from _delays(way_of(kind, SDK_DEFAULT), spec.vms, sdk)
-    for when, done in ((FIRST, first), (KNOWN, known)):
-        numbers = {
-            "arm_calls": done.calls.made.total() / len(done.published),
-            "throttled": done.calls.throttled.total(),
-        }
-        for name, value in numbers.items():
-            yield Reading(FIGURE, way_of(ALL, when), spec.vms, name, value)
-    calls = fmean(_sdk(each).calls for each in _begun(first))
-    yield Reading(FIGURE, way_of(ALL, SDK_DEFAULT), spec.vms, "arm_calls", calls, "closed form")
+def readings_of(fleets: Sequence[Scans]) -> Iterator[Reading]:
+    """Yields what the scans of fleets of one size come to, all together."""
+    size = fleets[0].spec.vms
+    for when in (FIRST, KNOWN):
+        found = _together([each.by_kind(when) for each in fleets])
+        for kind in sorted(found):
+            yield from _delays(way_of(kind, when), size, [each.delay for each in found[kind]])
+            if when == FIRST:
+                sdk = [_sdk(each).delay for each in found[kind]]
+                yield from _delays(way_of(kind, SDK_DEFAULT), size, sdk)
+        outcomes = sum(len(each.published(when)) for each in fleets)
+        made = sum(each.calls(when).made.total() for each in fleets)
+        refused = sum(each.calls(when).throttled.total() for each in fleets)
+        yield Reading(FIGURE, way_of(ALL, when), size, "arm_calls", made / outcomes)
+        yield Reading(FIGURE, way_of(ALL, when), size, "throttled", refused)
+    calls = fmean(_sdk(each).calls for fleet in fleets for each in _begun(fleet.first))
+    yield Reading(FIGURE, way_of(ALL, SDK_DEFAULT), size, "arm_calls", calls, "closed form")
+
+
+def _together(
+    found: Sequence[Mapping[str, Sequence["_Operation"]]],
+) -> Mapping[str, Sequence["_Operation"]]:
+    kinds = {kind for each in found for kind in each}
+    return {kind: [one for each in found for one in each.get(kind, ())] for kind in kinds}
 
 
 def judge(readings: Readings) -> list[Verdict]:
@@ -188,10 +227,6 @@ def _begun(done: Round) -> Iterator[_Operation]:
     for each in done.published:
         if each.begun_at is not None and each.ended_at is not None:
             yield _Operation(each.vm_key, each.ended_at - each.begun_at, each.at - each.ended_at)
-
-
-def _of(kind: str, kinds: Mapping[str, str], done: Round) -> Iterator[_Operation]:
-    return (each for each in _begun(done) if kinds[each.vm_key] == kind)
 
 
 def _sdk(done: _Operation) -> _Operation:

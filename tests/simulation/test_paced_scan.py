@@ -91,21 +91,13 @@ def test_a_fleet_is_scanned_at_arms_pace(spec: FleetSpec) -> None:
 
 @pytest.mark.deep
 def test_outcomes_are_on_time_by_system_first_and_later() -> None:
-    """Half Linux, half Windows, a tenth failing early; only Windows is later than is wanted once.
-
-    That is its median of the first time, by an eighth at most: polls that were as close as that
-    takes would empty ARM's bucket of reads where all is Windows.
-    """
+    """Half Linux, half Windows, a tenth failing early: as docs/performance.md has it."""
     spec = delays.spec_of(1_000)
     first, known = delays.scan_twice(spec)
 
     _assert_paced(first, spec)
-    readings = Readings.of(delays.readings_of(spec, first, known))
-    missed = [each.target for each in delays.judge(readings) if not each.met]
-    windows = delays.way_of("Windows", delays.FIRST)
-    assert [each for each in missed if not each.startswith(windows)] == []
-    assert readings.value(delays.FIGURE, windows, 1_000, "late_p50_s") <= 45
-    assert readings.value(delays.FIGURE, windows, 1_000, "late_p95_s") <= 120
+    readings = Readings.of(delays.readings_of([delays.Scans(spec, first, known)]))
+    assert [each.target for each in delays.judge(readings) if not each.met] == []
 
 
 @pytest.mark.deep
@@ -117,7 +109,7 @@ def test_a_fleet_of_windows_alone_is_hardly_refused_anything() -> None:
     spec = FleetSpec(6_000)
     scanned = makespan.scan(spec)
 
-    assert scanned.calls.throttled.total() <= 0.05 * scanned.calls.made.total()
+    assert scanned.calls.throttled.total() <= 0.03 * scanned.calls.made.total()
     assert _over_floor(scanned, spec) <= MOST_OVER_FLOOR
 
 

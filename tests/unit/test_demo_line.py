@@ -34,4 +34,22 @@ def test_app_settings_may_have_equals_signs_in_them() -> None:
     options = make_options(
         vms=1, seed=1, time_scale=60, workers=1, logs=Path("x"), settings=["A=b=c", "D="]
     )
-    assert options.settings == {"A": "b=c", "D": ""}
+    assert options.settings.items() >= {"A": "b=c", "D": ""}.items()
+
+
+@pytest.mark.parametrize(
+    ("time_scale", "settings", "expected"),
+    [
+        (1, [], ""),
+        (20, [], "0.24"),
+        (20, ["ASSESS_EXPECTED_MINUTES=3"], "3"),
+    ],
+)
+def test_the_app_expects_what_fits_the_time_scale(
+    time_scale: float, settings: list[str], expected: str
+) -> None:
+    """In real time what it knows of operating systems; else their middle, or what is set."""
+    options = make_options(
+        vms=1, seed=1, time_scale=time_scale, workers=1, logs=Path("x"), settings=settings
+    )
+    assert options.settings["ASSESS_EXPECTED_MINUTES"] == expected

@@ -64,7 +64,7 @@ def test_what_fails_within_half_a_minute_is_told_within_45_seconds(expected: Exp
     [
         (Expectation(120, 0.7), 6, 15, 45),
         (Expectation(720, 0.45), 9, 40, 120),
-        (Expectation(100, 0.15), 5, 8, 25),
+        (Expectation(100, 0.125), 5, 8, 25),
         (Expectation(720, 0.15), 8, 18, 55),
     ],
     ids=["Linux", "Windows", "a known Linux", "a known Windows"],
@@ -117,7 +117,7 @@ def test_polls_of_a_faster_or_slower_cloud_lie_in_proportion(scale: float) -> No
     expected = Expectation(660 * scale, 0.1)
     ends = [expected.seconds * random.lognormvariate(0, 0.1) for _ in range(500)]
     count, middle, _ = delays(expected, ends)
-    assert count < 20
+    assert count < 25
     assert middle < 0.06 * expected.seconds
 
 

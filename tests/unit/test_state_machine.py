@@ -520,9 +520,14 @@ async def test_polls_give_way_where_arm_has_few_reads_left(
     arm.polls = [Running(reads_left=250), Running(reads_left=60)]
 
     clock.advance(300)
-    _, usual = later(await machine.advance(begun), clock.now())
-    _, wider = later(await machine.advance(begun), clock.now())
+    as_ever, giving_way = await machine.advance(begun), await machine.advance(begun)
+    _, usual = later(as_ever, clock.now())
+    _, wider = later(giving_way, clock.now())
 
+    assert isinstance(as_ever, Later)
+    assert isinstance(giving_way, Later)
+    assert "few reads left" not in as_ever.why
+    assert "few reads left" in giving_way.why, "the trace says so"
     unknown = machine.durations.unknown
     assert usual == pytest.approx(unknown.next_poll(300))
     assert wider == pytest.approx(unknown.next_poll(300, dearness(60)))

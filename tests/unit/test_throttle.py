@@ -139,4 +139,9 @@ def test_polls_become_dear_before_arms_bucket_of_reads_is_empty() -> None:
     assert dearness(None) == dearness(250) == dearness(11_999) == dearness(230) == 1.0
     prices = [dearness(left) for left in (229, 125, 60, 20, 0)]
     assert prices == sorted(set(prices))
-    assert math.sqrt(prices[-1]) == 4.5, "gaps grow with the root"
+    assert math.sqrt(prices[-1]) == 6, "gaps grow with the root"
+
+
+def test_a_hundred_polls_at_once_make_the_next_ones_hardly_dearer() -> None:
+    """ARM's bucket is full again four seconds later: whoever began with others is not told late."""
+    assert math.sqrt(dearness(150)) < 1.7
