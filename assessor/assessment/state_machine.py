@@ -279,11 +279,12 @@ class StateMachine:
             elapsed = _seconds(operation.begun_at, self.clock.now())
             return expected.next_poll(elapsed, dearness(running.reads_left) * crowd)
 
+        why = _RUNS
         wait = None if wait_first is None else max(wait_first, gap(Running()))
         while True:
             left = None if wait is None else await window.wait(wait)
             if left is not None:
-                return self._later(progress, left, _RUNS if price <= 1.0 else _GIVES_WAY)
+                return self._later(progress, left, why)
             is_last = self.clock.now() >= self._ends_at(progress)
             polled = await self.polls.poll(
                 vm_id, token, activity_id, progress.request.identity, gap, is_last=is_last
@@ -296,6 +297,7 @@ class StateMachine:
                 seconds = max(polled.seconds, gap(polled.answer, polled.crowd))
                 return self._later(progress, seconds, "another request polls the operation")
             wait = polled.seconds
+            why = _RUNS if dearness(polled.answer.reads_left) <= 1 else _GIVES_WAY
 
     async def _token_refused(
         self, progress: AssessmentProgress, operation: OperationRef, error: TokenRefusedError
