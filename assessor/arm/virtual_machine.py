@@ -42,7 +42,7 @@ class PatchSummary:
     @property
     def is_in_progress(self) -> bool:
         """Whether that assessment still runs."""
-        return _text(self.fields.get("status")) == "InProgress"
+        return (_text(self.fields.get("status")) or "").lower() == "inprogress"
 
     @property
     def start_time(self) -> str | None:

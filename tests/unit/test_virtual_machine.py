@@ -68,7 +68,8 @@ def test_a_summary_is_a_result_without_patches() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [("InProgress", True), ("Failed", False), (5, False)]
+    ("status", "expected"),
+    [("InProgress", True), ("inProgress", True), ("Failed", False), (5, False), (None, False)],
 )
 def test_an_assessment_that_runs_is_known_by_its_status(status: object, expected: object) -> None:
     """Any other status, known or not, is one that has ended."""
