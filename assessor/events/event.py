@@ -153,7 +153,7 @@ def read_event(text: str | bytes) -> Event:
     if fields is None:
         kept = body[:_KEPT_BYTES].decode(errors="replace")
         return Event(None, None, None, None, None, kept, "must be an event, a JSON object")
-    if "specversion" in fields:
+    if fields.get("specversion") is not None:
         kind, source, time = fields.get("type"), fields.get("source"), fields.get("time")
     else:
         kind, source, time = fields.get("eventType"), fields.get("topic"), fields.get("eventTime")

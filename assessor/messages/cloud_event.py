@@ -141,7 +141,7 @@ def _has_specversion(body: bytes) -> bool:
         fields = from_json(body, allow_inf_nan=False)
     except ValueError:
         return False  # no JSON at all: not a CloudEvent, and whoever reads it next says so
-    return isinstance(fields, dict) and "specversion" in fields
+    return isinstance(fields, dict) and fields.get("specversion") is not None
 
 
 def structured(

@@ -10,6 +10,7 @@ from cloudevents.core.bindings.amqp import AMQPMessage, from_structured_event
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.events.event import read_event
 from assessor.messages.cloud_event import (
     CONTENT_TYPE,
     SOURCE,
@@ -222,3 +223,16 @@ def test_a_time_with_any_offset_or_none_is_taken(time: str) -> None:
     """One without is in UTC, as everywhere else."""
     assert find(_event(time=time), CONTENT_TYPE, {}) == IncomingEvent(_DATA, None)
     assert find(b"{}", None, _binary("cloudEvents:", time=time)) == IncomingEvent(b"{}", None)
+
+
+def test_a_specversion_that_is_null_makes_no_cloud_event() -> None:
+    """It counts as absent at the queue; an event of Event Grid's own schema stays one."""
+    assert find(json.dumps({"specversion": None, "vmId": "x"}).encode(), None, {}) is None
+    event: dict[str, object] = {
+        "specversion": None,
+        "id": "1",
+        "eventType": "t",
+        "topic": "s",
+        "data": {},
+    }
+    assert read_event(json.dumps(event)).problem is None
