@@ -260,9 +260,14 @@ def crowd(behaviour: str, requests: int, workers: int) -> Round:
     return run_virtual(run)
 
 
-@pytest.mark.parametrize("behaviour", ["patches", "counts-only", "operation-failed"])
 @pytest.mark.parametrize(
-    ("requests", "workers"), [(60, 2), pytest.param(1_000, 4, marks=pytest.mark.deep)]
+    ("behaviour", "requests", "workers"),
+    [
+        ("patches", 60, 2),
+        ("counts-only", 60, 2),
+        ("operation-failed", 60, 2),
+        pytest.param("counts-only", 1_000, 4, marks=pytest.mark.deep),
+    ],
 )
 def test_a_crowd_of_requests_for_one_vm_shares_one_assessment(
     behaviour: str, requests: int, workers: int
@@ -271,7 +276,7 @@ def test_a_crowd_of_requests_for_one_vm_shares_one_assessment(
     told = crowd(behaviour, requests, workers)
     begun = {each.begun_at for each in told.published}
     assert len(begun) == 1
-    assert told.calls.made[Kind.ASSESS] <= workers
+    assert told.calls.made[Kind.ASSESS] <= 2 * workers  # all but one of them too late, a 409
     assert told.calls.made[Kind.GET_VM] <= workers + requests / 10
     assert told.calls.polls <= 16 * workers
     assert sum(told.calls.throttled.values()) == 0
