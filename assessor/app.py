@@ -29,7 +29,9 @@ from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.assessment.shared_polls import SharedPolls
 from assessor.assessment.shared_starts import SharedStarts
+from assessor.assessment.starter import Starter
 from assessor.assessment.state_machine import StateMachine
+from assessor.assessment.steps import Steps
 from assessor.bus.bus_time import BusTime
 from assessor.bus.tracing import TracingBus
 from assessor.events.deletion import confirmed_by
@@ -263,12 +265,23 @@ def _retiring(alerts: AlertOutbox, records: Records) -> RetireVm:
 
 def build_state_machine(settings: Settings, ports: Ports, durations: Durations) -> StateMachine:
     """Returns the state machine of assessments."""
+    known = KnownAssessments(ports.postures.load)
+    begin_limiter = RateLimiter(settings.pace_per_minute)
+    deadline = timedelta(minutes=settings.deadline_minutes)
     return StateMachine(
         arm=ports.arm,
-        starts=SharedStarts(),
-        known=KnownAssessments(ports.postures.load),
+        starter=Starter(
+            arm=ports.arm,
+            starts=SharedStarts(),
+            known=known,
+            begin_limiter=begin_limiter,
+            durations=durations,
+            clock=ports.clock,
+            deadline=deadline,
+        ),
+        known=known,
         polls=SharedPolls(ports.arm, ports.clock),
-        begin_limiter=RateLimiter(settings.pace_per_minute),
+        begin_limiter=begin_limiter,
         poll_limiter=RateLimiter(POLLS_PER_MINUTE),
         durations=durations,
         telemetry=ports.telemetry,
@@ -277,7 +290,7 @@ def build_state_machine(settings: Settings, ports: Ports, durations: Durations) 
         new_window=lambda: PollingWindow(
             settings.hold_seconds, ports.monotonic, ports.stopping, ports.telemetry.waiting
         ),
-        deadline=timedelta(minutes=settings.deadline_minutes),
+        steps=Steps(ports.clock, deadline),
     )
 
 

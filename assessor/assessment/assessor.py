@@ -13,7 +13,8 @@ from assessor import backoff
 from assessor.arm.result import ApiError
 from assessor.assessment.conclusion import Concluder, trace_of
 from assessor.assessment.rescheduler import Rescheduler
-from assessor.assessment.state_machine import INTERNAL_ERROR, Done, StateMachine, Step
+from assessor.assessment.state_machine import StateMachine
+from assessor.assessment.steps import INTERNAL_ERROR, Done, Step
 from assessor.errors import UnavailableError
 from assessor.messages.outcome import Refused
 from assessor.messages.progress import AssessmentProgress, Later

@@ -8,7 +8,7 @@ from typing import assert_never
 from opentelemetry.util.types import AttributeValue
 
 from assessor import backoff
-from assessor.assessment.state_machine import Done
+from assessor.assessment.steps import Done
 from assessor.errors import UnavailableError
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude
 from assessor.messages.outgoing import outcome_message

@@ -11,22 +11,18 @@ Nothing is published here and nothing is rescheduled: a step returns what is to 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from random import Random
 from typing import Final, assert_never
 
 from assessor import backoff
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
-from assessor.arm.hints import AGENT_HINT, hint_for
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.rate_limiter import RateLimiter, Region, dearness
 from assessor.arm.result import ApiError
-from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
+from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.adoption import (
-    adoptable,
     finished_by_summary,
-    is_of_another,
     operation_lost,
     patience_ends_at,
     proves_assessment,
@@ -35,41 +31,21 @@ from assessor.assessment.adoption import (
 from assessor.assessment.known_assessments import KnownAssessments
 from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.shared_polls import SharedPolls
-from assessor.assessment.shared_starts import SharedStarts, Start
+from assessor.assessment.shared_starts import Start
+from assessor.assessment.starter import Starter
+from assessor.assessment.steps import Done, Step, Steps
 from assessor.clock import from_text
-from assessor.ids import name_based_id
-from assessor.messages.outcome import Conclusion, Finished, Refused, Skipped
-from assessor.messages.progress import AssessmentProgress, Later, OperationRef
+from assessor.messages.progress import AssessmentProgress, OperationRef
 from assessor.ports import Arm, Clock
 from assessor.posture.durations import Durations
 from assessor.telemetry.telemetry import Telemetry, root_span_id
 
 _RECHECKS: Final = 3
 """How often a VM that refuses is read again before its refusal is believed."""
-INTERNAL_ERROR: Final = "InternalError"
-"""The code of an assessment that failed by a fault of the app's own."""
 _RUNS: Final = "the operation runs"
 _GIVES_WAY: Final = f"{_RUNS}; polls are further apart, for ARM has few reads left"
 _LOST_SECONDS: Final = 60.0
 """How often the instance view is read where the operation itself can't be polled."""
-
-_SKIP_MESSAGES: Final = {
-    SkipReason.NOT_RUNNING: "The VM is not running; patches can be assessed on a running VM only.",
-    SkipReason.BEING_DELETED: "The VM is being deleted.",
-    SkipReason.AGENT_NOT_READY: "The VM's agent is missing or not ready; it makes the assessment.",
-    SkipReason.IMAGE_NOT_SUPPORTED: "Azure does not assess VMs of this image.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The request has come to its end."""
-
-    progress: AssessmentProgress
-    conclusion: Conclusion
-
-
-Step = Done | Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +53,18 @@ class StateMachine:
     """Takes a request one step further.
 
     Attributes:
-        starts: lets the requests for one VM start on it one after another.
+        starter: reads VMs, and begins assessments.
         known: which operations are assessments that this app has begun.
         polls: polls operations, once for the requests that share one.
         begin_limiter: which regions' begins are held back.
         poll_limiter: which subscriptions' polls are.
         random: where jitter comes from.
         new_window: opens the polling window of one invocation.
-        deadline: after that time since its acceptance a request has failed.
+        steps: makes the steps that it returns.
     """
 
     arm: Arm
-    starts: SharedStarts
+    starter: Starter
     known: KnownAssessments
     polls: SharedPolls
     begin_limiter: RateLimiter
@@ -98,19 +74,19 @@ class StateMachine:
     clock: Clock
     random: Random
     new_window: Callable[[], PollingWindow]
-    deadline: timedelta
+    steps: Steps
 
     async def advance(self, progress: AssessmentProgress) -> Step:
         """Returns what comes next for a request, after doing what can be done now."""
         now = self.clock.now()
         may_ask = progress.not_before is None or progress.not_before <= now
-        if now >= self._ends_at(progress) and (progress.operation is None or not may_ask):
-            return self._overdue(progress, "it could not be begun")
+        if now >= self.steps.ends_at(progress) and (progress.operation is None or not may_ask):
+            return self.steps.overdue(progress, "it could not be begun")
         not_before = progress.not_before
         if not may_ask and not_before is not None and not progress.came_early:
             # A clock is off. Once it waits by its own; a second time the bus's clock is believed.
             progress = replace(progress, came_early=True)
-            return self._later(
+            return self.steps.later(
                 progress,
                 (not_before - now).total_seconds(),
                 "asked to wait",
@@ -125,40 +101,10 @@ class StateMachine:
     async def _start(self, progress: AssessmentProgress) -> Step:
         """Begins an assessment, or adopts the one that answers the request."""
         while True:
-            start, is_anothers = await self.starts.start(
-                progress.request.vm, partial(self._read_and_begin, progress)
-            )
+            start, is_anothers = await self.starter.start(progress)
             step = await self._started(progress, start, is_anothers=is_anothers)
             if step is not None:
                 return step
-
-    async def _read_and_begin(self, progress: AssessmentProgress) -> Start:
-        """Reads the VM, and begins an assessment where that tells of none that would do."""
-        request = progress.request
-        try:
-            vm = await self.arm.read(request.vm)
-        except ArmError as error:
-            return Start(refusal=error)
-        if vm.skip_reason() is not None:
-            return Start(vm)
-        # Now and not after the begin: what began is to be noted on the bus as soon as can be.
-        start = Start(vm, await self.durations.expect(vm))
-        if self._found(progress, vm) is not None:
-            return start
-        region = Region.of(vm.id.subscription_id, vm.location)
-        turn = self.begin_limiter.turn(region, self.clock.now())
-        if turn > 0:
-            return replace(start, held_back=turn)
-        begun_at = self.clock.now()
-        try:
-            begun = await self.arm.begin(
-                vm.id, name_based_id("client-request", request.identity, vm.id.key)
-            )
-        except ArmError as error:
-            return replace(start, refusal=error)
-        self.begin_limiter.note(region, begun.remaining, self.clock.now())
-        self.known.note(vm.id, begun.activity_id)
-        return replace(start, begun=begun, begun_at=begun_at)
 
     async def _started(
         self, progress: AssessmentProgress, start: Start, *, is_anothers: bool
@@ -170,21 +116,16 @@ class StateMachine:
             return await self._refused(progress, start.refusal) if start.refusal else None
         skip = vm.skip_reason()
         if skip is not None:
-            hint = AGENT_HINT if skip is SkipReason.AGENT_NOT_READY else None
-            return Done(progress, Skipped(skip, _SKIP_MESSAGES[skip], self.clock.now(), hint))
+            return self.steps.skipped(progress, skip)
         progress = replace(progress, expected=start.expected)
         if start.begun is not None and start.begun_at is not None:
             return await self._go_on(progress, start.begun, start.begun_at, adopted=is_anothers)
-        found = self._found(progress, vm)
+        found = self.starter.found(progress, vm)
         if found is not None and found.activity_id is not None:
             return await self._adopt(progress, vm, found, found.activity_id)
         held_back = start.held_back
-        return self._later(progress, held_back, "its region is held back") if held_back else None
-
-    def _found(self, progress: AssessmentProgress, vm: VirtualMachine) -> PatchSummary | None:
-        """Returns the assessment that the VM tells of, if it would answer the request."""
-        return adoptable(
-            vm, progress.request, self.clock.now(), self.deadline, progress.not_adopted
+        return (
+            self.steps.later(progress, held_back, "its region is held back") if held_back else None
         )
 
     async def _adopt(
@@ -212,7 +153,7 @@ class StateMachine:
         )
         progress, operation = self._of_operation(progress, ref)
         if begun.ended is not None:
-            return self._ended(progress, operation, begun.ended)
+            return self.steps.ended(progress, operation, begun.ended)
         # The SDK would poll at once, and no assessment ends in no time.
         return await self._poll(progress, operation, wait_first=begun.retry_after)
 
@@ -243,8 +184,8 @@ class StateMachine:
         if self.polls.is_known(request.vm, operation.token, operation.activity_id):
             return await self._poll(progress, operation)
         turn = self.poll_limiter.turn(_polls_of(progress), now)
-        if turn > 0 and now < self._ends_at(progress):  # at its end it is polled in any case
-            return self._later(progress, turn, "polls are held back", progress.attempt)
+        if turn > 0 and now < self.steps.ends_at(progress):  # at its end it is polled in any case
+            return self.steps.later(progress, turn, "polls are held back", progress.attempt)
         return await self._poll(progress, operation)
 
     async def _poll(
@@ -284,18 +225,18 @@ class StateMachine:
         while True:
             left = None if wait is None else await window.wait(wait)
             if left is not None:
-                return self._later(progress, left, why)
-            is_last = self.clock.now() >= self._ends_at(progress)
+                return self.steps.later(progress, left, why)
+            is_last = self.clock.now() >= self.steps.ends_at(progress)
             polled = await self.polls.poll(
                 vm_id, token, activity_id, progress.request.identity, gap, is_last=is_last
             )
             if await self._is_refuted(progress, operation, polled.answer):
                 return await self._begin_own(progress, operation)
             if isinstance(polled.answer, Ended):
-                return self._ended(progress, operation, polled.answer)
+                return self.steps.ended(progress, operation, polled.answer)
             if polled.crowd > 1:  # nobody waits here for what another one asks
                 seconds = max(polled.seconds, gap(polled.answer, polled.crowd))
-                return self._later(progress, seconds, "another request polls the operation")
+                return self.steps.later(progress, seconds, "another request polls the operation")
             wait = polled.seconds
             why = _RUNS if dearness(polled.answer.reads_left) <= 1 else _GIVES_WAY
 
@@ -305,7 +246,7 @@ class StateMachine:
         if operation.adopted:
             return await self._begin_own(progress, operation)
         message = f"The operation is not followed: {error}. Nothing was called."
-        return self._failed(progress, ApiError("ContinuationTokenRefused", message), None)
+        return self.steps.failed(progress, ApiError("ContinuationTokenRefused", message), None)
 
     async def _is_refuted(
         self, progress: AssessmentProgress, operation: OperationRef, polled: Running | Ended
@@ -320,25 +261,8 @@ class StateMachine:
                 return False
             return not await self.known.includes(vm_id, activity_id)
         expected = progress.expected or self.durations.unknown
-        until = patience_ends_at(operation, expected, progress.accepted_at, self.deadline)
+        until = patience_ends_at(operation, expected, progress.accepted_at, self.steps.deadline)
         return self.clock.now() >= until and not await self.known.includes(vm_id, activity_id)
-
-    def _ended(self, progress: AssessmentProgress, operation: OperationRef, ended: Ended) -> Done:
-        now = self.clock.now()
-        ended_at = ended.ended_at or now
-        if ended.started_at is not None and ended.ended_at is not None:
-            seconds = _seconds(ended.started_at, ended.ended_at)
-        else:  # both by one clock: ARM's and this machine's may be minutes apart
-            seconds = _seconds(operation.begun_at, now)
-        if is_of_another(ended.result, operation):
-            error = ApiError(
-                "NotTheAssessment",
-                "ARM's result is not that of the operation that was followed; it is left out.",
-                target=ended.result.activity_id,
-            )
-            own, reported = operation.activity_id, ended.result.activity_id
-            return Done(progress, Refused(error, ended_at, own, seconds, reported))
-        return Done(progress, Finished(ended.result, ended_at, seconds))
 
     async def _refused(self, progress: AssessmentProgress, error: ArmError) -> Step:
         """Does what the table of errors says about a refusal."""
@@ -355,13 +279,13 @@ class StateMachine:
             ):
                 return await self._begin_own(progress, operation)
             case Verdict.UNSUPPORTED:
-                return self._unsupported(progress, error.error)
+                return self.steps.unsupported(progress, error.error)
             case Verdict.RECHECK if progress.attempt < _RECHECKS or progress.not_adopted:
                 return self._back_off(progress, error, rule.why)
             case Verdict.LOST if operation is not None:
                 return await self._lost(progress, operation, error)
             case Verdict.RECHECK | Verdict.LOST | Verdict.FINAL:
-                return self._failed(progress, error.error, operation)
+                return self.steps.failed(progress, error.error, operation)
             case _:
                 assert_never(rule.verdict)
 
@@ -370,11 +294,6 @@ class StateMachine:
         return operation.known or await self.known.includes(
             progress.request.vm, operation.activity_id
         )
-
-    def _unsupported(self, progress: AssessmentProgress, error: ApiError) -> Done:
-        reason = SkipReason.IMAGE_NOT_SUPPORTED
-        message = f"{_SKIP_MESSAGES[reason]} ARM says: {error.message}"
-        return Done(progress, Skipped(reason, message, self.clock.now(), hint_for(error)))
 
     def _back_off(self, progress: AssessmentProgress, error: ArmError, why: str) -> Step:
         now = self.clock.now()
@@ -389,7 +308,7 @@ class StateMachine:
                 self.begin_limiter.close(region, not_before)
             if error.is_throttle and error.phase is Phase.POLL:
                 self.poll_limiter.close(_polls_of(progress), not_before)
-        return self._later(progress, delay, why, progress.attempt + 1, not_before)
+        return self.steps.later(progress, delay, why, progress.attempt + 1, not_before)
 
     async def _lost(
         self, progress: AssessmentProgress, operation: OperationRef, error: ArmError
@@ -401,58 +320,17 @@ class StateMachine:
             if judge(unread).verdict is Verdict.WAIT:
                 return self._back_off(progress, unread, "the operation is lost")
             lost = operation_lost(operation, error.error, unread.error)
-            return self._failed(progress, lost, operation)
+            return self.steps.failed(progress, lost, operation)
         summary = summary_of(vm, operation)
         if summary is None:
-            return self._failed(progress, operation_lost(operation, error.error), operation)
+            return self.steps.failed(progress, operation_lost(operation, error.error), operation)
         if summary.is_in_progress:
-            return self._later(progress, _LOST_SECONDS, "the operation runs, and can't be read")
+            return self.steps.later(
+                progress, _LOST_SECONDS, "the operation runs, and can't be read"
+            )
         now = self.clock.now()
-        return Done(progress, finished_by_summary(progress.request, operation, summary, error, now))
-
-    def _later(
-        self,
-        progress: AssessmentProgress,
-        delay: float,
-        why: str,
-        attempt: int = 0,
-        not_before: datetime | None = None,
-    ) -> Step:
-        """Returns a wait that ends at the deadline at the latest; past it there is none."""
-        now = self.clock.now()
-        left = (self._ends_at(progress) - now).total_seconds()
-        if left <= 0:
-            return self._overdue(progress, why)
-        if not attempt:
-            progress = replace(progress, problem=None)
-        rescheduled = progress.rescheduled(now, attempt=attempt, not_before=not_before)
-        return Later(rescheduled, now + timedelta(seconds=min(delay, left)), why)
-
-    def _ends_at(self, progress: AssessmentProgress) -> datetime:
-        return progress.accepted_at + self.deadline
-
-    def _overdue(self, progress: AssessmentProgress, why: str) -> Done:
-        if progress.problem is not None and progress.problem.code == INTERNAL_ERROR:
-            return self._failed(progress, progress.problem, progress.operation)
-        minutes = self.deadline.total_seconds() / 60
-        message = f"There was no result after {minutes:g} minutes; at the end: {why}."
-        details = (progress.problem.to_json(),) if progress.problem else ()
-        error = ApiError("DeadlineExceeded", message, details=details)
-        return self._failed(progress, error, progress.operation)
-
-    def _failed(
-        self, progress: AssessmentProgress, error: ApiError, operation: OperationRef | None
-    ) -> Done:
-        now = self.clock.now()
-        return Done(
-            progress,
-            Refused(
-                error,
-                now,
-                activity_id=operation.activity_id if operation else None,
-                seconds=_seconds(operation.begun_at, now) if operation else None,
-            ),
-        )
+        finished = finished_by_summary(progress.request, operation, summary, error, now)
+        return Done(progress, finished)
 
 
 def _polls_of(progress: AssessmentProgress) -> Region:

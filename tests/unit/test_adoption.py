@@ -13,7 +13,8 @@ from assessor.arm.operation import Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.adoption import adoptable
-from assessor.assessment.state_machine import Done, StateMachine
+from assessor.assessment.state_machine import StateMachine
+from assessor.assessment.steps import Done
 from assessor.messages.in_progress import in_progress_message, parse_in_progress
 from assessor.messages.outcome import Finished, Refused
 from assessor.messages.progress import AssessmentProgress, Later

@@ -8,7 +8,7 @@ from assessor.app import build_state_machine
 from assessor.arm.operation import Ended
 from assessor.arm.result import parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.state_machine import Done
+from assessor.assessment.steps import Done
 from assessor.messages.progress import AssessmentProgress
 from assessor.messages.request import AssessmentRequest
 from assessor.posture.durations import Durations

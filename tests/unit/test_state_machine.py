@@ -12,7 +12,8 @@ from assessor.arm.operation import Ended, Running
 from assessor.arm.rate_limiter import Region, dearness
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
-from assessor.assessment.state_machine import Done, StateMachine, Step
+from assessor.assessment.state_machine import StateMachine
+from assessor.assessment.steps import Done, Step
 from assessor.messages.outcome import Finished, Refused, Skipped
 from assessor.messages.progress import AssessmentProgress, Later, OperationRef
 from assessor.messages.request import AssessmentRequest
