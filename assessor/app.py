@@ -10,8 +10,10 @@ handlers ─► App.resume, App.events, App.schedule
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 
 from assessor.alerts.investigation import PORTALS, TraceLink
@@ -80,6 +82,12 @@ class Ports:
     random: Random
     monotonic: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def windows(
+        self, seconds: float, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Callable[[], PollingWindow]:
+        """Returns what opens polling windows of so many seconds; `waiting` encloses each wait."""
+        return partial(PollingWindow, seconds, self.monotonic, self.stopping, waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
             tags=tags,
             consequences=(
                 _alerting(alerts),
-                lambda request, outcome, _: scans.record(request, outcome),
+                _recording(scans),
             ),
             durations=durations,
             telemetry=ports.telemetry,
@@ -233,7 +241,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
             clock=ports.clock,
             random=ports.random,
             metrics=metrics,
-            new_window=lambda: PollingWindow(WINDOW_SECONDS, ports.monotonic, ports.stopping),
+            new_window=ports.windows(WINDOW_SECONDS),
             policy=policy,
         ),
         _settings=settings,
@@ -249,6 +257,15 @@ def _alerting(alerts: AlertOutbox) -> Consequence:
         return facts_of(await alerts.conclude(outcome, traceparent))
 
     return alert
+
+
+def _recording(scans: Scans) -> Consequence:
+    """Returns what accounts for an outcome that is part of a scan."""
+
+    async def record(request: AssessmentRequest, outcome: Outcome, _: object) -> None:
+        await scans.record(request, outcome)
+
+    return record
 
 
 def _retiring(alerts: AlertOutbox, records: Records) -> RetireVm:
@@ -287,9 +304,7 @@ def build_state_machine(settings: Settings, ports: Ports, durations: Durations) 
         telemetry=ports.telemetry,
         clock=ports.clock,
         random=ports.random,
-        new_window=lambda: PollingWindow(
-            settings.hold_seconds, ports.monotonic, ports.stopping, ports.telemetry.waiting
-        ),
+        new_window=ports.windows(settings.hold_seconds, ports.telemetry.waiting),
         steps=Steps(ports.clock, deadline),
     )
 
@@ -303,9 +318,7 @@ def _build_scans(settings: Settings, ports: Ports, bus: Bus, rescheduler: Resche
             store=ports.scans,
             clock=ports.clock,
             random=ports.random,
-            new_window=lambda: PollingWindow(
-                settings.hold_seconds, ports.monotonic, ports.stopping
-            ),
+            new_window=ports.windows(settings.hold_seconds),
             in_progress_queue=settings.in_progress_queue,
             allowed_scopes=settings.allowed_scopes,
             pace_per_minute=settings.pace_per_minute,

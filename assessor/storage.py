@@ -83,7 +83,6 @@ class TableMaker:
     """Makes a table when it is first used, once for each worker."""
 
     def __init__(self, table: TableClient) -> None:
-        """Keeps the client; makes nothing yet."""
         self._table = table
         self._making = asyncio.Lock()
         self._is_there = False

@@ -44,12 +44,7 @@ class Worker:
     """What lives as long as the worker process does."""
 
     def __init__(self, settings: Settings, pipeline: TelemetryPipeline) -> None:
-        """Keeps the settings; opens nothing yet.
-
-        Args:
-            settings: the app's.
-            pipeline: where telemetry goes; it is shut down with the worker.
-        """
+        """Opens nothing yet; the pipeline is shut down with the worker."""
         self._settings = settings
         self._pipeline = pipeline
         self._opening = asyncio.Lock()

@@ -65,14 +65,6 @@ class Rig:
         http: aiohttp.ClientSession,
         client: ServiceBusClient,
     ) -> None:
-        """Keeps what it talks to.
-
-        Args:
-            cloud: The local cloud.
-            crew: Who does the work: a Functions host, or a program.
-            http: Carries what goes to the control surfaces.
-            client: The SDK's client of the bus.
-        """
         self.cloud = cloud
         self._crew = crew
         self._control = Control(http, cloud.control_addresses)

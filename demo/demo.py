@@ -72,14 +72,6 @@ class Demo:
     def __init__(
         self, console: Console, cloud: LocalCloud, out: IO[str] | None, give_up_after: float
     ) -> None:
-        """Keeps what it works with.
-
-        Args:
-            console: Where to tell.
-            cloud: The running local cloud.
-            out: Gets every message that arrives, as a line of JSON.
-            give_up_after: Seconds after which an act is over, whatever is missing.
-        """
         self.ledger = Ledger(())
         self.changes: ChangesResult | None = None
         self.seconds = 0.0

@@ -67,12 +67,7 @@ class Control:
     """Asks the control surfaces of one local cloud; every method raises ControlError."""
 
     def __init__(self, http: aiohttp.ClientSession, addresses: Addresses) -> None:
-        """Keeps what it asks by.
-
-        Args:
-            http: Carries the calls; whoever opened it closes it.
-            addresses: Where to.
-        """
+        """Asks by `http`, which whoever opened it closes."""
         self._http = http
         self._addresses = addresses
 

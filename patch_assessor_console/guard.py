@@ -34,12 +34,6 @@ class OwnPagesOnly:
     """
 
     def __init__(self, app: ASGIApp, port: int) -> None:
-        """Guards an application.
-
-        Args:
-            app: The application.
-            port: Where the console listens.
-        """
         self.app = app
         names = ("127.0.0.1", "localhost", "[::1]")
         self._hosts = frozenset(f"{name}:{port}".encode() for name in names)

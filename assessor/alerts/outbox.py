@@ -53,17 +53,6 @@ class AlertOutbox:
         style: AlertStyle = PLAIN,
         rules: Sequence[AlertRule] = RULES,
     ) -> None:
-        """Keeps what it works with.
-
-        Args:
-            store: remembers each VM's posture.
-            bus: where alerts go out.
-            alerts_topic: the topic that they go to.
-            clock: holds times of others against ours.
-            policy: what is set for all rules.
-            style: what is set for all messages.
-            rules: the alert rules.
-        """
         self._store = store
         self._bus = bus
         self._topic = alerts_topic

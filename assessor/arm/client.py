@@ -86,14 +86,7 @@ class ArmClient:
         transport: AsyncHttpTransport[Any, Any],
         policies: tuple[AsyncHTTPPolicy[Any, Any], ...] = (),
     ) -> None:
-        """Keeps what each subscription's client is made from.
-
-        Args:
-            credential: gets tokens for ARM.
-            cloud: ARM's endpoint and the audience of its tokens.
-            transport: the one connection pool; whoever made it closes it.
-            policies: see every call and every answer, as azure-core's pipeline policies do.
-        """
+        """Makes no client yet; whoever made the transport, the one connection pool, closes it."""
         self._cloud = cloud
 
         pipeline = _pipeline(credential, cloud, policies)

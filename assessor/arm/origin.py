@@ -114,7 +114,6 @@ class OriginPolicy(SansIOHTTPPolicy[Any, Any]):
     """Refuses every call that is not https on ARM's endpoint. It stands before authentication."""
 
     def __init__(self, endpoint: str) -> None:
-        """Keeps the one origin that may be called."""
         self._endpoint = endpoint
 
     def on_request(self, request: PipelineRequest[Any]) -> None:

@@ -43,14 +43,6 @@ class TracingBus:
         address: str | None = None,
         own_queue: str | None = None,
     ) -> None:
-        """Wraps `send` of another bus.
-
-        Args:
-            send: the other bus's.
-            telemetry: where spans, counts and records go.
-            address: the namespace's host.
-            own_queue: where the app sends to itself.
-        """
         self._send = send
         self._telemetry = telemetry
         self._address = address

@@ -52,19 +52,6 @@ class EventIntake:
         settle: timedelta,
         allowed_scopes: Sequence[Scope],
     ) -> None:
-        """Keeps what it works with.
-
-        Args:
-            bus: where requests and rejections go.
-            retire: resolves the alerts of VMs that are gone.
-            is_gone: confirms that one is.
-            count: counts an event by its name and by what became of it.
-            clock: tells the time.
-            in_progress_queue: where the requests that follow from events go.
-            results_topic: the topic of rejections.
-            settle: how long after a change a VM is assessed.
-            allowed_scopes: the scopes that the app may assess; none of them: any.
-        """
         self._bus = bus
         self._retire = retire
         self._is_gone = is_gone

@@ -204,12 +204,6 @@ class LeastOf:
     """Thins a gauge out: of so many exports the last one tells the least that each series was."""
 
     def __init__(self, name: str, exports: int) -> None:
-        """Starts with the first export.
-
-        Args:
-            name: the gauge's.
-            exports: one of so many.
-        """
         self._name = name
         self._exports = exports
         self._seen = 0

@@ -66,7 +66,6 @@ class AssessmentIdGenerator(IdGenerator):
     """Random IDs, but for the root span of an assessment, whose IDs are known beforehand."""
 
     def __init__(self) -> None:
-        """Starts with random IDs."""
         self._random = RandomIdGenerator()
         self._chosen: ContextVar[SpanContext | None] = ContextVar("chosen", default=None)
 

@@ -88,11 +88,6 @@ class OtlpHandler(logging.Handler):
     """Hands log records to OpenTelemetry."""
 
     def __init__(self, provider: LoggerProvider) -> None:
-        """Starts at INFO.
-
-        Args:
-            provider: where the records go.
-        """
         super().__init__(logging.INFO)
         self._provider = provider
 

@@ -24,7 +24,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
 from benchmarks.ways.floor_errors import FloorError
 from benchmarks.ways.floor_messages import IN_PROGRESS, REQUESTS
-from benchmarks.ways.floor_worker import Plan, PollTimes, work
+from benchmarks.ways.floor_worker import FloorPlan, PollTimes, work
 
 _RECEIVERS: Final = 4
 """Receivers of each queue: while one settles, others receive."""
@@ -39,7 +39,7 @@ def main() -> int:
     arguments = _arguments(sys.argv[1:])
     if arguments.role == "worker":
         polls = PollTimes(arguments.first, arguments.gap)
-        plan = Plan(polls, alerts=arguments.alert, tables=arguments.tables)
+        plan = FloorPlan(polls, alerts=arguments.alert, tables=arguments.tables)
         asyncio.run(_work(plan, socket.socket(fileno=arguments.socket)))
     else:
         asyncio.run(_receive_all(sys.argv[1:], watch=arguments.exit_with_parent))
@@ -58,7 +58,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-async def _work(plan: Plan, link: socket.socket) -> None:
+async def _work(plan: FloorPlan, link: socket.socket) -> None:
     reader, writer = await asyncio.open_connection(sock=link, limit=_LINE_LIMIT)
     await work(plan, os.environ, reader, writer)
 

@@ -51,7 +51,7 @@ class PollTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FloorPlan:
     """What an assessment takes.
 
     Attributes:
@@ -82,19 +82,11 @@ class Floor:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: FloorPlan,
         arm: "Arm",
         lines: Mapping[str, _Line],
         tables: Tables | None,
     ) -> None:
-        """Keeps what it works with.
-
-        Args:
-            plan: What an assessment takes.
-            arm: ARM.
-            lines: Senders by entity.
-            tables: The rows; None if there are none.
-        """
         self._plan = plan
         self._arm = arm
         self._lines = lines
@@ -197,7 +189,7 @@ class Arm:
 
 
 async def work(
-    plan: Plan,
+    plan: FloorPlan,
     settings: Mapping[str, str],
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
@@ -222,7 +214,7 @@ async def work(
             tasks.create_task(one(json.loads(line)))
 
 
-async def _open(plan: Plan, settings: Mapping[str, str], stack: AsyncExitStack) -> Floor:
+async def _open(plan: FloorPlan, settings: Mapping[str, str], stack: AsyncExitStack) -> Floor:
     session = await stack.enter_async_context(
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS), cookie_jar=aiohttp.DummyCookieJar()

@@ -30,7 +30,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
-class Control:
+class ArmControl:
     """Serves the control surface of one cloud; ``missing`` are VMs only talked about."""
 
     cloud: Cloud

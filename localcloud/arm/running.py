@@ -18,7 +18,7 @@ from localcloud.arm.buckets import DOCUMENTED, FRONT_DOOR, RECORDED, Buckets
 from localcloud.arm.calls import CallLog
 from localcloud.arm.clock import Clock, system_clock, unix_seconds
 from localcloud.arm.cloud import DEFAULT_EXPIRY_SECONDS, Cloud
-from localcloud.arm.control import Control
+from localcloud.arm.control import ArmControl
 from localcloud.arm.faults import FaultPlan
 from localcloud.arm.fleet import Fleet
 from localcloud.arm.server import PAGE_SIZE, ArmServer
@@ -160,7 +160,7 @@ async def run_arm(
         signer, lambda: unix_seconds(clock()), user_assigned=options.user_assigned
     )
     kept = (buckets,) if front_door is None else (buckets, front_door)
-    control = Control(cloud, faults, calls, fleet.missing, kept)
+    control = ArmControl(cloud, faults, calls, fleet.missing, kept)
     async with AsyncExitStack() as stack:
         ca_file = options.ca_file
         if ca_file is None:

@@ -40,7 +40,7 @@ class _Duplicates(_Body):
     count: PositiveInt = 1
 
 
-class Control:
+class BusControl:
     """The handlers.
 
     Args:
@@ -138,7 +138,7 @@ async def serve_control(bus: ServiceBus, port: int = 0) -> AsyncIterator[str]:
     Raises:
         OSError: the port is taken.
     """
-    runner = web.AppRunner(Control(bus).application(), access_log=None)
+    runner = web.AppRunner(BusControl(bus).application(), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, _HOST, port)

@@ -162,7 +162,6 @@ class Waterfall(Element, component="waterfall.js"):
     """A trace as a waterfall."""
 
     def __init__(self, bars: Sequence[Bar]) -> None:
-        """Shows the lines of a trace."""
         super().__init__()
         self.props["bars"] = [
             {

@@ -30,12 +30,7 @@ class LocalCloud:
     """Asks the control surfaces; every method raises CommandError with a sentence."""
 
     def __init__(self, http: aiohttp.ClientSession, parts: LocalParts) -> None:
-        """Keeps what it asks by.
-
-        Args:
-            http: Carries the calls; whoever opened it closes it.
-            parts: Where to.
-        """
+        """Asks by `http`, which whoever opened it closes."""
         self._http = http
         self._parts = parts
 
