@@ -1,5 +1,6 @@
 """The fields of a request, each by a strict grammar; which of them go together is not said here."""
 
+import json
 from collections.abc import Iterator
 from typing import Annotated, Final
 
@@ -66,14 +67,25 @@ Reason = Annotated[str, StringConstraints(max_length=1024)]
 Traceparent = Annotated[str, StringConstraints(max_length=55)]
 """The only length that W3C's version 00 has."""
 ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+MAX_TAGS_BYTES: Final = 128 * 1024
+"""Of a scan's tags as JSON in ASCII, which is the longest form in which the app sends them on."""
+
+
+def _bounded(tags: dict[str, str | None]) -> dict[str, str | None]:
+    if len(json.dumps(tags)) > MAX_TAGS_BYTES:
+        raise PydanticCustomError("too_long", "must be at most 128 KB as JSON in ASCII")
+    return tags
+
+
 _Tags = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=512)],
         Annotated[str, StringConstraints(max_length=256)] | None,
     ],
     Field(max_length=50),
+    AfterValidator(_bounded),
 ]
-"""ARM allows 50 tags, with names of at most 512 characters and values of 256. So a scan's messages,
+"""ARM allows 50 tags, with names of at most 512 characters and values of 256. A scan's messages,
 which carry them, stay below what the namespace takes."""
 
 
