@@ -109,7 +109,7 @@ def test_a_fleet_of_windows_alone_is_hardly_refused_anything() -> None:
     spec = FleetSpec(6_000)
     scanned = makespan.scan(spec)
 
-    assert scanned.calls.throttled.total() <= 0.03 * scanned.calls.made.total()
+    assert scanned.calls.throttled.total() <= 0.05 * scanned.calls.made.total()
     assert _over_floor(scanned, spec) <= MOST_OVER_FLOOR
 
 
