@@ -19,7 +19,7 @@ from assessor.scans.event import ScanStatus
 from tests.support.builders import NOW, incoming, machine, recorded_result, request
 from tests.support.schemas import validator
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "integrate.md").read_text("utf-8")
 ARM_CODES = {"OperationFailed", "OperationCanceled"}
 """Made of the status of an operation that ARM ended without a code."""

@@ -14,7 +14,7 @@ from assessor.events.event import RULES
 from assessor.settings import Settings, read_settings
 from tests.support.deployments import APPS, DEPLOYMENTS, INFRA, SUBSCRIPTION, Deployment
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _each_app = pytest.mark.parametrize("deployment", APPS.values(), ids=APPS)
 
 _LOCAL_ONLY = {"ServiceBus", "PostureStorage", "AzureWebJobsStorage", "ARM_ENDPOINT"}

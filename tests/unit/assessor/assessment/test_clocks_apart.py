@@ -10,7 +10,7 @@ from assessor.arm.operation import Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import PatchSummary
 from assessor.messages.in_progress import parse_in_progress
-from tests.unit.test_assessor import ACTIVITY, RESULT, RUNNING, VM, World
+from tests.unit.assessor.assessment.test_assessor import ACTIVITY, RESULT, RUNNING, VM, World
 
 FOUND = Ended(parse_result(RESULT | {"availablePatches": []}))
 OTHER = "24e074b4-2fd7-4d20-8b3b-5339add89571"

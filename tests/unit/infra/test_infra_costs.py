@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assessor.telemetry.setup import METRICS_EVERY_MS
 from infra.costs import bus_operations, gb_seconds_a_day, invocations, month, table, tiered
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _DATA: dict[str, Any] = json.loads((_ROOT / "docs" / "costs.json").read_text())
 _TIERS = _DATA["prices"]["service_bus_standard_tiers"]
 

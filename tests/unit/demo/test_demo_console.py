@@ -5,7 +5,7 @@ from pathlib import Path
 
 from demo.console import console_entities
 
-ENTITIES = json.loads((Path(__file__).parents[2] / "infra/servicebus.json").read_text("utf-8"))
+ENTITIES = json.loads((Path(__file__).parents[3] / "infra/servicebus.json").read_text("utf-8"))
 
 
 def test_each_topic_gets_a_subscription_that_nobody_has_to_read() -> None:

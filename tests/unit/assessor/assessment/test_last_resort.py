@@ -12,7 +12,7 @@ from assessor.bus.errors import PublishError
 from assessor.messages.in_progress import parse_in_progress
 from assessor.posture.store import MemoryPosture, Remembered
 from assessor.resource_id import VirtualMachineId
-from tests.unit.test_assessor import ACTIVITY, RESULT, RUNNING, VM, World
+from tests.unit.assessor.assessment.test_assessor import ACTIVITY, RESULT, RUNNING, VM, World
 
 FOUND = Ended(parse_result(RESULT | {"availablePatches": [], "rebootPending": True}))
 

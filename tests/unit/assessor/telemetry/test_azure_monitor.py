@@ -30,7 +30,7 @@ from assessor.telemetry.metrics import ALERTS, ARM_CALLS
 from assessor.telemetry.unforeseen import note_unforeseen
 from tests.support.fakes import FakeClock
 from tests.support.telemetry_rig import Rig
-from tests.unit.test_telemetry_tree import ACTIVITY, RUNNING, App
+from tests.unit.assessor.telemetry.test_telemetry_tree import ACTIVITY, RUNNING, App
 
 CALL = Call(
     "POST virtualMachines/assessPatches",

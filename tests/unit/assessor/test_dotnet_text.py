@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assessor.resource_id import ResourceIdError, check_name
 from dotnet_text import ignoring_case, is_word
 
-VERDICTS = Path(__file__).parents[3] / "shared" / "facts" / "dotnet-text.json"
+VERDICTS = Path(__file__).parents[4] / "shared" / "facts" / "dotnet-text.json"
 """What .NET itself says of names and pairs, where somebody has it."""
 Verdicts = dict[str, Any]
 

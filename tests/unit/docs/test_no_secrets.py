@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-_ROOT: Final = Path(__file__).parents[2]
+_ROOT: Final = Path(__file__).parents[3]
 _SECRETS: Final = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}",
     "a storage account's key": r"AccountKey=[A-Za-z0-9+/]{30,}",

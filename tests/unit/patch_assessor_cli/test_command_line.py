@@ -28,7 +28,7 @@ from patch_assessor_cli.running import run
 from patch_assessor_cli.send import narrowed, request_body
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
-SAMPLE = Path(__file__).parents[2] / "local.settings.sample.json"
+SAMPLE = Path(__file__).parents[3] / "local.settings.sample.json"
 
 
 def dead_letter(sent: datetime) -> DeadLetter:

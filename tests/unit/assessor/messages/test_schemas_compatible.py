@@ -15,7 +15,7 @@ from referencing import Registry, Resource
 from scripts.schemas import ROOT, files
 from tests.support.schemas import SCHEMAS, examples, names, registry, schema, validator
 
-RECORDED: Final = Path(__file__).parents[1] / "recorded" / "schemas"
+RECORDED: Final = Path(__file__).parents[3] / "recorded" / "schemas"
 FIRST: Final = {
     path.name.removesuffix(".schema.json"): json.loads(path.read_text("utf-8"))
     for path in sorted(RECORDED.glob("*.schema.json"))

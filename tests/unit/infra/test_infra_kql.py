@@ -21,7 +21,7 @@ from assessor.telemetry.records import Record
 from tests.support.deployments import APPS, Deployment
 from tests.support.telemetry_rig import Rig
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _QUERIES = {path.stem: path.read_text() for path in sorted((_ROOT / "infra/kql").glob("*.kql"))}
 _each_query = pytest.mark.parametrize("name", _QUERIES)
 

@@ -24,7 +24,7 @@ from tests.support.builders import ACTIVITY_ID, NOW, SUBSCRIPTION
 from tests.support.memory_table import MemoryTable
 from tests.support.samples import FOLDER, SCAN_ID, in_progress, postures, read_row
 
-_ROOT: Final = Path(__file__).parents[2]
+_ROOT: Final = Path(__file__).parents[4]
 _VERSIONS: Final = sorted(
     path.name for path in FOLDER.iterdir() if path.is_dir() and path.name[0].isdigit()
 )

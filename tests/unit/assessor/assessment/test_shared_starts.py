@@ -15,7 +15,7 @@ from assessor.posture.store import MemoryPosture, PostureError, Remembered
 from assessor.resource_id import VirtualMachineId
 from tests.support.app import ports, settings
 from tests.support.fakes import FakeArm
-from tests.unit.test_assessor import ACTIVITY, OTHER_VM, RUNNING, VM, World
+from tests.unit.assessor.assessment.test_assessor import ACTIVITY, OTHER_VM, RUNNING, VM, World
 
 OTHER = "24e074b4-2fd7-4d20-8b3b-5339add89571"
 LISTLESS = Ended(parse_result({"status": "Succeeded", "assessmentActivityId": ACTIVITY}))

@@ -30,7 +30,14 @@ from assessor.telemetry.records import Record, Records
 from tests.support.fakes import FakeClock
 from tests.support.telemetry_rig import Record as Logged
 from tests.support.telemetry_rig import Rig, trace_id
-from tests.unit.test_telemetry_tree import ACTIVITY, RESULT, RUNNING, TRACE, VM, App
+from tests.unit.assessor.telemetry.test_telemetry_tree import (
+    ACTIVITY,
+    RESULT,
+    RUNNING,
+    TRACE,
+    VM,
+    App,
+)
 
 FOUND = {**RESULT, "criticalAndSecurityPatchCount": 3, "rebootPending": True}
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ncrontab import Ncrontab, NcrontabError
 
 MONDAY = datetime(2026, 1, 5, 12, tzinfo=UTC)
-VERDICTS = Path(__file__).parents[3] / "shared" / "facts" / "ncrontab.json"
+VERDICTS = Path(__file__).parents[4] / "shared" / "facts" / "ncrontab.json"
 """What the library itself says of some hundred expressions, where somebody has it."""
 STARTS = (datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 2, 27, 23, 59, 59, tzinfo=UTC))
 UNTIL = datetime(2032, 1, 1, tzinfo=UTC)

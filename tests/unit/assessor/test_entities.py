@@ -14,7 +14,7 @@ import pytest
 from assessor.messages.outcome import OutcomeType
 from assessor.settings import read_settings
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _DURATION = re.compile(r"PT(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?")
 _SECONDS, _MINUTES = timedelta(seconds=1), timedelta(minutes=1)
 _BOUNDS = {

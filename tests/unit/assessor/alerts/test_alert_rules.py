@@ -32,7 +32,7 @@ from tests.support.builders import NOW, VM_ID
 from tests.support.fakes import FakeBus, FakeClock
 from tests.support.subscriber import heard
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[4] / "docs"
 DAILY = AlertPolicy(reminder=timedelta(days=1))
 
 
@@ -100,7 +100,7 @@ def scripted(rule: AlertRule, change: Change) -> list[Outcome]:
 
 
 BY_RESULT = [rule for rule in RULES if rule.by_time is None]
-"""The rules about what was found; tests/unit/test_overdue.py has the one about silence."""
+"""The rules about what was found; test_overdue.py has the one about silence."""
 RULES_AND_CHANGES = [
     pytest.param(rule, change, id=f"{rule.name}-{change}")
     for rule in BY_RESULT

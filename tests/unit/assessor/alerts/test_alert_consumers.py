@@ -22,7 +22,7 @@ from assessor.posture.model import Posture
 from tests.support.alerts import example_alerts
 from tests.support.builders import NOW, VM_ID
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "alerts.md"
+PAGE: Final = Path(__file__).parents[4] / "docs" / "alerts.md"
 COMPONENT: Final = (
     f"/subscriptions/{VM_ID.subscription_id}/resourceGroups/ops/providers/Microsoft.Insights"
     "/components/patch-assessor"

@@ -8,7 +8,7 @@ import pytest
 
 from infra.package import shipped_files
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _APP = re.compile(
     r"(dotnet_datacontract|dotnet_text|function_app|ncrontab|plain_text)\.py|host\.json|requirements\.txt|(assessor|handlers)/([a-z_]+/)*[a-z_0-9]+\.py"
 )

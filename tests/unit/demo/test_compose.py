@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMPOSE = (ROOT / "compose.yaml").read_text("utf-8")
 SAMPLE = json.loads((ROOT / "local.settings.sample.json").read_text("utf-8"))["Values"]
 

@@ -10,7 +10,7 @@ from benchmarks.__main__ import tables_of, verdicts_of
 from benchmarks.readings import MissingReadingError, Reading, Readings, Verdict
 from benchmarks.results import ResultsError, load, readings_of, run_of, save
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 READINGS = [
     Reading("cpu", "app", 100, "cpu_ms", 30.04),
