@@ -1,8 +1,8 @@
 """What ARM tells of itself: subscriptions, tenants, locations and resource groups.
 
-As much as `az login --identity` and `az group list` ask for, of what the fleet is made of. Any
-caller with a token sees all of it, where Azure shows what he has some right to. Left out: paging,
-filters, tags of groups, and the details that these answers have beside the ones here.
+As much as `az cloud register`, `az login --identity` and `az group list` ask for, of what the fleet
+is made of. Any caller with a token sees all of it, where Azure shows what he has some right to.
+Left out: paging, filters, tags of groups, and the details that these answers have besides.
 """
 
 import re
@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from localcloud.arm.model import Json, Vm
-from localcloud.identity import SYSTEM_ASSIGNED
+from localcloud.identity import ARM_AUDIENCES, SYSTEM_ASSIGNED
 
+METADATA_PATH: Final = "/metadata/endpoints"
 _PATH: Final = re.compile(
     r"/(?:(?P<tenants>tenants)|subscriptions(?:/(?P<subscription>[^/]+)"
     r"(?:/(?P<what>locations|resourcegroups)(?:/(?P<group>[^/]+))?)?)?)/?",
@@ -52,6 +53,25 @@ def inventory(  # noqa: PLR0911 - one return for each path
             return _groups(subscription, mine, match["group"])
         case _:
             return None
+
+
+def cloud_metadata(origin: str) -> Json:
+    """Returns what ARM tells of its cloud to anybody, as `az cloud register` reads it.
+
+    Args:
+        origin: where this ARM is. No sign-in but a managed identity's leads anywhere.
+    """
+    return {
+        "name": "LocalCloud",
+        "resourceManager": f"{origin}/",
+        "authentication": {
+            "loginEndpoint": origin,
+            "audiences": [f"{each}/" for each in sorted(ARM_AUDIENCES)],
+            "tenant": SYSTEM_ASSIGNED.tenant_id,
+            "identityProvider": "AAD",
+        },
+        "suffixes": {},
+    }
 
 
 def _subscription(subscription_id: str) -> Json:

@@ -25,7 +25,7 @@ from localcloud.arm.calls import Call, CallLog
 from localcloud.arm.clock import Clock, compact, timestamp, unix_seconds
 from localcloud.arm.cloud import Cloud
 from localcloud.arm.faults import Answer, FaultPlan, Reset, Slow, Verbatim
-from localcloud.arm.inventory import inventory
+from localcloud.arm.inventory import METADATA_PATH, cloud_metadata, inventory
 from localcloud.arm.model import Vm
 from localcloud.arm.operations import Operation, State
 from localcloud.arm.replies import Exchange, Remaining, Reply, finish
@@ -68,6 +68,7 @@ class ArmServer:
     def application(self) -> web.Application:
         """Returns the web application."""
         application = web.Application()
+        application.router.add_get(METADATA_PATH, _metadata)
         application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 
@@ -302,3 +303,9 @@ class ArmServer:
 def _break(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
+
+
+async def _metadata(request: web.Request) -> web.Response:
+    """Answers without a token, as ARM does: whoever asks has yet to learn where to get one."""
+    body = bodies.encode(cloud_metadata(str(request.url.origin())))
+    return web.Response(body=body, content_type="application/json")

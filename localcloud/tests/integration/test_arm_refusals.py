@@ -175,6 +175,16 @@ async def test_a_call_needs_a_token_for_arm(resource: str | None, code: str) -> 
     assert body["error"]["code"] == code
 
 
+async def test_the_clouds_metadata_is_told_to_anybody() -> None:
+    """Who signs in asks there where to, so without a token yet."""
+    async with run_arm(Fleet((make_vm(),))) as arm, session_for(arm) as session:
+        url = f"{arm.endpoint}/metadata/endpoints?api-version=2022-09-01"
+        async with session.get(url) as response:
+            told = await response.json()
+    assert response.status == 200
+    assert told["resourceManager"] == f"{arm.endpoint}/"
+
+
 @pytest.mark.parametrize("forged", ["Bearer x", "Bearer a.b.c", "Basic dTpw"])
 async def test_a_token_of_another_maker_is_refused(forged: str) -> None:
     """Only this run's tokens are good."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from localcloud.arm.inventory import inventory
+from localcloud.arm.inventory import cloud_metadata, inventory
 from localcloud.arm.scenario import parse_vm
 
 FIRST = "11111111-2222-4333-8444-555555555555"
@@ -61,3 +61,12 @@ def test_groups_and_locations_are_those_of_the_subscriptions_vms() -> None:
 def test_what_there_is_none_of_is_left_to_others(path: str) -> None:
     """Who answer 404, or what the path names."""
     assert inventory(path, VMS) is None
+
+
+def test_the_clouds_metadata_leads_to_this_arm_and_its_audience() -> None:
+    """What `az cloud register` wants: a name, a sign-in, an audience that a token may be for."""
+    metadata = cloud_metadata("https://localhost:1234")
+    assert metadata["resourceManager"] == "https://localhost:1234/"
+    assert metadata["authentication"]["loginEndpoint"] == "https://localhost:1234"
+    assert metadata["authentication"]["audiences"][0] == "https://management.azure.com/"
+    assert metadata["suffixes"] == {}
