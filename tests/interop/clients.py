@@ -148,6 +148,14 @@ CLIENTS = (
         "app",
     ),
     Client(
+        "azure-cli",
+        Path(__file__).parent,
+        ("az",),
+        (),
+        (sys.executable, "-m", "tests.interop.azure_cli"),
+        {},
+    ),
+    Client(
         "@azure/service-bus, rhea (JavaScript)",
         Path(__file__).parent / "javascript",
         ("npm", "node"),
