@@ -63,7 +63,7 @@ def _over_floor(scanned: Round, spec: FleetSpec) -> float:
 @pytest.mark.parametrize(
     "spec",
     [
-        pytest.param(FleetSpec(620), id="620 in one region"),
+        pytest.param(FleetSpec(420), id="420 in one region"),
         pytest.param(
             FleetSpec(10_000, linux=0.5, failing_early=0.1),
             id="10,000 in one region",
