@@ -195,7 +195,7 @@ def _app() -> Iterator[Path]:
     file = place / UP_FILE
     file.unlink(missing_ok=True)
     with subprocess.Popen(
-        [sys.executable, "-m", "demo", "up", "--vms", "60"],
+        [sys.executable, "-m", "demo", "up", "--vms", "60", "--time-scale", "60"],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
