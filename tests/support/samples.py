@@ -16,8 +16,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from assessor.alerts.outbox import AlertOutbox
-from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.arm.continuation import for_operation
 from assessor.arm.result import ApiError
@@ -37,7 +35,6 @@ from assessor.messages.request import AssessmentRequest, ScanRequest
 from assessor.posture.learned import Learned
 from assessor.posture.model import Attempt, OpenAlert, Posture
 from assessor.posture.row import to_row
-from assessor.posture.store import MemoryPosture
 from assessor.resource_id import Scope
 from assessor.scan_account import RUNNING_DIGEST_BYTES, Concluded, Ending
 from assessor.scans.tables import TableScans
@@ -52,9 +49,9 @@ from tests.support.builders import (
     machine,
     recording,
 )
-from tests.support.fakes import FakeBus, FakeClock
 from tests.support.memory_table import MemoryTable
 from tests.support.recorded_arm import API_VERSION, RecordedArm, begin
+from tests.support.saved_postures import saved_postures
 
 _ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = Path(__file__).parents[1] / "recorded"
@@ -152,37 +149,10 @@ def in_progress() -> Mapping[str, InProgress]:
     }
 
 
-class _Saved(MemoryPosture):
-    """Keeps every posture that was saved."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.all: list[Posture] = []
-
-    async def save(self, posture: Posture, etag: str | None) -> str:
-        """Keeps the posture."""
-        self.all.append(posture)
-        return await super().save(posture, etag)
-
-
-async def _decided() -> list[Posture]:
-    """Returns a VM's posture with alerts that are decided, then with the same ones published."""
-    saved = _Saved()
-    outbox = AlertOutbox(
-        store=saved,
-        bus=FakeBus(),
-        alerts_topic="patch-alerts",
-        clock=FakeClock(NOW),
-        policy=AlertPolicy(),
-    )
-    finding = completed(0, ["KB5031364", "KB5034439"], reboot=True, others=[patch("x", "Other")])
-    await outbox.publish(finding, TRACEPARENT)
-    return saved.all
-
-
 def postures() -> Mapping[str, Posture]:
     """Returns what the posture table may hold, by the sample's name."""
-    untold, told = asyncio.run(_decided())
+    outcome = completed(0, ["KB5031364", "KB5034439"], reboot=True, others=[patch("x", "Other")])
+    untold, told = asyncio.run(saved_postures(outcome))
     return {
         "with-unpublished-alerts": untold,
         "assessed": told,

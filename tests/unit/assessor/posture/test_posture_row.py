@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assessor.alerts.outbox import AlertOutbox
-from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
@@ -22,42 +20,18 @@ from assessor.posture.row import (
     keys_of,
     to_row,
 )
-from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import Day, completed, days, patch
-from tests.support.builders import NOW, TRACEPARENT, VM_ID, vm_ids
-from tests.support.fakes import FakeBus, FakeClock
+from tests.support.builders import VM_ID, vm_ids
 from tests.support.properties import tries
+from tests.support.saved_postures import saved_postures
 
 MAX_ROW_BYTES = 1024 * 1024
 
 
-class Recorder(MemoryPosture):
-    """Keeps every posture that was ever saved."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.saved: list[Posture] = []
-
-    async def save(self, posture: Posture, etag: str | None) -> str:
-        """Keeps the posture."""
-        self.saved.append(posture)
-        return await super().save(posture, etag)
-
-
 async def postures(*sequence: Day) -> list[Posture]:
-    """Returns all postures that these outcomes lead to, unpublished alerts among them."""
-    store = Recorder()
-    outbox = AlertOutbox(
-        store=store,
-        bus=FakeBus(),
-        alerts_topic="patch-alerts",
-        clock=FakeClock(NOW),
-        policy=AlertPolicy(),
-    )
-    for day in sequence:
-        await outbox.publish(day.outcome, TRACEPARENT)
-    return store.saved
+    """Returns all postures that these days lead to, unpublished alerts among them."""
+    return await saved_postures(*(day.outcome for day in sequence))
 
 
 @settings(max_examples=tries(60))
