@@ -1,6 +1,7 @@
-"""Makes schemas/ from the models of assessor/messages, and the commands' copy of the alert rules.
+"""Makes schemas/ from the models of assessor/messages, and what else is made of what is known once.
 
-`make schemas` runs it; a test checks that what it makes is what is there.
+That is the commands' copy of the alert rules, and azd's file of parameters. `make schemas` runs it;
+a test checks that what it makes is what is there.
 """
 
 import json
@@ -19,6 +20,7 @@ from assessor.messages.outcome_data import About, Asked, Result
 from assessor.messages.request_body import RequestBody
 from assessor.messages.request_schema import FORMS
 from assessor.messages.shapes import ApiErrorShape, PatchShape
+from scripts.parameters import parameters
 
 ROOT: Final = Path(__file__).parents[1]
 SCHEMAS: Final = ROOT / "schemas"
@@ -61,7 +63,9 @@ def files() -> dict[str, str]:
     texts = {f"schemas/{name}.schema.json": _text(each) for name, each in made.items()}
     texts |= {f"schemas/bundled/{name}.schema.json": _text(each) for name, each in bundled.items()}
     path = "patch_assessor_cli/alert_rules.py"
-    return texts | {path: _alert_rules((ROOT / path).read_text("utf-8"))}
+    texts[path] = _alert_rules((ROOT / path).read_text("utf-8"))
+    bicep = (ROOT / "infra" / "main.bicep").read_text("utf-8")
+    return texts | {"infra/main.parameters.json": parameters(bicep)}
 
 
 def _text(schema: Schema) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from nicegui.elements.mixins.text_element import TextElement
 
+from patch_assessor_cli.alert_rules import ALERT_RULES
 from patch_assessor_console.model.address import to_address
 from patch_assessor_console.model.fleet import (
     HEADINGS,
@@ -46,11 +47,8 @@ TONES: Final = {
     VmState.NOT_COUNTED: "idle",
     VmState.UP_TO_DATE: "good",
 }
-_RULES: Final = {
-    "CriticalOrSecurityPatchesAvailable": "patches",
-    "RebootPending": "reboot",
-    "AssessmentOverdue": "overdue",
-}
+_RULES: Final = {rule.name: rule.column.removesuffix("Alert").lower() for rule in ALERT_RULES}
+"""In a word, which is the one that its columns in the posture table begin with."""
 _HEADS: Final = (
     Head(Column.NAME, "VM", "9rem", sortable=True),
     Head(Column.SUBSCRIPTION, "Subscription", "7.2rem", sortable=True),

@@ -32,7 +32,9 @@ from tests.support.builders import NOW, VM_ID
 from tests.support.fakes import FakeBus, FakeClock
 from tests.support.subscriber import heard
 
-DOCS = Path(__file__).parents[4] / "docs"
+ROOT = Path(__file__).parents[4]
+DOCS = ROOT / "docs"
+CONSOLE = "patch_assessor_console"
 DAILY = AlertPolicy(reminder=timedelta(days=1))
 
 
@@ -159,6 +161,27 @@ def test_rules_share_neither_name_nor_column_nor_heading() -> None:
     assert len({rule.column for rule in RULES}) == len({rule.heading for rule in RULES})
     assert len(set(ALERT_COLUMNS.values())) == len(RULES)
     assert EXAMPLES.keys() == {rule.name for rule in BY_RESULT}
+
+
+def test_no_code_beside_the_rules_knows_one_by_its_name() -> None:
+    """So a new one is added in one place; what the commands and the console know is made from it.
+
+    RebootPending is the name of what ARM tells as well, and of a column. What state of a VM the
+    console shows rests on two rules, which therefore have names there.
+    """
+    names = [rule.name for rule in RULES if rule.name != "RebootPending"]
+    known = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("assessor", "handlers", "infra", "patch_assessor_cli", CONSOLE)
+        for ending in ("py", "bicep", "kql")
+        for path in (ROOT / package).rglob(f"*.{ending}")
+        if any(name in path.read_text("utf-8") for name in names)
+    }
+    assert known == {
+        "assessor/alerts/rules.py",
+        "patch_assessor_cli/alert_rules.py",
+        f"{CONSOLE}/model/vm.py",
+    }
 
 
 def _silent_for_two_days(before: Posture, now: datetime, policy: AlertPolicy) -> bool:
