@@ -13,6 +13,9 @@ PYTEST = $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
 JOBS   ?= auto
 PIP    := -m pip install --quiet --disable-pip-version-check
 
+# The modules that can have a deep test: each process reads every module that it is given.
+DEEP   = $(shell grep -rlE 'mark\.deep|hypothesis' --include='test_*.py' tests localcloud/tests)
+
 # Each test starts several processes; each of them would compile the app again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -59,7 +62,7 @@ test: $(READY)   ## whatever guards behaviour
 	$(PYTEST) -m "not deep" $(or $(ARGS),tests localcloud/tests)
 
 test-deep: $(READY)  ## the rest: chaos, the demo's variants, the documents' commands, many examples
-	$(PYTEST) -m "deep or hypothesis" --hypothesis-profile=$(if $(CI),ci-deep,deep) $(or $(ARGS),tests localcloud/tests)
+	$(PYTEST) -m "deep or hypothesis" --hypothesis-profile=$(if $(CI),ci-deep,deep) $(or $(ARGS),$(DEEP))
 
 fuzz: $(READY)   ## a coverage-guided fuzzer over everything that comes from outside: a million inputs
 	@$(BIN)/python $(PIP) atheris==3.1.0

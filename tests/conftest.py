@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PROCESSES_A_CORE = 3
 MOST_PROCESSES = 12
+SECONDS_OF_REAL_PARTS = 10.0
+"""What a test that starts them takes of a core, if its mark `takes` does not say otherwise."""
 
 # The machine's speed decides no test. `make test` tries some examples of each property, other ones
 # with each seed, and `make test-deep` many; on CI the same ones are tried each time.
@@ -78,13 +80,14 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has each process of a run begin with its share of the tests that start real parts.
+    """Has each process of a run begin with its share of the tests that take long.
 
-    Those that share a part stay together, so that it is started once: those of one `xdist_group`,
-    those that use Azurite, and those of a module that has a fixture for all of its tests.
+    These are the tests that start real parts, and those whose mark `takes` says that they do. Those
+    that share a part stay together, so that it is started once: those of one `xdist_group`, those
+    that use Azurite, and those of a module that has a fixture for all of its tests.
     """
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = deal(items, processes, _group_of, _starts_real_parts)
+    items[:] = deal(items, processes, _group_of, _seconds_of)
 
 
 def _group_of(item: pytest.Item) -> str | None:
@@ -98,6 +101,13 @@ def _group_of(item: pytest.Item) -> str | None:
     used = (found[-1] for found in item._fixtureinfo.name2fixturedefs.values())
     module = item.nodeid.partition("::")[0]
     return module if any(each.scope == "module" and each.baseid for each in used) else None
+
+
+def _seconds_of(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("takes")
+    if mark is not None:
+        return float(mark.args[0])
+    return SECONDS_OF_REAL_PARTS if _starts_real_parts(item) else 0.0
 
 
 def _starts_real_parts(item: pytest.Item) -> bool:

@@ -63,6 +63,7 @@ async def heard(place: Place, request_id: str, count: int) -> dict[str, Any]:
     return event
 
 
+@pytest.mark.takes(50)
 async def test_what_act_says_is_what_it_does(cloud: tuple[Place, str, str]) -> None:
     """A stopped VM is skipped, one that got patches has them; throttles and kills lose nothing."""
     place, address, vm = cloud

@@ -91,6 +91,7 @@ def test_an_event_of_any_form_is_taken(body: bytes) -> None:
     _run(deliver())
 
 
+@pytest.mark.takes(35)
 @given(inputs.answers())
 def test_an_assessment_ends_whatever_arm_answers(answers: list[Answer]) -> None:
     """In one outcome, by its schema, after a bounded number of calls."""

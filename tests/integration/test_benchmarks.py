@@ -40,6 +40,7 @@ async def test_figures_are_measured_and_told() -> None:
     assert "| target | at | measured | met |" in said
 
 
+@pytest.mark.takes(60)
 async def test_ways_are_measured_side_by_side() -> None:
     """The app and the bare exchange, through the real SDKs on the local cloud."""
     readings = Readings.of(await cpu.measure((4,), choice=cpu.Choice(tables=False, others=False)))

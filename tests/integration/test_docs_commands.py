@@ -90,6 +90,7 @@ async def started(place: Place) -> AsyncIterator[Shell]:
         await place.empty()
 
 
+@pytest.mark.takes(40)
 async def test_what_the_pages_show_works_on_a_running_local_cloud(tmp_path: Path) -> None:
     """Each command ends with 0; what one program asks for, the other one is told."""
     async with started(Place(tmp_path)) as shell:

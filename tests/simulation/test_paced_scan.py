@@ -67,17 +67,17 @@ def _over_floor(scanned: Round, spec: FleetSpec) -> float:
         pytest.param(
             FleetSpec(10_000, linux=0.5, failing_early=0.1),
             id="10,000 in one region",
-            marks=pytest.mark.deep,
+            marks=[pytest.mark.deep, pytest.mark.takes(120)],
         ),
         pytest.param(
             FleetSpec(12_000, regions=6, linux=0.5, failing_early=0.1),
             id="12,000 in six regions",
-            marks=pytest.mark.deep,
+            marks=[pytest.mark.deep, pytest.mark.takes(150)],
         ),
         pytest.param(
             FleetSpec(1_000, subscriptions=2, regions=3, assessable=False),
             id="1,000 of all kinds in two subscriptions",
-            marks=pytest.mark.deep,
+            marks=[pytest.mark.deep, pytest.mark.takes(15)],
         ),
     ],
 )
@@ -90,6 +90,7 @@ def test_a_fleet_is_scanned_at_arms_pace(spec: FleetSpec) -> None:
 
 
 @pytest.mark.deep
+@pytest.mark.takes(25)
 def test_outcomes_are_on_time_by_system_first_and_later() -> None:
     """Half Linux, half Windows, a tenth failing early: as docs/performance.md has it."""
     spec = delays.spec_of(1_000)
@@ -101,6 +102,7 @@ def test_outcomes_are_on_time_by_system_first_and_later() -> None:
 
 
 @pytest.mark.deep
+@pytest.mark.takes(75)
 def test_a_fleet_of_windows_alone_is_hardly_refused_anything() -> None:
     """Its first scan takes more reads than ARM refills: polls give way, and the scan is as fast.
 

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from tests.support.dealing import deal
 
-GROUPED, WAITING, QUICK = "grouped", "waiting", "quick"
+GROUPED, WAITING, QUICK, LONG = "grouped", "waiting", "quick", "long"
+SECONDS = {GROUPED: 10.0, WAITING: 10.0, QUICK: 0.0, LONG: 100.0}
 Test = tuple[str, int]
 
 
@@ -15,11 +16,11 @@ def dealt(tests: list[Test], processes: int) -> list[Test]:
         tests,
         processes,
         lambda each: GROUPED if each[0] == GROUPED else None,
-        lambda each: each[0] == WAITING,
+        lambda each: SECONDS[each[0]],
     )
 
 
-@given(st.lists(st.sampled_from([GROUPED, WAITING, QUICK])), st.integers(1, 8))
+@given(st.lists(st.sampled_from([*SECONDS])), st.integers(1, 8))
 def test_each_test_is_dealt_once_and_a_group_stays_together(
     kinds: list[str], processes: int
 ) -> None:
@@ -44,3 +45,16 @@ def test_what_only_computes_keeps_its_order() -> None:
     """It is as random as it was."""
     tests = [(QUICK, number) for number in (3, 1, 2)]
     assert dealt(tests, 2) == tests
+
+
+def test_the_longest_begin_first_each_in_a_process_of_its_own() -> None:
+    """What a run would wait for at its end does not begin then; the others share out the rest."""
+    tests = [(kind, number) for number in range(4) for kind in (QUICK, QUICK, WAITING)]
+    order = dealt([*tests, (LONG, 0), (LONG, 1), (QUICK, 8)], 3)
+    pieces = order[:5], order[5:10], order[10:]
+    assert [[kind for kind, _ in piece if kind != QUICK] for piece in pieces] == [
+        [LONG],
+        [LONG],
+        [WAITING] * 4,
+    ]
+    assert [piece[0][0] for piece in pieces] == [LONG, LONG, WAITING]
