@@ -19,7 +19,7 @@ DEEP   = $(shell grep -rlE 'mark\.deep|hypothesis' --include='test_*.py' tests l
 # Each test starts several processes; each of them would compile the app again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run up send watch posture console dead-letters test test-deep fuzz soak interop bench bench-az check check-infra snapshots format lock schemas clean
+.PHONY: run up send watch posture console dead-letters test test-deep fuzz mutants soak interop bench bench-az check check-infra snapshots format lock schemas clean
 .DEFAULT_GOAL := run
 
 # A Python that is named, and is not the environment's own, makes it anew.
@@ -67,6 +67,10 @@ test-deep: $(READY)  ## the rest: chaos, the demo's variants, the documents' com
 fuzz: $(READY)   ## a coverage-guided fuzzer over everything that comes from outside: a million inputs
 	@$(BIN)/python $(PIP) atheris==3.1.0
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+mutants: $(READY)  ## what the domain's unit tests notice of mutmut's changes; ARGS=scans or ARGS=arm.hints is less
+	@$(BIN)/python $(PIP) mutmut==3.8.1
+	CI=1 $(BIN)/python -m tests.mutants $(ARGS)
 
 soak: $(READY)   ## an hour of mixed load with faults that come and go; ARGS='--minutes 10' is shorter
 	$(BIN)/python -m tests.soak $(ARGS)

@@ -63,6 +63,12 @@ def test_a_region_is_one_in_any_spelling() -> None:
     assert Region.of(SUBSCRIPTION, None) != _EAST
 
 
+def test_an_unknown_location_is_a_region_of_its_own() -> None:
+    """Of an empty name, which no URL can be made of."""
+    assert Region.of("S", None) == Region("s", "")
+    assert Region.of("S", "West US") == Region("s", "westus")
+
+
 def test_an_open_region_lets_everyone_through() -> None:
     """At once, as often as one likes."""
     limiter = RateLimiter(60)
@@ -145,3 +151,8 @@ def test_polls_become_dear_before_arms_bucket_of_reads_is_empty() -> None:
 def test_a_hundred_polls_at_once_make_the_next_ones_hardly_dearer() -> None:
     """ARM's bucket is full again four seconds later: whoever began with others is not told late."""
     assert math.sqrt(dearness(150)) < 1.7
+
+
+def test_gaps_widen_by_the_square_of_the_reads_that_are_missing() -> None:
+    """Half of them missing widens the gap by a quarter of what an empty bucket would."""
+    assert math.sqrt(dearness(115)) == 1 + 5 / 4

@@ -1,7 +1,7 @@
 """What a VM's instance view names answers a request only if it proves to be an assessment."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +12,19 @@ from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.adoption import adoptable
+from assessor.assessment.adoption import (
+    adoptable,
+    finished_by_summary,
+    operation_lost,
+    patience_ends_at,
+    summary_of,
+)
 from assessor.assessment.state_machine import StateMachine
 from assessor.assessment.steps import Done
+from assessor.expectation import Expectation
 from assessor.messages.in_progress import in_progress_message, parse_in_progress
 from assessor.messages.outcome import Finished, Refused
-from assessor.messages.progress import AssessmentProgress, Later
+from assessor.messages.progress import AssessmentProgress, Later, OperationRef
 from assessor.posture.durations import Durations
 from assessor.posture.store import MemoryPosture
 from tests.support.app import ports, settings
@@ -254,3 +261,155 @@ async def test_the_deadline_names_what_was_waited_out(world: World) -> None:
     assert isinstance(done.conclusion, Refused)
     assert done.conclusion.error.code == "DeadlineExceeded"
     assert [each["code"] for each in done.conclusion.error.details] == ["ServiceUnavailable"]
+
+
+_DEADLINE = timedelta(hours=2)
+_INSTANT = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "began", "answers"),
+    [
+        ("InProgress", NOW - _DEADLINE, False),
+        ("InProgress", NOW - _DEADLINE + _INSTANT, True),
+        ("Succeeded", NOW - timedelta(seconds=2), True),
+        ("Succeeded", NOW - timedelta(seconds=2) - _INSTANT, False),
+        ("Failed", NOW, True),
+    ],
+)
+@pytest.mark.parametrize("refused", [(), ("x", "y")])
+def test_what_runs_now_or_began_after_the_request_may_answer_it(
+    world: World, status: str, began: datetime, answers: object, refused: tuple[str, ...]
+) -> None:
+    """Nobody is at work on what has run until the deadline; clocks may be two seconds apart."""
+    vm = world.knows(status, minutes_ago=(NOW - began) / timedelta(minutes=1))
+    found = adoptable(vm, request(), NOW, _DEADLINE, refused)
+    assert found == (vm.last_assessment if answers else None)
+
+
+@pytest.mark.parametrize("seconds", [-60, 0, 60])
+def test_an_assessment_is_as_fresh_as_the_requester_asks_for(world: World, seconds: int) -> None:
+    """From when the requester says on; later than the request was made it can't be."""
+    vm = world.knows("Succeeded", minutes_ago=0.5)
+    asked = replace(request(), fresh_since=NOW + timedelta(seconds=seconds))
+    assert (adoptable(vm, asked, NOW, _DEADLINE) is not None) is (seconds == -60)
+
+
+def test_what_was_refused_before_is_not_tried_again(world: World) -> None:
+    """In whatever case the VM writes it; nor anything once three were tried."""
+    vm = world.knows("InProgress", activity_id=OTHERS.upper())
+    assert adoptable(vm, request(), NOW, _DEADLINE, (OTHERS,)) is None
+    assert adoptable(vm, request(), NOW, _DEADLINE, ("a", "b", "c")) is None
+    assert adoptable(replace(machine(), last_assessment=None), request(), NOW, _DEADLINE) is None
+
+
+@pytest.mark.parametrize("start", [None, "", "soon", 5])
+def test_what_does_not_say_when_it_began_answers_nothing(world: World, start: object) -> None:
+    """It may be of any age."""
+    vm = world.knows("InProgress")
+    assert vm.last_assessment is not None
+    fields = {**vm.last_assessment.fields, "startTime": start}
+    odd = replace(vm, last_assessment=PatchSummary(fields))
+    assert adoptable(odd, request(), NOW, _DEADLINE) is None
+
+
+_OPERATION = OperationRef(OTHERS, "token", NOW - timedelta(seconds=100), "0" * 16, adopted=True)
+
+
+@pytest.mark.parametrize(
+    ("expected", "minutes"),
+    [
+        (120.0, 30.0),  # never less than half an hour
+        (601.0, 30.05),  # three times as long as it should take
+        (3_600.0, 61.0),  # half of the time that the request has
+    ],
+)
+def test_an_adopted_operation_is_followed_for_as_long_as_any_assessment_takes(
+    expected: float, minutes: float
+) -> None:
+    """It leaves the request half of its time for one of its own."""
+    operation = replace(_OPERATION, begun_at=NOW)
+    until = patience_ends_at(
+        operation, Expectation(expected, 0.1), NOW + timedelta(minutes=1), _DEADLINE
+    )
+    assert until == NOW + timedelta(minutes=minutes)
+
+
+def test_what_the_vm_tells_counts_for_the_operation_that_it_names_only(world: World) -> None:
+    """In any case of its letters."""
+    vm = world.knows("Succeeded", activity_id=OTHERS.upper())
+    assert summary_of(vm, _OPERATION) == vm.last_assessment
+    assert summary_of(world.knows("Succeeded", activity_id=OWN), _OPERATION) is None
+    assert summary_of(world.knows("Succeeded", activity_id=None), _OPERATION) is None
+    assert summary_of(machine(), _OPERATION) is None
+
+
+_FORBIDDEN = (
+    "ARM refused to show the operation ({0} AuthorizationFailed). Assign the right "
+    "Microsoft.Compute/locations/operations/read at the scope "
+    f"/subscriptions/{VM_ID.subscription_id} to the app's identity; "
+    "the counts come from the VM's instance view."
+)
+_UNKNOWN = (
+    "ARM no longer knew the operation ({0} NotFound); the counts come from the instance view."
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "why"),
+    [
+        (401, "AuthorizationFailed", _FORBIDDEN),
+        (403, "AuthorizationFailed", _FORBIDDEN),
+        (404, "NotFound", _UNKNOWN),
+        (410, "NotFound", _UNKNOWN),
+    ],
+)
+def test_counts_without_a_list_say_why_there_is_none(status: int, code: str, why: str) -> None:
+    """And which right would give the list, where one is missing."""
+    fields = {
+        "status": "Succeeded",
+        "assessmentActivityId": OTHERS,
+        "startTime": (NOW - timedelta(minutes=9)).isoformat(),
+        "lastModifiedTime": (NOW - timedelta(minutes=1)).isoformat(),
+    }
+    summary = PatchSummary(fields)
+    found = finished_by_summary(request(), _OPERATION, summary, refused(status, code), NOW)
+    assert found == Finished(
+        summary.as_result(), NOW - timedelta(minutes=1), 480.0, why.format(status)
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "ended_at", "seconds"),
+    [
+        (None, None, NOW, 100.0),
+        (None, -60, NOW - timedelta(seconds=60), 100.0),
+        (-60, None, NOW, 100.0),
+        (-60, -90, NOW - timedelta(seconds=90), 0.0),
+    ],
+)
+def test_an_end_that_the_vm_tells_is_timed_by_one_clock(
+    start: int | None, end: int | None, ended_at: datetime, seconds: float
+) -> None:
+    """The VM's own where it tells both times, else this machine's; never less than nothing."""
+    moments = {"startTime": start, "lastModifiedTime": end}
+    summary = PatchSummary(
+        {
+            name: (NOW + timedelta(seconds=each)).isoformat()
+            for name, each in moments.items()
+            if each is not None
+        }
+    )
+    found = finished_by_summary(request(), _OPERATION, summary, refused(404), NOW)
+    assert (found.ended_at, found.seconds) == (ended_at, seconds)
+
+
+def test_a_lost_operation_is_named_with_all_that_stood_in_the_way() -> None:
+    """One error with the others beneath."""
+    one, two = ApiError("NotFound", "x"), ApiError("Conflict", "y")
+    assert operation_lost(_OPERATION, one, two) == ApiError(
+        "OperationLost",
+        "The operation can't be followed, and the VM's instance view does not tell its end.",
+        target=OTHERS,
+        details=(one.to_json(), two.to_json()),
+    )
