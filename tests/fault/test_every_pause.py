@@ -63,6 +63,7 @@ class World:
 
     clock: FakeClock
     mortality: Mortality
+    operation_seconds: float = OPERATION_SECONDS
     posts: list[str] = field(default_factory=list)
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     ends_at: dict[str, datetime] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class World:
         self.mortality.pause()
         activity_id = str(uuid.UUID(int=len(self.posts) + 1, version=4))
         self.posts.append(vm_id.key)
-        self.ends_at[activity_id] = self.clock.now() + timedelta(seconds=OPERATION_SECONDS)
+        self.ends_at[activity_id] = self.clock.now() + timedelta(seconds=self.operation_seconds)
         self.views[vm_id.key] = {
             "status": "InProgress",
             "assessmentActivityId": activity_id,
@@ -211,11 +212,13 @@ def request(now: datetime, *vms: VirtualMachineId) -> Queued:
     return Queued(now, -1, SETTINGS.requests_queue, message, now)
 
 
-async def way(at: int | None, *vms: VirtualMachineId) -> tuple[World, int]:
+async def way(
+    at: int | None, *vms: VirtualMachineId, operation_seconds: float = OPERATION_SECONDS
+) -> tuple[World, int]:
     """Runs the way of a request in a new world, and lets the worker die at that pause."""
     clock = FakeClock()
     mortality = Mortality(at)
-    world = World(clock, mortality, postures=MortalPosture(mortality))
+    world = World(clock, mortality, operation_seconds, postures=MortalPosture(mortality))
     world.queue.append(request(clock.now(), *vms))
     return world, await run(world)
 
@@ -235,13 +238,21 @@ async def test_a_request_has_one_outcome_wherever_its_worker_dies() -> None:
         assert len(world.posts) == 1, f"begun twice after a death at pause {at}"
 
 
-async def test_each_vm_of_a_request_has_one_outcome_wherever_its_worker_dies() -> None:
-    """The request is split on the way; a death in the middle of that loses and doubles nothing."""
+@pytest.mark.parametrize(
+    "seconds", [POLL_SECONDS * 5, pytest.param(OPERATION_SECONDS, marks=pytest.mark.deep)]
+)
+async def test_each_vm_of_a_request_has_one_outcome_wherever_its_worker_dies(
+    seconds: float,
+) -> None:
+    """The request is split on the way; a death in the middle of that loses and doubles nothing.
+
+    Polls are alike: what a death at one more of them does costs the square of their number.
+    """
     other = VirtualMachineId(VM.subscription_id, VM.resource_group, "vm-2")
-    untouched, _ = await way(None, VM, other)
+    untouched, _ = await way(None, VM, other, operation_seconds=seconds)
 
     for at in range(1, untouched.mortality.passed + 1):
-        world, deaths = await way(at, VM, other)
+        world, deaths = await way(at, VM, other, operation_seconds=seconds)
 
         assert deaths == 1
         assert len(world.outcomes) == 2, f"died at pause {at}"

@@ -20,6 +20,7 @@ from tests.unit.assessor.assessment.test_assessor import ACTIVITY, OTHER_VM, RUN
 OTHER = "24e074b4-2fd7-4d20-8b3b-5339add89571"
 LISTLESS = Ended(parse_result({"status": "Succeeded", "assessmentActivityId": ACTIVITY}))
 FAILED = ArmError(Phase.POLL, 200, ApiError("InternalExecutionError", "x"))
+CROWD = 30
 CONFLICT = ArmError(Phase.BEGIN, 409, ApiError("Conflict", "x"))
 
 
@@ -86,18 +87,18 @@ async def test_a_crowd_shares_one_assessment_whatever_its_end_shows(
 ) -> None:
     """Known by its begin; that goes with each of its requests to whichever worker resumes it."""
     crowd.arm.reads, crowd.arm.begins = [RUNNING], [ACTIVITY]
-    tasks = await crowd.ask(100)
+    tasks = await crowd.ask(CROWD)
     crowd.gate.set()
     await asyncio.gather(*tasks)
     assert (crowd.called("read"), crowd.called("begin")) == (1, 1)
     if dies:
         crowd.start_worker()
-    crowd.arm.polls = [end] * (100 if isinstance(end, ArmError) else 1)
+    crowd.arm.polls = [end] * (CROWD if isinstance(end, ArmError) else 1)
     crowd.clock.advance(60)
     await crowd.resume_all()
     told = crowd.events()
     assert {each["data"]["assessmentActivityId"] for each in told} == {ACTIVITY}
-    assert len({each["id"] for each in told}) == 100
+    assert len({each["id"] for each in told}) == CROWD
     assert crowd.called("begin") == 1
 
 
