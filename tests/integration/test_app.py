@@ -17,11 +17,8 @@ from tests.support.cloud_harness import (
     REQUESTS,
     SUBSCRIPTIONS,
     Harness,
-    Plan,
     Published,
     Request,
-    running,
-    vm,
     vm_id,
 )
 from tests.support.shared_cloud import KINDS as SHARED_KINDS
@@ -94,31 +91,6 @@ async def test_the_recorded_assessment_arrives_field_by_field(shared: Harness) -
     assert {name: outcome.data[name] for name in recorded} == recorded
     assert outcome.data["operationSeconds"] == pytest.approx(665.514, abs=0.01)
     assert outcome.data["completedDateTime"] == "2020-08-26T13:33:25.373Z"
-
-
-async def test_a_held_assessment_is_resumed_by_another_process(tmp_path: Path) -> None:
-    """The host that began it is gone before the operation ends; nobody begins it again."""
-    plan = Plan([vm(0, seconds=5)], settings={"ASSESS_HOLD_SECONDS": "0"})
-    async with running(tmp_path, plan) as harness:
-        await harness.ask([Request("r-1", vm_id(0))])
-
-        async def handed_over() -> bool:
-            return (await harness.counts(IN_PROGRESS)).scheduled == 1
-
-        await harness.until(handed_over, "the assessment waits on the bus")
-        (first,) = harness.cloud.hosts
-        await harness.cloud.stop_host(first)
-        second = await harness.cloud.add_host()
-        await harness.until_told(1)
-
-        (outcome,) = await harness.outcomes()
-        (post,) = await harness.posts()
-        status = await harness.host_status(second)
-
-    assert outcome.type == "AssessmentCompleted"
-    assert outcome.data["assessmentActivityId"] == post.activity_id
-    assert status["invocations"]["succeeded"] >= 1
-    assert max(status["longestInvocationSeconds"].values()) < outcome.data["operationSeconds"]
 
 
 @on_it

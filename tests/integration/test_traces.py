@@ -1,4 +1,8 @@
-"""Traces as a collector in another process gets them from the whole app on the local cloud."""
+"""Traces as a collector in another process gets them from the whole app on the local cloud.
+
+Two clouds do: one whose workers export as soon as they can, and one whose workers tell nothing
+before they go. What happened on them is looked at by several tests.
+"""
 
 import asyncio
 import json
@@ -13,6 +17,7 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from azure.servicebus import ServiceBusMessage
 
 from assessor.messages.request import identity_of
@@ -27,6 +32,7 @@ from tests.support.cloud_harness import (
     REQUESTS,
     Harness,
     Plan,
+    Post,
     Published,
     Request,
     running,
@@ -34,7 +40,11 @@ from tests.support.cloud_harness import (
     vm_id,
 )
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("traces"),
+]
 
 NEVER_MS: Final = "600000"
 SOON_MS: Final = "100"
@@ -80,16 +90,16 @@ class Collector:
         return await self.spans(activity_id)
 
 
-@pytest.fixture
-async def collector(tmp_path: Path) -> AsyncIterator[Collector]:
-    """A collector in a process of its own."""
+@asynccontextmanager
+async def collecting(directory: Path) -> AsyncIterator[Collector]:
+    """Runs a collector in a process of its own."""
     part = await start_part(
         PartOptions(
             name="collector",
             module="localcloud.otlp",
             arguments=("--exit-with-parent",),
             environment={"PATH": os.environ["PATH"]},
-            log=tmp_path / "collector.log",
+            log=directory / "collector.log",
         )
     )
     async with aiohttp.ClientSession() as http:
@@ -119,28 +129,76 @@ async def only_outcome(harness: Harness) -> Published:
     return outcome
 
 
-async def test_two_workers_and_three_invocations_make_one_tree(
-    tmp_path: Path, collector: Collector
-) -> None:
-    """Nothing is exported before a worker goes: all that the tree has was flushed at its end."""
-    settings = collector.settings(NEVER_MS, ASSESS_HOLD_SECONDS="0")
-    plan = Plan([vm(0, seconds=3)], settings=settings)
-    async with running(tmp_path, plan) as harness:
-        (first,) = harness.cloud.hosts
-        await harness.ask([Request("r-1", vm_id(0))])
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What two workers did with an assessment that neither of them saw whole.
 
-        async def handed_over() -> bool:
-            return (await harness.counts(IN_PROGRESS)).total >= 1
+    Attributes:
+        outcome: the assessment's.
+        posts: what was begun.
+        second: what the second worker's host says of itself at the end.
+        spans: all that the collector got, every trace.
+    """
 
-        await harness.until(handed_over, "the first invocation hands over")
-        await harness.cloud.stop_host(first)
-        second = await harness.cloud.add_host()
-        await harness.until_told(1)
-        await harness.cloud.stop_host(second)
-        outcome = await only_outcome(harness)
-    activity_id = str(outcome.data["assessmentActivityId"])
+    outcome: Published
+    posts: Sequence[Post]
+    second: Mapping[str, Any]
+    spans: Sequence[Span]
 
-    spans = await collector.spans(activity_id)
+    @property
+    def activity_id(self) -> str:
+        """The assessment's."""
+        return str(self.outcome.data["assessmentActivityId"])
+
+    @property
+    def assessed(self) -> list[Span]:
+        """The spans of the assessment's trace."""
+        trace_id = f"{trace_id_of(self.activity_id):032x}"
+        return [span for span in self.spans if span.trace_id == trace_id]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def handed_over(tmp_path_factory: pytest.TempPathFactory) -> HandedOver:
+    """An assessment that one worker begins and another concludes, and a message of nonsense.
+
+    Nothing is exported before a worker goes: all that the collector has was flushed at its end.
+    """
+    directory = tmp_path_factory.mktemp("handed-over")
+    async with collecting(directory) as collector:
+        settings = collector.settings(NEVER_MS, ASSESS_HOLD_SECONDS="0")
+        plan = Plan([vm(0, seconds=12)], settings=settings)
+        async with running(directory, plan) as harness:
+            (first,) = harness.cloud.hosts
+            await harness.ask([Request("r-1", vm_id(0)), Request("r-2", "nonsense")])
+
+            async def waits() -> bool:
+                done = (await harness.host_status(first))["invocations"]["succeeded"]
+                return done > 2 and (await harness.counts(IN_PROGRESS)).scheduled == 1
+
+            await harness.until(waits, "the assessment was resumed once, and waits on the bus")
+            await harness.cloud.stop_host(first)
+            second = await harness.cloud.add_host()
+            await harness.until_told(2)
+            outcome = next(each for each in await harness.outcomes() if each.request_id == "r-1")
+            posts = await harness.posts()
+            status = await harness.host_status(second)
+            await harness.cloud.stop_host(second)
+        return HandedOver(outcome, posts, status, await collector.spans())
+
+
+async def test_a_held_assessment_is_resumed_by_another_process(handed_over: HandedOver) -> None:
+    """The host that began it is gone before the operation ends; nobody begins it again."""
+    outcome, (post,) = handed_over.outcome, handed_over.posts
+    assert outcome.type == "AssessmentCompleted"
+    assert outcome.data["assessmentActivityId"] == post.activity_id
+    second = handed_over.second
+    assert second["invocations"]["succeeded"] >= 1
+    assert max(second["longestInvocationSeconds"].values()) < outcome.data["operationSeconds"]
+
+
+async def test_two_workers_and_three_invocations_make_one_tree(handed_over: HandedOver) -> None:
+    """Its root has the ID that both of them come to, and what each of them did hangs beneath it."""
+    activity_id, spans = handed_over.activity_id, handed_over.assessed
 
     (root,) = roots(spans)
     assert root.name == "assess_patches"
@@ -159,110 +217,11 @@ async def test_two_workers_and_three_invocations_make_one_tree(
     assert "POST virtualMachines/assessPatches (202" in tree
 
 
-async def test_a_worker_that_dies_in_the_middle_leaves_one_tree(
-    tmp_path: Path, collector: Collector
-) -> None:
-    """Its heir adopts the operation and finds the root's ID again."""
-    settings = collector.settings(SOON_MS, ASSESS_HOLD_SECONDS="20")
-    plan = Plan([vm(0, seconds=6)], settings=settings)
-    async with running(tmp_path, plan) as harness:
-        (host,) = harness.cloud.hosts
-        await harness.ask([Request("r-1", vm_id(0))])
-
-        async def polls_told() -> bool:
-            return len(named(await collector.spans(), "GET locations/operations")) >= 2
-
-        await harness.until(polls_told, "two polls are at the collector")
-        pid = (await harness.host_status(host))["workerPid"]
-        assert await harness.kill_worker(host)
-        await harness.until_told(1)
-        outcome = await only_outcome(harness)
-        activity_id = str(outcome.data["assessmentActivityId"])
-        spans = await collector.until_finished(harness, activity_id)
-
-    (root,) = roots(spans)
-    assert root.span_id == root_span_id(activity_id, identity_of("r-1"))
-    assert root.attributes["patch_assessor.adopted"] is True
-    assert root.resource["process.pid"] != pid
-    assert processes(spans) == {pid, root.resource["process.pid"]}
-    (heirs,) = named(spans, "follow")
-    assert heirs.parent_id == root.span_id
-    # What the dead worker had in hand never ended; what it had done hangs beneath that.
-    assert len({span.parent_id for span in orphans(spans)}) == 1
-    assert {span.resource["process.pid"] for span in orphans(spans)} == {pid}
-
-
-async def test_a_throttle_and_a_rejection_are_found_from_both_sides(
-    tmp_path: Path, collector: Collector
-) -> None:
-    """In the trace of the message while there is no activity ID, linked once there is one."""
-    theirs, rejected = (uuid.uuid4().hex for _ in range(2))
-    plan = Plan([vm(0, seconds=2)], settings=collector.settings(SOON_MS))
-    async with running(tmp_path, plan) as harness:
-        throttle = {"status": 429, "retryAfter": 1}
-        await harness.break_arm({"match": {"operation": "assess"}, "answer": throttle, "count": 1})
-        await harness.send(
-            REQUESTS,
-            [
-                asking({"vmId": vm_id(0), "requestId": "r-1"}, theirs),
-                asking({"vmId": "nonsense", "requestId": "r-2"}, rejected),
-            ],
-        )
-        await harness.until_told(2)
-        told = {each.request_id: each for each in await harness.outcomes()}
-        activity_id = str(told["r-1"].data["assessmentActivityId"])
-        spans = await collector.until_finished(harness, activity_id)
-        before = await collector.spans(theirs)
-        refused = await collector.spans(rejected)
-
-        async def counted() -> bool:
-            return {"assessor.arm.throttles", "assessor.operation.duration"} <= {
-                str(each["name"]) for each in await collector.show("metrics")
-            }
-
-        await harness.until(counted, "the throttle and the duration are at the collector")
-        metrics = await collector.show("metrics")
-        logs = await collector.show("logs")
-
-    assert told["r-2"].type == "RequestRejected"
-    posts = named(before, "POST virtualMachines/assessPatches")
-    assert [each.attributes["http.response.status_code"] for each in posts] == [429]
-    assert not posts[0].is_error, "it is expected, and waited out"
-    assert len(named(before, f"process {REQUESTS}")) == 1
-    (waiting,) = named(before, "wait")
-    assert waiting.end - waiting.start >= 1_000_000_000
-    (process,) = named(before, f"process {IN_PROGRESS}")
-    (root,) = roots(spans)
-    (follow,) = named(spans, "follow")
-    assert (root.trace_id, root.span_id) in links_of(process)
-    assert (process.trace_id, process.span_id) in links_of(follow)
-    assert theirs in {trace_id for trace_id, _ in links_of(root)}
-    assert {span.name for span in refused} == {
-        "ServiceBusProcessor.ProcessMessage",
-        f"process {REQUESTS}",
-        "send assessment-results",
-    }
-    (throttled,) = (each for each in metrics if each["name"] == "assessor.arm.throttles")
-    assert throttled["value"] == 1
-    (duration,) = (each for each in metrics if each["name"] == "assessor.operation.duration")
-    assert duration["exemplar_trace_ids"] == [f"{trace_id_of(activity_id):032x}"]
-    mine = [each for each in logs if each["attributes"].get(ACTIVITY_ID) == activity_id]
-    assert {each["trace_id"] for each in mine} == {f"{trace_id_of(activity_id):032x}"}
-    assert "nonsense" not in json.dumps([*logs, *metrics])
-
-
 async def test_every_trace_is_a_tree_whose_spans_end_within_their_parents(
-    tmp_path: Path, collector: Collector
+    handed_over: HandedOver,
 ) -> None:
     """A message's trace has the host's span for its root, an assessment's its own; both whole."""
-    settings = collector.settings(NEVER_MS, ASSESS_HOLD_SECONDS="0")
-    async with running(tmp_path, Plan([vm(0, seconds=3)], settings=settings)) as harness:
-        (host,) = harness.cloud.hosts
-        await harness.ask([Request("r-1", vm_id(0)), Request("r-2", "nonsense")])
-        await harness.until_told(2)
-        await harness.cloud.stop_host(host)
-
-    spans = await collector.spans()
+    spans = handed_over.spans
     by_trace: dict[str, list[Span]] = {}
     for span in spans:
         by_trace.setdefault(span.trace_id, []).append(span)
@@ -290,6 +249,131 @@ async def test_every_trace_is_a_tree_whose_spans_end_within_their_parents(
     assert linked == deliveries
 
 
+@dataclass(frozen=True, slots=True)
+class Soon:
+    """A cloud whose worker exports as soon as it can, and what its first one told.
+
+    Attributes:
+        harness: the cloud. Nothing of what the first worker did is among its outcomes.
+        collector: where it exports to.
+        told: the outcomes of a request that was throttled once and of a message of nonsense.
+        theirs: the trace that the request came with.
+        rejected: the trace that the nonsense came with.
+        metrics: all that were exported.
+        logs: all that were exported.
+    """
+
+    harness: Harness
+    collector: Collector
+    told: Mapping[str, Published]
+    theirs: str
+    rejected: str
+    metrics: Sequence[Mapping[str, Any]]
+    logs: Sequence[Mapping[str, Any]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def soon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Soon]:
+    """The cloud, once a request was throttled and a message rejected there."""
+    directory = tmp_path_factory.mktemp("soon")
+    theirs, rejected = (uuid.uuid4().hex for _ in range(2))
+    async with collecting(directory) as collector:
+        settings = collector.settings(SOON_MS, ASSESS_HOLD_SECONDS="20")
+        plan = Plan([vm(0, seconds=2), vm(1, seconds=12)], settings=settings)
+        async with running(directory, plan) as harness:
+            throttle = {"status": 429, "retryAfter": 1}
+            await harness.break_arm(
+                {"match": {"operation": "assess"}, "answer": throttle, "count": 1}
+            )
+            await harness.send(
+                REQUESTS,
+                [
+                    asking({"vmId": vm_id(0), "requestId": "r-1"}, theirs),
+                    asking({"vmId": "nonsense", "requestId": "r-2"}, rejected),
+                ],
+            )
+            await harness.until_told(2)
+            told = {each.request_id: each for each in await harness.outcomes()}
+            await collector.until_finished(harness, str(told["r-1"].data["assessmentActivityId"]))
+
+            async def counted() -> bool:
+                return {"assessor.arm.throttles", "assessor.operation.duration"} <= {
+                    str(each["name"]) for each in await collector.show("metrics")
+                }
+
+            await harness.until(counted, "the throttle and the duration are at the collector")
+            metrics, logs = await collector.show("metrics"), await collector.show("logs")
+            await harness.mend_arm()
+            await harness.look_from_now_on()
+            yield Soon(harness, collector, told, theirs, rejected, metrics, logs)
+
+
+async def test_a_throttle_and_a_rejection_are_found_from_both_sides(soon: Soon) -> None:
+    """In the trace of the message while there is no activity ID, linked once there is one."""
+    activity_id = str(soon.told["r-1"].data["assessmentActivityId"])
+    spans = await soon.collector.spans(activity_id)
+    before = await soon.collector.spans(soon.theirs)
+    refused = await soon.collector.spans(soon.rejected)
+
+    assert soon.told["r-2"].type == "RequestRejected"
+    posts = named(before, "POST virtualMachines/assessPatches")
+    assert [each.attributes["http.response.status_code"] for each in posts] == [429]
+    assert not posts[0].is_error, "it is expected, and waited out"
+    assert len(named(before, f"process {REQUESTS}")) == 1
+    (waiting,) = named(before, "wait")
+    assert waiting.end - waiting.start >= 1_000_000_000
+    (process,) = named(before, f"process {IN_PROGRESS}")
+    (root,) = roots(spans)
+    (follow,) = named(spans, "follow")
+    assert (root.trace_id, root.span_id) in links_of(process)
+    assert (process.trace_id, process.span_id) in links_of(follow)
+    assert soon.theirs in {trace_id for trace_id, _ in links_of(root)}
+    assert {span.name for span in refused} == {
+        "ServiceBusProcessor.ProcessMessage",
+        f"process {REQUESTS}",
+        "send assessment-results",
+    }
+    (throttled,) = (each for each in soon.metrics if each["name"] == "assessor.arm.throttles")
+    assert throttled["value"] == 1
+    (duration,) = (each for each in soon.metrics if each["name"] == "assessor.operation.duration")
+    assert duration["exemplar_trace_ids"] == [f"{trace_id_of(activity_id):032x}"]
+    mine = [each for each in soon.logs if each["attributes"].get(ACTIVITY_ID) == activity_id]
+    assert {each["trace_id"] for each in mine} == {f"{trace_id_of(activity_id):032x}"}
+    assert "nonsense" not in json.dumps([*soon.logs, *soon.metrics])
+
+
+async def test_a_worker_that_dies_in_the_middle_leaves_one_tree(soon: Soon) -> None:
+    """Its heir adopts the operation and finds the root's ID again."""
+    harness, collector = soon.harness, soon.collector
+    (host,) = harness.cloud.hosts
+    await harness.ask([Request("r-3", vm_id(1))])
+
+    async def polls_told() -> bool:
+        begun = [post.activity_id for post in await harness.posts() if post.activity_id]
+        spans = [span for each in begun for span in await collector.spans(each)]
+        return len(named(spans, "GET locations/operations")) >= 2
+
+    await harness.until(polls_told, "two polls are at the collector")
+    pid = (await harness.host_status(host))["workerPid"]
+    assert await harness.kill_worker(host)
+    await harness.until_told(1)
+    outcome = await only_outcome(harness)
+    activity_id = str(outcome.data["assessmentActivityId"])
+    spans = await collector.until_finished(harness, activity_id)
+
+    (root,) = roots(spans)
+    assert root.span_id == root_span_id(activity_id, identity_of("r-3"))
+    assert root.attributes["patch_assessor.adopted"] is True
+    assert root.resource["process.pid"] != pid
+    assert processes(spans) == {pid, root.resource["process.pid"]}
+    (heirs,) = named(spans, "follow")
+    assert heirs.parent_id == root.span_id
+    # What the dead worker had in hand never ended; what it had done hangs beneath that.
+    assert len({span.parent_id for span in orphans(spans)}) == 1
+    assert {span.resource["process.pid"] for span in orphans(spans)} == {pid}
+
+
+@pytest.mark.deep  # tests/unit/assessor/telemetry/test_telemetry_setup.py has the worker's part
 async def test_a_dead_collector_slows_nothing_down(tmp_path: Path) -> None:
     """It takes connections and never answers; the outcomes come, and the worker goes."""
     async with silent_server() as endpoint:

@@ -16,7 +16,12 @@ from random import Random
 from typing import Any, Final
 
 import aiohttp
-from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus import (
+    ServiceBusMessage,
+    ServiceBusReceivedMessage,
+    ServiceBusReceiveMode,
+    ServiceBusSubQueue,
+)
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 
@@ -270,14 +275,22 @@ class Harness:
         async with self._client.get_queue_receiver(IN_PROGRESS) as receiver:
             return await _peek_all(receiver)
 
-    async def dead_letters(self, queue: str) -> list[ServiceBusReceivedMessage]:
-        """Returns a queue's dead letters, leaving them there."""
-        async with self._client.get_queue_receiver(
-            queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER
-        ) as receiver:
-            return await _peek_all(receiver)
-
     # What the test waits for.
+
+    async def take_dead_letter(self, queue: str) -> ServiceBusReceivedMessage:
+        """Takes the one dead letter of a queue away from there, once it is there."""
+
+        async def is_there() -> bool:
+            return (await self.counts(queue)).dead_letter == 1
+
+        await self.until(is_there, f"one dead letter of {queue}")
+        async with self._client.get_queue_receiver(
+            queue,
+            sub_queue=ServiceBusSubQueue.DEAD_LETTER,
+            receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE,
+        ) as receiver:
+            (letter,) = await receiver.receive_messages(1)
+        return letter
 
     async def until(
         self, condition: Callable[[], Awaitable[bool]], what: str, within: float = BOUND_SECONDS
@@ -325,7 +338,6 @@ class Plan:
         calls: how many messages of each queue one host works on at the same time; few, so that a
             small load spreads over all hosts.
         lock: the bus's LockDuration.
-        max_deliveries: the bus's MaxDeliveryCount; None for what infra/servicebus.json says.
         seed: draws which calls ARM's random faults hit.
         tables: whether there are tables; without them each worker keeps what it knows to itself.
         settings: more app settings.
@@ -336,7 +348,6 @@ class Plan:
     hosts: int = 1
     calls: int = 8
     lock: str = LOCK
-    max_deliveries: int | None = None
     seed: int = 1
     tables: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -399,8 +410,6 @@ def _entities(directory: Path, plan: Plan) -> Path:
     for namespace in config["UserConfig"]["Namespaces"]:
         for queue in namespace["Queues"]:
             queue["Properties"]["LockDuration"] = plan.lock
-            if plan.max_deliveries is not None:
-                queue["Properties"]["MaxDeliveryCount"] = plan.max_deliveries
     path = directory / "servicebus.json"
     path.write_text(json.dumps(config))
     return path
