@@ -7,27 +7,21 @@ handlers ─► App.requests ──► Assessor ──► StateMachine ──►
 handlers ─► App.resume, App.events, App.schedule
 """
 
-import asyncio
-import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from random import Random
 
 from assessor.alerts.investigation import PORTALS, TraceLink
 from assessor.alerts.message import AlertStyle
 from assessor.alerts.outbox import AlertOutbox
-from assessor.alerts.recorded import facts_of, gone
+from assessor.alerts.recorded import alerting, retiring
 from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.sweep import WINDOW_SECONDS, Sweeper
 from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
 from assessor.assessment.assessor import Assessor
-from assessor.assessment.conclusion import Concluder, Consequence
+from assessor.assessment.conclusion import Concluder
+from assessor.assessment.follower import Follower
 from assessor.assessment.intake import RequestIntake
 from assessor.assessment.known_assessments import KnownAssessments
-from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.assessment.shared_polls import SharedPolls
 from assessor.assessment.shared_starts import SharedStarts
@@ -37,71 +31,24 @@ from assessor.assessment.steps import Steps
 from assessor.bus.bus_time import BusTime
 from assessor.bus.tracing import TracingBus
 from assessor.events.deletion import confirmed_by
-from assessor.events.intake import EventIntake, RetireVm
+from assessor.events.intake import EventIntake
 from assessor.messages.in_progress import check_times
-from assessor.messages.outcome import Outcome
 from assessor.messages.owner_tags import OwnerTags
 from assessor.messages.progress import AssessmentProgress, InProgress, OverdueSweep
 from assessor.messages.request import AssessmentRequest
-from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
+from assessor.ports import Bus, Ports
 from assessor.posture.durations import Durations
-from assessor.resource_id import VirtualMachineId
 from assessor.scans.completion import ScanCloser
 from assessor.scans.expansion import Expander
 from assessor.scans.scans import Scans
 from assessor.scans.schedule import ScanSchedule
 from assessor.settings import Settings
-from assessor.telemetry.records import Facts, Records
-from assessor.telemetry.telemetry import Delivery, Telemetry
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Everything outside of the app; assessor.ports says what is asked of each.
-
-    Attributes:
-        clock: tells the time.
-        bus: Service Bus.
-        arm: Azure Resource Manager.
-        lister: ARM's lists of VMs.
-        postures: what is remembered of each VM.
-        scans: what is remembered of each scan.
-        telemetry: OpenTelemetry.
-        random: where jitter comes from.
-        monotonic: tells the time in seconds, from any beginning.
-        stopping: set when the worker is told to go.
-    """
-
-    clock: Clock
-    bus: Bus
-    arm: Arm
-    lister: VmLister
-    postures: PostureStore
-    scans: ScanStore
-    telemetry: Telemetry
-    random: Random
-    monotonic: Callable[[], float] = time.monotonic
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def windows(
-        self, seconds: float, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-    ) -> Callable[[], PollingWindow]:
-        """Returns what opens polling windows of so many seconds; `waiting` encloses each wait."""
-        return partial(PollingWindow, seconds, self.monotonic, self.stopping, waiting)
+from assessor.telemetry.invocation_context import Delivery
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The app, but for its triggers.
-
-    Attributes:
-        requests: receives messages of the requests queue.
-        assessor: assesses one VM.
-        scans: turns scopes into requests.
-        events: receives Event Grid's events.
-        schedule: asks for the scheduled scans.
-        overdue: looks for VMs that are overdue.
-    """
+    """The app, but for its triggers."""
 
     requests: RequestIntake
     assessor: Assessor
@@ -153,12 +100,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
     """Returns the app: every part of it is made here, once."""
     bus_time = BusTime(ports.bus.send, ports.clock.now)
     ports.telemetry.bus_address = settings.service_bus_address
-    bus = TracingBus(
-        bus_time.send,
-        ports.telemetry,
-        address=settings.service_bus_address,
-        own_queue=settings.in_progress_queue,
-    )
+    bus = TracingBus(bus_time.send, ports.telemetry, own_queue=settings.in_progress_queue)
     metrics = ports.telemetry.metrics
     durations = Durations(ports.postures.durations, settings.expected_seconds)
     rescheduler = Rescheduler(bus, settings.in_progress_queue, metrics, ports.clock)
@@ -183,10 +125,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
             bus=bus,
             results_topic=settings.results_topic,
             tags=tags,
-            consequences=(
-                _alerting(alerts),
-                _recording(scans),
-            ),
+            consequences=(alerting(alerts), scans.record),
             durations=durations,
             telemetry=ports.telemetry,
             clock=ports.clock,
@@ -217,7 +156,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
         scans=scans,
         events=EventIntake(
             bus=bus,
-            retire=_retiring(alerts, ports.telemetry.records),
+            retire=retiring(alerts, ports.telemetry.records),
             is_gone=confirmed_by(ports.arm),
             count=metrics.event,
             clock=ports.clock,
@@ -250,62 +189,35 @@ def build_app(settings: Settings, ports: Ports) -> App:
     )
 
 
-def _alerting(alerts: AlertOutbox) -> Consequence:
-    """Returns what publishes the alerts that an outcome changes."""
-
-    async def alert(_: object, outcome: Outcome, traceparent: str | None) -> Facts:
-        return facts_of(await alerts.conclude(outcome, traceparent))
-
-    return alert
-
-
-def _recording(scans: Scans) -> Consequence:
-    """Returns what accounts for an outcome that is part of a scan."""
-
-    async def record(request: AssessmentRequest, outcome: Outcome, _: object) -> None:
-        await scans.record(request, outcome)
-
-    return record
-
-
-def _retiring(alerts: AlertOutbox, records: Records) -> RetireVm:
-    """Returns what resolves the alerts of a VM that is gone, and records that it is."""
-
-    async def retire(
-        vm_id: VirtualMachineId, at: datetime, request_id: str, traceparent: str | None
-    ) -> None:
-        await alerts.retire(vm_id, at, request_id, traceparent)
-        await records.write(gone(vm_id, at))
-
-    return retire
-
-
 def build_state_machine(settings: Settings, ports: Ports, durations: Durations) -> StateMachine:
     """Returns the state machine of assessments."""
     known = KnownAssessments(ports.postures.load)
-    begin_limiter = RateLimiter(settings.pace_per_minute)
     deadline = timedelta(minutes=settings.deadline_minutes)
+    steps = Steps(ports.clock, deadline)
     return StateMachine(
         arm=ports.arm,
         starter=Starter(
             arm=ports.arm,
             starts=SharedStarts(),
             known=known,
-            begin_limiter=begin_limiter,
+            begin_limiter=RateLimiter(settings.pace_per_minute),
             durations=durations,
             clock=ports.clock,
             deadline=deadline,
         ),
         known=known,
-        polls=SharedPolls(ports.arm, ports.clock),
-        begin_limiter=begin_limiter,
-        poll_limiter=RateLimiter(POLLS_PER_MINUTE),
-        durations=durations,
+        follower=Follower(
+            polls=SharedPolls(ports.arm, ports.clock),
+            limiter=RateLimiter(POLLS_PER_MINUTE),
+            known=known,
+            clock=ports.clock,
+            new_window=ports.windows(settings.hold_seconds, ports.telemetry.waiting),
+            steps=steps,
+        ),
         telemetry=ports.telemetry,
         clock=ports.clock,
         random=ports.random,
-        new_window=ports.windows(settings.hold_seconds, ports.telemetry.waiting),
-        steps=Steps(ports.clock, deadline),
+        steps=steps,
     )
 
 

@@ -15,6 +15,11 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+def seconds_between(since: datetime, until: datetime) -> float:
+    """Returns the seconds from one moment to another; 0.0 where they are the other way round."""
+    return max(0.0, (until - since).total_seconds())
+
+
 def to_text(moment: datetime) -> str:
     """Returns `moment` as RFC 3339 in UTC with a `Z`, to the millisecond."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

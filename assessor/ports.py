@@ -9,23 +9,31 @@
 | `PostureStore` | `posture.tables.TablePosture` | `posture.store.MemoryPosture` |
 | `ScanStore` | `scans.tables.TableScans` | `scans.store.MemoryScans` |
 
-What a port speaks of is defined by the package beneath it; `app.Ports` holds one of each.
+What a port speaks of is defined by the package beneath it; `Ports` holds one of each.
 """
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from random import Random
 from typing import Protocol
 
 from assessor.arm.listing import Page
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.bus.message import OutgoingMessage
+from assessor.polling_window import PollingWindow
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
 from assessor.posture.outline import OutlinePage, Place
 from assessor.posture.store import Remembered
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.scan_account import Concluded, ScanState, Tally
+from assessor.telemetry.telemetry import Telemetry
 
 
 class Clock(Protocol):
@@ -62,9 +70,7 @@ class Arm(Protocol):
     async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> Begun:
         """Begins an assessment; raises ArmError.
 
-        Args:
-            vm_id: what to assess.
-            client_request_id: the same for each try of one request: ARM's logs keep it.
+        `client_request_id` is the same for each try of one request: ARM's logs keep it.
         """
         ...
 
@@ -74,11 +80,6 @@ class Arm(Protocol):
 
     async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
         """Polls the operation that `token` continues, once.
-
-        Args:
-            vm_id: whose operation it is.
-            token: continues the operation.
-            activity_id: the operation's name.
 
         Raises:
             TokenRefusedError: the token leads anywhere but to that operation, in ARM and in the
@@ -118,8 +119,7 @@ class PostureStore(Protocol):
     async def sight(self, found: Sequence[Posture]) -> None:
         """Remembers each of the postures of whose VM nothing is remembered yet.
 
-        Args:
-            found: one for each VM, all of one subscription.
+        They are of one subscription, one for each VM.
 
         Raises:
             PostureError: the store did not answer. Some may be remembered.
@@ -208,3 +208,29 @@ class ScanStore(Protocol):
     async def sum_up(self, scan_id: str) -> None:
         """Remembers that the scan's end was told, and forgets its records."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside of the app.
+
+    `random` is where jitter comes from, `monotonic` tells the time in seconds from any beginning,
+    and `stopping` is set when the worker is told to go.
+    """
+
+    clock: Clock
+    bus: Bus
+    arm: Arm
+    lister: VmLister
+    postures: PostureStore
+    scans: ScanStore
+    telemetry: Telemetry
+    random: Random
+    monotonic: Callable[[], float] = time.monotonic
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def windows(
+        self, seconds: float, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Callable[[], PollingWindow]:
+        """Returns what opens polling windows of so many seconds; `waiting` encloses each wait."""
+        return partial(PollingWindow, seconds, self.monotonic, self.stopping, waiting)

@@ -63,12 +63,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ArmCloud:
-    """One of Azure's clouds, as far as ARM is concerned.
-
-    Attributes:
-        endpoint: ARM's origin, without a slash at its end.
-        scope: what a token for ARM is asked for.
-    """
+    """One of Azure's clouds, as far as ARM is concerned."""
 
     endpoint: str
     scope: str

@@ -58,11 +58,8 @@ async def open_tables(
 ) -> TableServiceClient:
     """Returns a client of the storage, which `stack` closes.
 
-    Args:
-        storage: where it is.
-        stack: what closes it.
-        transport: returns what calls of an endpoint go through.
-        credential: returns the identity of a client ID.
+    `transport` returns what calls of an endpoint go through, `credential` the identity of a client
+    ID.
     """
     if storage.connection_string is not None:
         endpoint = TableServiceClient.from_connection_string(storage.connection_string).url

@@ -18,7 +18,7 @@ from azure.identity.aio import ManagedIdentityCredential
 from azure.servicebus.aio import ServiceBusClient
 
 from assessor.alerts.rules import ALERT_COLUMNS
-from assessor.app import App, Ports, build_app
+from assessor.app import App, build_app
 from assessor.arm.authentication import RenewableCredential
 from assessor.arm.client import ArmClient
 from assessor.arm.tracing import TracingPolicy
@@ -26,7 +26,7 @@ from assessor.arm.vm_lister import ArmVmLister
 from assessor.bus.servicebus import ServiceBus, tls_context
 from assessor.clock import SystemClock
 from assessor.http import open_transport
-from assessor.ports import PostureStore, ScanStore
+from assessor.ports import Ports, PostureStore, ScanStore
 from assessor.posture.store import MemoryPosture
 from assessor.posture.tables import TablePosture
 from assessor.scans.store import MemoryScans

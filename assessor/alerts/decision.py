@@ -78,14 +78,7 @@ def decide_by_result(
     policy: AlertPolicy,
     rules: Sequence[AlertRule] = RULES,
 ) -> Transition:
-    """Returns what a finding changes.
-
-    Args:
-        previous: what is remembered of the VM; None if nothing is.
-        finding: what was found on it.
-        policy: what is set for all rules.
-        rules: the rules.
-    """
+    """Returns what a finding changes."""
     before = previous or Posture(finding.vm_id)
     if _is_stale(before, finding):
         return Transition((), before)
@@ -135,12 +128,8 @@ def decide_by_time(
 ) -> Transition:
     """Returns what the passing of time changes, with no assessment: a rule about silence fires.
 
-    Args:
-        before: what is remembered of the VM.
-        now: the time.
-        policy: what is set for all rules.
-        request_id: what made somebody look: the timer's own ID.
-        rules: the rules; those without a decision by time are left as they are.
+    `request_id` is what made somebody look: the timer's own ID. Rules without a decision by time
+    are left as they are.
     """
     if before.retired_at is not None:
         return Transition((), before)
@@ -277,10 +266,6 @@ def _opened(rule: AlertRule, vm_id: VirtualMachineId, fired_by: str, at: datetim
 def event_id(vm_id: VirtualMachineId, alert: OpenAlert, change: Change, cause: str) -> str:
     """Returns the ID of the event of a change; a repeat of it has the same one.
 
-    Args:
-        vm_id: the VM.
-        alert: its alert.
-        change: what happens to it.
-        cause: the activity ID of the assessment that showed the change, or whatever else did.
+    Its `cause` is the activity ID of the assessment that showed the change, or whatever else did.
     """
     return name_based_id("alert", vm_id.key, alert.rule, alert.fired_by, change, cause)

@@ -40,12 +40,7 @@ _RESOURCE_TYPE: Final = "microsoft.compute/virtualmachines"
 
 @dataclass(frozen=True, slots=True)
 class AlertStyle:
-    """What whoever runs the app has set for the messages of all alerts.
-
-    Attributes:
-        tags: which of a VM's tags they carry.
-        link: makes the address of an assessment's trace.
-    """
+    """What whoever runs the app has set for the messages of all alerts."""
 
     tags: OwnerTags = NO_TAGS
     link: TraceLink = NO_LINK
@@ -58,13 +53,7 @@ PLAIN: Final = AlertStyle()
 def alert_message(
     alert: Alert, rules: Mapping[str, AlertRule] = BY_NAME, style: AlertStyle = PLAIN
 ) -> OutgoingMessage:
-    """Returns the message that publishes `alert`. It is always smaller than MAX_BODY_BYTES.
-
-    Args:
-        alert: what to publish.
-        rules: the rules by their names, the alert's among them.
-        style: what is set for all of them.
-    """
+    """Returns the message that publishes `alert`. It is always smaller than MAX_BODY_BYTES."""
     rule = rules[alert.alert.rule]
     return event_message(
         event_type=RESOLVED if alert.is_resolved else FIRED,

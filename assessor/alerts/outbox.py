@@ -39,28 +39,17 @@ class Published:
     posture: Posture | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOutbox:
     """Publishes each alert once."""
 
-    def __init__(  # noqa: PLR0913 - each is one narrow port or setting
-        self,
-        *,
-        store: PostureStore,
-        bus: Bus,
-        alerts_topic: str,
-        clock: Clock,
-        policy: AlertPolicy,
-        style: AlertStyle = PLAIN,
-        rules: Sequence[AlertRule] = RULES,
-    ) -> None:
-        self._store = store
-        self._bus = bus
-        self._topic = alerts_topic
-        self._clock = clock
-        self._policy = policy
-        self._style = style
-        self._rules = rules
-        self._by_name = {rule.name: rule for rule in rules}
+    store: PostureStore
+    bus: Bus
+    alerts_topic: str
+    clock: Clock
+    policy: AlertPolicy
+    style: AlertStyle = PLAIN
+    rules: Sequence[AlertRule] = RULES
 
     async def publish(self, outcome: Outcome, traceparent: str | None) -> tuple[Alert, ...]:
         """Publishes the alerts that the outcome changes, and returns them; see `conclude`."""
@@ -87,18 +76,14 @@ class AlertOutbox:
     ) -> tuple[Alert, ...]:
         """Resolves the alerts of a VM that was deleted, and returns what was published.
 
-        Args:
-            vm_id: the VM.
-            at: when it was deleted.
-            request_id: the ID of the event that said so.
-            traceparent: the trace context of that.
+        `request_id` is the ID of the event that said so.
 
         Raises:
             PublishError: an alert could not be published. It stays decided.
             PostureError: the posture could not be read or saved.
         """
         # A time ahead of ours would keep the VM silent until then if it came back.
-        gone_at = min(at, self._clock.now())
+        gone_at = min(at, self.clock.now())
 
         def decide(before: Posture | None) -> Transition | None:
             # Even of a VM that nothing was known of: its first assessment may be under way.
@@ -111,27 +96,25 @@ class AlertOutbox:
     async def check(self, vm_id: VirtualMachineId, request_id: str) -> tuple[Alert, ...]:
         """Publishes the alerts that time alone has brought, and returns them.
 
-        Args:
-            vm_id: a VM that something is remembered of.
-            request_id: what made somebody look: the timer's own ID.
+        `request_id` is what made somebody look: the timer's own ID.
 
         Raises:
             PublishError: an alert could not be published. It stays decided.
             PostureError: the posture could not be read or saved.
         """
-        now = self._clock.now()
+        now = self.clock.now()
 
         def decide(before: Posture | None) -> Transition | None:
             if before is None:
                 return None
-            return decide_by_time(before, now, self._policy, request_id, self._rules)
+            return decide_by_time(before, now, self.policy, request_id, self.rules)
 
         return (await self._apply(vm_id, decide, None)).alerts
 
     def _decide(self, outcome: Outcome, before: Posture | None) -> Transition | None:
         finding = finding_of(outcome)
         if finding is not None:
-            return decide_by_result(before, finding, self._policy, self._rules)
+            return decide_by_result(before, finding, self.policy, self.rules)
         attempt = attempt_of(outcome)
         return None if attempt is None else attempted(before, outcome, attempt)
 
@@ -140,16 +123,14 @@ class AlertOutbox:
     ) -> Published:
         """Publishes what waits, decides, publishes, until nothing is left to do."""
         published: tuple[Alert, ...] = ()
-        remembered = await self._store.load(vm_id)
+        by_name = {rule.name: rule for rule in self.rules}
+        remembered = await self.store.load(vm_id)
         for _ in range(_MAX_STEPS):
             before, etag = (remembered.posture, remembered.etag) if remembered else (None, None)
             if before is not None and before.unpublished:
-                await self._bus.send(
-                    self._topic,
-                    [
-                        alert_message(each, self._by_name, self._style)
-                        for each in before.unpublished
-                    ],
+                await self.bus.send(
+                    self.alerts_topic,
+                    [alert_message(each, by_name, self.style) for each in before.unpublished],
                 )
                 published += before.unpublished
                 after = replace(before, unpublished=())
@@ -160,7 +141,7 @@ class AlertOutbox:
                 alerts = tuple(replace(each, traceparent=traceparent) for each in step.alerts)
                 after = replace(step.posture, unpublished=alerts)
             try:
-                remembered = Remembered(after, await self._store.save(after, etag))
+                remembered = Remembered(after, await self.store.save(after, etag))
             except PostureConflictError:
-                remembered = await self._store.load(vm_id)
+                remembered = await self.store.load(vm_id)
         raise PostureError(vm_id, f"was saved by others in each of {_MAX_STEPS} tries")

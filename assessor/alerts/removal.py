@@ -77,10 +77,7 @@ def retired(previous: Posture, at: datetime, request_id: str) -> Transition:
 
     The posture stays, so that an outcome that was under way when the VM went changes nothing.
 
-    Args:
-        previous: what is remembered of the VM.
-        at: when it was found to be gone.
-        request_id: what showed it: an event's ID, or the request's.
+    `request_id` is what showed it: an event's ID, or the request's.
     """
     alerts = tuple(
         Alert(

@@ -10,20 +10,20 @@ not live to finish: what it published is remembered with each VM, and not publis
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
 from assessor import backoff
 from assessor.alerts.outbox import AlertOutbox
-from assessor.alerts.rule import AlertPolicy, AlertRule
+from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import RULES
-from assessor.assessment.polling_window import PollingWindow
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.errors import UnavailableError
 from assessor.ids import name_based_id
 from assessor.messages.progress import Later, OverdueSweep
+from assessor.polling_window import PollingWindow
 from assessor.ports import Clock, PostureStore
 from assessor.posture.outline import Outline, Place
 from assessor.resource_id import VirtualMachineId
@@ -39,40 +39,27 @@ WINDOW_SECONDS: Final = 240.0
 """How long one invocation looks: well within the ten minutes that one may last."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sweeper:
     """Publishes the alerts that time alone brings."""
 
-    def __init__(  # noqa: PLR0913 - each is one narrow part
-        self,
-        *,
-        store: PostureStore,
-        outbox: AlertOutbox,
-        rescheduler: Rescheduler,
-        clock: Clock,
-        random: Random,
-        metrics: Metrics,
-        new_window: Callable[[], PollingWindow],
-        policy: AlertPolicy,
-        rules: Sequence[AlertRule] = RULES,
-    ) -> None:
-        self._store = store
-        self._outbox = outbox
-        self._rescheduler = rescheduler
-        self._clock = clock
-        self._random = random
-        self._metrics = metrics
-        self._new_window = new_window
-        self._policy = policy
-        self._rules = tuple(rule for rule in rules if rule.by_time is not None)
+    store: PostureStore
+    outbox: AlertOutbox
+    rescheduler: Rescheduler
+    clock: Clock
+    random: Random
+    metrics: Metrics
+    new_window: Callable[[], PollingWindow]
+    policy: AlertPolicy
 
     async def start(self) -> None:
         """Asks for the look of this hour, however often it is called; raises PublishError."""
-        if not self._policy.overdue:
+        if not self.policy.overdue:
             return
-        now = self._clock.now()
+        now = self.clock.now()
         hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         sweep = OverdueSweep(name_based_id("overdue", hour.isoformat()))
-        await self._rescheduler.reschedule(Later(sweep, now, "the timer fired"))
+        await self.rescheduler.reschedule(Later(sweep, now, "the timer fired"))
 
     async def resume(self, sweep: OverdueSweep) -> None:
         """Looks on from where another invocation has let go of it.
@@ -80,10 +67,10 @@ class Sweeper:
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
-        step, window = sweep, self._new_window()
+        step, window = sweep, self.new_window()
         while True:
             try:
-                page = await self._store.outlines(Place(step.partition, step.row))
+                page = await self.store.outlines(Place(step.partition, step.row))
                 fired = await self._check(page.outlines, step.id)
             except UnavailableError as error:
                 await self._again(step, error)
@@ -97,13 +84,13 @@ class Sweeper:
             step = replace(step, partition=page.next.partition, row=page.next.row)
             if window.is_over:
                 step = replace(step, reschedules=step.reschedules + 1)
-                later = Later(step, self._clock.now(), "there are more VMs")
-                await self._rescheduler.reschedule(later)
+                later = Later(step, self.clock.now(), "there are more VMs")
+                await self.rescheduler.reschedule(later)
                 return
 
     async def _check(self, outlines: Sequence[Outline], sweep_id: str) -> int:
         """Returns how many alerts were published for VMs of a page; raises UnavailableError."""
-        now = self._clock.now()
+        now = self.clock.now()
         due = [each.posture.vm_id for each in outlines if self._may_speak(each, now)]
         fired = 0
         for first in range(0, len(due), _AT_ONCE):
@@ -119,11 +106,11 @@ class Sweeper:
 
     async def _check_one(self, vm_id: VirtualMachineId, sweep_id: str) -> int:
         try:
-            return len(await self._outbox.check(vm_id, sweep_id))
+            return len(await self.outbox.check(vm_id, sweep_id))
         except UnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - one VM must not keep the others from being heard
-            note_unforeseen(error, self._metrics, f"the look at {vm_id}")
+            note_unforeseen(error, self.metrics, f"the look at {vm_id}")
             return 0
 
     def _may_speak(self, outline: Outline, now: datetime) -> bool:
@@ -131,17 +118,17 @@ class Sweeper:
         posture = outline.posture
         return outline.has_unpublished or any(
             rule.by_time is not None
-            and rule.by_time(posture, now, self._policy)
-            and (posture.open_alert(rule.name) is None or bool(self._policy.reminder))
-            for rule in self._rules
+            and rule.by_time(posture, now, self.policy)
+            and (posture.open_alert(rule.name) is None or bool(self.policy.reminder))
+            for rule in RULES
         )
 
     async def _again(self, step: OverdueSweep, error: UnavailableError) -> None:
         if step.attempt >= _MAX_ATTEMPTS:
             _LOG.error("the look at overdue VMs is left to the next timer: %s", error)
             return
-        delay = backoff.delay(step.attempt, None, self._random)
+        delay = backoff.delay(step.attempt, None, self.random)
         _LOG.warning("the look at overdue VMs goes on in %.0f s: %s", delay, error)
         step = replace(step, reschedules=step.reschedules + 1, attempt=step.attempt + 1)
-        later = Later(step, self._clock.now() + timedelta(seconds=delay), str(error))
-        await self._rescheduler.reschedule(later)
+        later = Later(step, self.clock.now() + timedelta(seconds=delay), str(error))
+        await self.rescheduler.reschedule(later)

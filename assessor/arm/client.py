@@ -73,11 +73,7 @@ def _http_response(answer: PipelineResponse[Any, Any], *_: object) -> Any:  # no
 
 
 class ArmClient:
-    """ARM, by azure-mgmt-compute.
-
-    Attributes:
-        client: returns the SDK's client of a subscription, the same one each time.
-    """
+    """ARM, by azure-mgmt-compute."""
 
     def __init__(
         self,

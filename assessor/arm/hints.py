@@ -20,12 +20,7 @@ Source: microsoft/lisa."""
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What to do, and where that is explained.
-
-    Attributes:
-        action: one or two sentences.
-        documentation: an address.
-    """
+    """What to do, and where that is explained."""
 
     action: str
     documentation: str

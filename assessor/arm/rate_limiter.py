@@ -43,9 +43,8 @@ def dearness(reads_left: int | None) -> float:
 def remaining_calls(headers: Iterable[str]) -> Mapping[str, int]:
     """Returns what is left of each policy, from `x-ms-ratelimit-remaining-resource`.
 
-    Args:
-        headers: the header's values; ARM sends it once with commas, or several times. A part that
-            is not `policy;number` says nothing.
+    ARM sends the header once with commas, or several times. A part that is not `policy;number` says
+    nothing.
     """
     matches = (_POLICY.fullmatch(part) for value in headers for part in value.split(","))
     return {match["policy"]: int(match["remaining"]) for match in matches if match}
@@ -79,11 +78,7 @@ class RateLimiter:
     """Which regions are held back, in this worker, and until when."""
 
     def __init__(self, per_minute: int) -> None:
-        """Starts with every region open.
-
-        Args:
-            per_minute: how many a minute are let through when a region opens again.
-        """
+        """Starts with every region open."""
         self._step = timedelta(minutes=1) / per_minute
         self._closed: dict[Region, _Closed] = {}
 

@@ -23,12 +23,7 @@ _HALF: Final = re.compile(r"[\ud800-\udfff]")
 
 
 def read_object(body: bytes, headers: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """Returns the JSON object that a body holds; None where it holds none that can be read.
-
-    Args:
-        body: as it came.
-        headers: of the answer, looked up without regard to case.
-    """
+    """Returns the JSON object that a body holds; None where it holds none that can be read."""
     by_name = {name.lower(): value for name, value in headers.items()}
     plain = _decompressed(body, by_name.get("content-encoding", ""))
     if plain is None:

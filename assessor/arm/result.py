@@ -55,11 +55,7 @@ class ApiError:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A patch that the VM lacks: VirtualMachineSoftwarePatchProperties.
-
-    Attributes:
-        raw: the patch as ARM sent it.
-    """
+    """A patch that the VM lacks: VirtualMachineSoftwarePatchProperties; `raw` as ARM sent it."""
 
     patch_id: str | None
     name: str | None

@@ -20,17 +20,7 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy
 from opentelemetry.util.types import AttributeValue
 
 from assessor.arm.rate_limiter import remaining_calls
-from assessor.telemetry.attributes import (
-    AZURE_PROVIDER,
-    AZURE_REQUEST_ID,
-    CLOUD_ACCOUNT,
-    HTTP_METHOD,
-    HTTP_RETRY_AFTER,
-    HTTP_STATUS,
-    SERVER_ADDRESS,
-    SERVER_PORT,
-    URL_TEMPLATE,
-)
+from assessor.telemetry import attributes as names
 from assessor.telemetry.invocation_context import Call
 from assessor.telemetry.telemetry import Telemetry
 
@@ -113,12 +103,12 @@ class TracingPolicy(AsyncHTTPPolicy[Any, Any]):
         route, subscription = _find(url.path)
         status: int | None = answer.status_code if answer is not None else None
         attributes: dict[str, AttributeValue] = {
-            HTTP_METHOD: asked.method,
-            SERVER_ADDRESS: url.hostname or "",
-            SERVER_PORT: url.port or _HTTPS_PORT,
-            URL_TEMPLATE: route.template,
-            AZURE_PROVIDER: _PROVIDER,
-            CLOUD_ACCOUNT: subscription,
+            names.HTTP_METHOD: asked.method,
+            names.SERVER_ADDRESS: url.hostname or "",
+            names.SERVER_PORT: url.port or _HTTPS_PORT,
+            names.URL_TEMPLATE: route.template,
+            names.AZURE_PROVIDER: _PROVIDER,
+            names.CLOUD_ACCOUNT: subscription,
         }
         if answer is not None:
             attributes |= _answer_attributes(answer)
@@ -151,10 +141,6 @@ def throttling_policy(body: str, remaining: Mapping[str, int]) -> str:
     """Returns the policy that refused a call.
 
     ARM names it in the error's details. Where it does not, it is the one that has nothing left.
-
-    Args:
-        body: the 429's body.
-        remaining: what the answer said of its policies.
     """
     for detail in _details(body):
         target = detail.get("target")
@@ -182,11 +168,11 @@ def _find(path: str) -> tuple[_Route, str]:
 
 
 def _answer_attributes(answer: Any) -> dict[str, AttributeValue]:  # noqa: ANN401 - see _tell
-    attributes: dict[str, AttributeValue] = {HTTP_STATUS: answer.status_code}
+    attributes: dict[str, AttributeValue] = {names.HTTP_STATUS: answer.status_code}
     request_id = answer.headers.get("x-ms-request-id")
     retry_after = answer.headers.get("Retry-After")
     if request_id is not None:
-        attributes[AZURE_REQUEST_ID] = request_id
+        attributes[names.AZURE_REQUEST_ID] = request_id
     if retry_after is not None:
-        attributes[HTTP_RETRY_AFTER] = [retry_after]
+        attributes[names.HTTP_RETRY_AFTER] = [retry_after]
     return attributes

@@ -14,7 +14,7 @@ from assessor.arm.errors import ArmError
 from assessor.arm.rate_limiter import region_name
 from assessor.arm.result import ApiError, AssessmentResult
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.clock import from_text
+from assessor.clock import from_text, seconds_between
 from assessor.expectation import Expectation
 from assessor.messages.outcome import Finished
 from assessor.messages.progress import OperationRef
@@ -121,25 +121,17 @@ def finished_by_summary(
     error: ArmError,
     now: datetime,
 ) -> Finished:
-    """Returns the end of an operation that can't be polled, from what the VM tells of it.
-
-    Args:
-        request: what was asked.
-        operation: the operation.
-        summary: what the VM tells of it; it has ended.
-        error: why it can't be polled.
-        now: the time, if the VM does not tell when it ended.
-    """
+    """Returns the end of an operation that can't be polled, from what the VM tells of it."""
     started_at = from_text(summary.start_time)
-    ended_at = from_text(summary.fields.get("lastModifiedTime"))
+    ended_at = from_text(summary.last_modified_time)
     if started_at is not None and ended_at is not None:
-        seconds = (ended_at - started_at).total_seconds()
+        seconds = seconds_between(started_at, ended_at)
     else:  # both by one clock: ARM's and this machine's may be minutes apart
-        seconds = (now - operation.begun_at).total_seconds()
+        seconds = seconds_between(operation.begun_at, now)
     return Finished(
         summary.as_result(),
         ended_at or now,
-        max(0.0, seconds),
+        seconds,
         patches_missing=_why_listless(request, error),
     )
 

@@ -5,7 +5,7 @@ stack, and tried again with back-off until the deadline; then it is the outcome.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
@@ -21,35 +21,24 @@ from assessor.messages.progress import AssessmentProgress, Later
 from assessor.messages.request import AssessmentRequest
 from assessor.ports import Clock
 from assessor.resource_id import Scope, is_allowed
-from assessor.telemetry.telemetry import Delivery, Telemetry
+from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.telemetry import Telemetry
 from assessor.telemetry.unforeseen import note_unforeseen
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assessor:
     """Starts and resumes assessments; what can't go on within one invocation is rescheduled."""
 
-    def __init__(  # noqa: PLR0913 - each is one narrow part
-        self,
-        *,
-        machine: StateMachine,
-        concluder: Concluder,
-        rescheduler: Rescheduler,
-        telemetry: Telemetry,
-        clock: Clock,
-        random: Random,
-        in_progress_queue: str,
-        deadline: timedelta,
-        allowed_scopes: Sequence[Scope],
-    ) -> None:
-        self._machine = machine
-        self._concluder = concluder
-        self._rescheduler = rescheduler
-        self._telemetry = telemetry
-        self._clock = clock
-        self._random = random
-        self._deadline = deadline
-        self._queue = in_progress_queue
-        self._allowed_scopes = allowed_scopes
+    machine: StateMachine
+    concluder: Concluder
+    rescheduler: Rescheduler
+    telemetry: Telemetry
+    clock: Clock
+    random: Random
+    in_progress_queue: str
+    deadline: timedelta
+    allowed_scopes: Sequence[Scope]
 
     async def start(self, request: AssessmentRequest) -> None:
         """Starts on a request that was just accepted.
@@ -57,43 +46,41 @@ class Assessor:
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
-        await self._advance(AssessmentProgress(request, accepted_at=self._clock.now()))
+        await self._advance(AssessmentProgress(request, accepted_at=self.clock.now()))
 
     async def take_up(self, request: AssessmentRequest, received: Delivery | None = None) -> None:
         """Starts on a request that the app itself has made; raises PublishError."""
-        delivery = replace(received or Delivery(self._queue), request_id=request.request_id)
-        with self._telemetry.processing(delivery, self._clock.now()):
+        delivery = replace(
+            received or Delivery(self.in_progress_queue), request_id=request.request_id
+        )
+        with self.telemetry.processing(delivery, self.clock.now()):
             await self.start(request)
 
     async def resume(self, progress: AssessmentProgress, received: Delivery | None = None) -> None:
         """Resumes a request where another invocation has let go of it.
 
-        Args:
-            progress: how far it has come.
-            received: the message that says so, for telemetry.
-
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
         delivery = replace(
-            received or Delivery(self._queue),
+            received or Delivery(self.in_progress_queue),
             request_id=progress.request.request_id,
             reschedules=progress.reschedules,
             waited_since=progress.rescheduled_at,
-            assessment=trace_of(self._telemetry, progress),
+            assessment=trace_of(self.telemetry, progress),
         )
-        with self._telemetry.processing(delivery, self._clock.now()):
+        with self.telemetry.processing(delivery, self.clock.now()):
             await self._advance(progress)
 
     async def _advance(self, progress: AssessmentProgress) -> None:
-        is_last = self._clock.now() >= progress.accepted_at + self._deadline
+        is_last = self.clock.now() >= progress.accepted_at + self.deadline
         try:
             step = await self._step(progress)
             await self._conclude_or_reschedule(step, is_last=is_last)
         except UnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place for whatever nobody foresaw
-            note_unforeseen(error, self._telemetry.metrics, f"request for {progress.request.vm}")
+            note_unforeseen(error, self.telemetry.metrics, f"request for {progress.request.vm}")
             await self._conclude_or_reschedule(
                 self._after(progress, error, is_last=is_last), is_last=is_last
             )
@@ -101,13 +88,13 @@ class Assessor:
     async def _conclude_or_reschedule(self, step: Step, *, is_last: bool) -> None:
         later: Step | None = step
         if isinstance(step, Done):
-            later = await self._concluder.conclude(step, is_last=is_last)
+            later = await self.concluder.conclude(step, is_last=is_last)
         if isinstance(later, Later):
-            await self._rescheduler.reschedule(later)
+            await self.rescheduler.reschedule(later)
 
     def _after(self, progress: AssessmentProgress, error: Exception, *, is_last: bool) -> Step:
         """Returns what becomes of a request after an error that nobody foresaw."""
-        now = self._clock.now()
+        now = self.clock.now()
         problem = ApiError(
             INTERNAL_ERROR, f"The app failed ({type(error).__name__}); its log has the stack."
         )
@@ -116,14 +103,14 @@ class Assessor:
             return Done(
                 progress, Refused(problem, now, operation.activity_id if operation else None)
             )
-        left = (progress.accepted_at + self._deadline - now).total_seconds()
-        delay = min(backoff.delay(progress.attempt, None, self._random), left)
+        left = (progress.accepted_at + self.deadline - now).total_seconds()
+        delay = min(backoff.delay(progress.attempt, None, self.random), left)
         later = replace(progress, problem=problem).rescheduled(now, attempt=progress.attempt + 1)
         return Later(later, now + timedelta(seconds=delay), "the app failed")
 
     async def _step(self, progress: AssessmentProgress) -> Step:
         """Returns what comes next; nothing is called for a VM that may not be named (any more)."""
-        if is_allowed(progress.request.vm, self._allowed_scopes):
-            return await self._machine.advance(progress)
+        if is_allowed(progress.request.vm, self.allowed_scopes):
+            return await self.machine.advance(progress)
         error = ApiError("OutOfScope", "The VM lies in none of ALLOWED_SCOPES. Nothing was called.")
-        return Done(progress, Refused(error, self._clock.now()))
+        return Done(progress, Refused(error, self.clock.now()))

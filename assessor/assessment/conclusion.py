@@ -1,6 +1,7 @@
 """Concludes a request: publishes its outcome, and all that follows from it."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 from typing import assert_never
@@ -9,6 +10,7 @@ from opentelemetry.util.types import AttributeValue
 
 from assessor import backoff
 from assessor.assessment.steps import Done
+from assessor.clock import seconds_between
 from assessor.errors import UnavailableError
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude
 from assessor.messages.outgoing import outcome_message
@@ -19,31 +21,11 @@ from assessor.messages.request import AssessmentRequest, Rejection
 from assessor.ports import Bus, Clock
 from assessor.posture.durations import Durations
 from assessor.posture.finding import duration_of
-from assessor.telemetry.attributes import (
-    ADOPTED,
-    ATTEMPTS,
-    CRITICAL_COUNT,
-    ERROR_CODE,
-    EXPECTED_SECONDS,
-    EXPECTED_SPREAD,
-    OTHER_COUNT,
-    OUTCOME,
-    REBOOT_PENDING,
-    REQUEST_ID,
-    RESCHEDULES,
-    SCAN_ID,
-    STATUS,
-    TOTAL_SECONDS,
-    VM_ID,
-)
+from assessor.telemetry import attributes as names
+from assessor.telemetry.assessment_trace import AssessmentEnd, AssessmentTrace
+from assessor.telemetry.ids import current_traceparent
 from assessor.telemetry.records import Facts, Record
-from assessor.telemetry.telemetry import (
-    ACTIVITY_ID,
-    AssessmentEnd,
-    AssessmentTrace,
-    Telemetry,
-    current_traceparent,
-)
+from assessor.telemetry.telemetry import Telemetry
 from assessor.telemetry.unforeseen import note_unforeseen
 
 Consequence = Callable[[AssessmentRequest, Outcome, str | None], Awaitable[Facts | None]]
@@ -52,30 +34,22 @@ of the outcome tells of that; may raise UnavailableError. It may be called again
 outcome at any time."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Concluder:
-    """Publishes outcomes once each."""
+    """Publishes outcomes once each.
 
-    def __init__(  # noqa: PLR0913 - each is one narrow part
-        self,
-        *,
-        bus: Bus,
-        results_topic: str,
-        tags: OwnerTags,
-        consequences: Sequence[Consequence],
-        durations: Durations,
-        telemetry: Telemetry,
-        clock: Clock,
-        random: Random,
-    ) -> None:
-        """Keeps where outcomes go, and what follows from each in this order: `consequences`."""
-        self._bus = bus
-        self._tags = tags
-        self._topic = results_topic
-        self._consequences = consequences
-        self._durations = durations
-        self._telemetry = telemetry
-        self._clock = clock
-        self._random = random
+    Attributes:
+        consequences: what follows from each outcome, in this order.
+    """
+
+    bus: Bus
+    results_topic: str
+    tags: OwnerTags
+    consequences: Sequence[Consequence]
+    durations: Durations
+    telemetry: Telemetry
+    clock: Clock
+    random: Random
 
     async def conclude(self, done: Done, *, is_last: bool = False) -> Later | None:
         """Publishes the outcome and what it changes; returns a retry where that did not succeed.
@@ -83,38 +57,36 @@ class Concluder:
         The outcome goes first, then the alerts that follow from it, then the scan's account: a
         crash in between repeats what was done, under the same IDs.
 
-        Args:
-            done: the request and its end.
-            is_last: whether its time is over: what fails by a fault of the app's own is then left.
+        Once the request's time is over (`is_last`), what fails by a fault of the app's own is left.
 
         Raises:
             UnavailableError: it could not be done for GIVES_UP_AFTER.
         """
         progress = done.progress
         outcome = conclude(progress.request, progress.vm, done.conclusion)
-        trace = trace_of(self._telemetry, progress)
+        trace = trace_of(self.telemetry, progress)
         traceparent = trace.traceparent if trace else current_traceparent()
         facts: dict[str, AttributeValue | None] = {}
         try:
-            message = outcome_message(outcome, traceparent, tags=self._tags)
-            await self._bus.send(self._topic, [message])
+            message = outcome_message(outcome, traceparent, tags=self.tags)
+            await self.bus.send(self.results_topic, [message])
         except UnavailableError as error:
-            if self._clock.now() >= progress.accepted_at + backoff.GIVES_UP_AFTER:
+            if self.clock.now() >= progress.accepted_at + backoff.GIVES_UP_AFTER:
                 raise
             return self._retry(progress, error)
         try:
-            for follow_up in self._consequences:
+            for follow_up in self.consequences:
                 facts |= await self._follow_up(
                     follow_up, progress, outcome, traceparent, is_last=is_last
                 )
         except Exception as error:
             # It is published, whatever becomes of the rest: once that is done, its record follows
             # again, under the same ID.
-            await self._telemetry.records.write(self._record(progress, outcome, facts))
+            await self.telemetry.records.write(self._record(progress, outcome, facts))
             if isinstance(error, UnavailableError):
                 return self._retry(progress, error)
             raise
-        await self._telemetry.records.write(self._record(progress, outcome, facts))
+        await self.telemetry.records.write(self._record(progress, outcome, facts))
         self._finish(progress, outcome, trace)
         return None
 
@@ -135,13 +107,13 @@ class Concluder:
             if not is_last:
                 raise
             what = f"what follows from the outcome for {progress.request.vm}"
-            note_unforeseen(error, self._telemetry.metrics, what)
+            note_unforeseen(error, self.telemetry.metrics, what)
             return {}
 
     def _retry(self, progress: AssessmentProgress, error: UnavailableError) -> Later:
         """Returns when the request is concluded again."""
-        now = self._clock.now()
-        delay = timedelta(seconds=backoff.delay(progress.attempt, None, self._random))
+        now = self.clock.now()
+        delay = timedelta(seconds=backoff.delay(progress.attempt, None, self.random))
         return Later(
             progress.rescheduled(now, attempt=progress.attempt + 1), now + delay, str(error)
         )
@@ -152,16 +124,16 @@ class Concluder:
         ended = outcome.conclusion
         learned = duration_of(outcome)
         if learned is not None and progress.vm is not None:
-            self._durations.learn(progress.vm.os_type, learned)
+            self.durations.learn(progress.vm.os_type, learned)
         seconds = ended.seconds if isinstance(ended, Finished | Refused) else None
-        self._telemetry.metrics.concluded(outcome.type.value, status_of(outcome), seconds)
+        self.telemetry.metrics.concluded(outcome.type.value, status_of(outcome), seconds)
         operation = progress.operation
         begun_at = operation.begun_at if operation else progress.accepted_at
-        self._telemetry.ended(trace, begun_at, self._end(progress, outcome))
+        self.telemetry.ended(trace, begun_at, self._end(progress, outcome))
 
     def _record(self, progress: AssessmentProgress, outcome: Outcome, facts: Facts) -> Record:
         request, operation = progress.request, progress.operation
-        total = (self._clock.now() - request.enqueued_at).total_seconds()
+        total = seconds_between(request.enqueued_at, self.clock.now())
         return Record(
             name=outcome.type.value,
             id=outcome.id,
@@ -169,12 +141,12 @@ class Concluder:
             status=status_of(outcome),
             facts={
                 **facts_of(outcome),
-                ACTIVITY_ID: operation.activity_id if operation else None,
-                ADOPTED: operation.adopted if operation else None,
-                SCAN_ID: request.scan_id,
-                RESCHEDULES: progress.reschedules,
-                ATTEMPTS: progress.attempt,
-                TOTAL_SECONDS: round(max(0.0, total), 3),
+                names.ACTIVITY_ID: operation.activity_id if operation else None,
+                names.ADOPTED: operation.adopted if operation else None,
+                names.SCAN_ID: request.scan_id,
+                names.RESCHEDULES: progress.reschedules,
+                names.ATTEMPTS: progress.attempt,
+                names.TOTAL_SECONDS: round(total, 3),
                 **facts,
             },
         )
@@ -188,22 +160,22 @@ class Concluder:
             reported = ended.reported_activity_id
         failure = failure_of(outcome)
         return AssessmentEnd(
-            at=self._clock.now(),
+            at=self.clock.now(),
             failure=failure,
             reported_activity_id=reported,
             request_traceparent=progress.request.traceparent,
             attributes={
-                OUTCOME: outcome.type.value,
-                STATUS: status_of(outcome),
-                REQUEST_ID: outcome.request_id,
-                VM_ID: str(progress.request.vm),
-                ADOPTED: progress.operation.adopted if progress.operation else None,
-                EXPECTED_SECONDS: round(expected.seconds, 1) if expected else None,
-                EXPECTED_SPREAD: expected.spread if expected else None,
-                ERROR_CODE: failure,
-                CRITICAL_COUNT: result.critical_and_security_count if result else None,
-                OTHER_COUNT: result.other_count if result else None,
-                REBOOT_PENDING: result.reboot_pending if result else None,
+                names.OUTCOME: outcome.type.value,
+                names.STATUS: status_of(outcome),
+                names.REQUEST_ID: outcome.request_id,
+                names.VM_ID: str(progress.request.vm),
+                names.ADOPTED: progress.operation.adopted if progress.operation else None,
+                names.EXPECTED_SECONDS: round(expected.seconds, 1) if expected else None,
+                names.EXPECTED_SPREAD: expected.spread if expected else None,
+                names.ERROR_CODE: failure,
+                names.CRITICAL_COUNT: result.critical_and_security_count if result else None,
+                names.OTHER_COUNT: result.other_count if result else None,
+                names.REBOOT_PENDING: result.reboot_pending if result else None,
             },
         )
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from assessor.arm.errors import ArmError
 from assessor.arm.operation import Ended, Running
+from assessor.clock import seconds_between
 from assessor.ports import Arm, Clock
 from assessor.resource_id import VirtualMachineId
 
@@ -172,7 +173,7 @@ class SharedPolls:
         """Returns the seconds until the next poll is due."""
         if operation.due is None:
             return 0.0
-        return max(0.0, (operation.due - self._clock.now()).total_seconds())
+        return seconds_between(self._clock.now(), operation.due)
 
     def _is_current(self, operation: _Operation, until: datetime | None) -> bool:
         """Whether the last answer will do until then; an end is an end for ever."""

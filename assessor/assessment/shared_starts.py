@@ -69,9 +69,7 @@ class SharedStarts:
         may have read what is older than this request, and is shared only if it has begun what runs
         now.
 
-        Args:
-            vm_id: whose requests share.
-            make: starts by itself; what it raises is not shared.
+        What `make`, which starts by itself, raises is not shared.
         """
         vm = self._vms.setdefault(vm_id.key, _Vm())
         under_way = vm.made

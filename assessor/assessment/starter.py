@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
-from assessor.arm.errors import ArmError
+from assessor.arm.errors import ArmError, Phase
 from assessor.arm.rate_limiter import RateLimiter, Region
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.adoption import adoptable
 from assessor.assessment.known_assessments import KnownAssessments
 from assessor.assessment.shared_starts import SharedStarts, Start
+from assessor.expectation import Expectation
 from assessor.ids import name_based_id
 from assessor.messages.progress import AssessmentProgress
 from assessor.ports import Arm, Clock
@@ -46,6 +47,13 @@ class Starter:
             vm, progress.request, self.clock.now(), self.deadline, progress.not_adopted
         )
 
+    def expected(self, progress: AssessmentProgress) -> Expectation:
+        """Returns how long the request's operation is expected to take, as was told at its start.
+
+        Earlier versions of the app told nothing; then what is expected of any VM.
+        """
+        return progress.expected or self.durations.unknown
+
     async def _read_and_begin(self, progress: AssessmentProgress) -> Start:
         """Reads the VM, and begins an assessment where that tells of none that would do."""
         request = progress.request
@@ -69,6 +77,9 @@ class Starter:
                 vm.id, name_based_id("client-request", request.identity, vm.id.key)
             )
         except ArmError as error:
+            if error.phase is Phase.BEGIN and error.is_throttle and error.retry_after is not None:
+                until = self.clock.now() + timedelta(seconds=error.retry_after)
+                self.begin_limiter.close(region, until)
             return replace(start, refusal=error)
         self.begin_limiter.note(region, begun.remaining, self.clock.now())
         self.known.note(vm.id, begun.activity_id)

@@ -8,7 +8,6 @@
 Nothing is published here and nothing is rescheduled: a step returns what is to be done.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -17,63 +16,38 @@ from typing import Final, assert_never
 from assessor import backoff
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
-from assessor.arm.operation import Begun, Ended, Running
-from assessor.arm.rate_limiter import RateLimiter, Region, dearness
+from assessor.arm.operation import Begun
 from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.adoption import (
-    finished_by_summary,
-    operation_lost,
-    patience_ends_at,
-    proves_assessment,
-    summary_of,
-)
+from assessor.assessment.adoption import finished_by_summary, operation_lost, summary_of
+from assessor.assessment.follower import Follower
 from assessor.assessment.known_assessments import KnownAssessments
-from assessor.assessment.polling_window import PollingWindow
-from assessor.assessment.shared_polls import SharedPolls
 from assessor.assessment.shared_starts import Start
 from assessor.assessment.starter import Starter
 from assessor.assessment.steps import Done, Step, Steps
 from assessor.clock import from_text
 from assessor.messages.progress import AssessmentProgress, OperationRef
 from assessor.ports import Arm, Clock
-from assessor.posture.durations import Durations
-from assessor.telemetry.telemetry import Telemetry, root_span_id
+from assessor.telemetry.ids import root_span_id
+from assessor.telemetry.telemetry import Telemetry
 
 _RECHECKS: Final = 3
 """How often a VM that refuses is read again before its refusal is believed."""
-_RUNS: Final = "the operation runs"
-_GIVES_WAY: Final = f"{_RUNS}; polls are further apart, for ARM has few reads left"
 _LOST_SECONDS: Final = 60.0
 """How often the instance view is read where the operation itself can't be polled."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateMachine:
-    """Takes a request one step further.
-
-    Attributes:
-        starter: reads VMs, and begins assessments.
-        known: which operations are assessments that this app has begun.
-        polls: polls operations, once for the requests that share one.
-        begin_limiter: which regions' begins are held back.
-        poll_limiter: which subscriptions' polls are.
-        random: where jitter comes from.
-        new_window: opens the polling window of one invocation.
-        steps: makes the steps that it returns.
-    """
+    """Takes a request one step further."""
 
     arm: Arm
     starter: Starter
     known: KnownAssessments
-    polls: SharedPolls
-    begin_limiter: RateLimiter
-    poll_limiter: RateLimiter
-    durations: Durations
+    follower: Follower
     telemetry: Telemetry
     clock: Clock
     random: Random
-    new_window: Callable[[], PollingWindow]
     steps: Steps
 
     async def advance(self, progress: AssessmentProgress) -> Step:
@@ -179,12 +153,8 @@ class StateMachine:
         )
 
     async def _resume(self, progress: AssessmentProgress, operation: OperationRef) -> Step:
-        now = self.clock.now()
-        request = progress.request
-        if self.polls.is_known(request.vm, operation.token, operation.activity_id):
-            return await self._poll(progress, operation)
-        turn = self.poll_limiter.turn(_polls_of(progress), now)
-        if turn > 0 and now < self.steps.ends_at(progress):  # at its end it is polled in any case
+        turn = self.follower.held_back(progress, operation)
+        if turn > 0:
             return self.steps.later(progress, turn, "polls are held back", progress.attempt)
         return await self._poll(progress, operation)
 
@@ -194,75 +164,18 @@ class StateMachine:
         operation: OperationRef,
         wait_first: float | None = None,
     ) -> Step:
-        """Polls until the operation ends, or the invocation has to let go of it.
-
-        Args:
-            progress: the request.
-            operation: its operation.
-            wait_first: the least seconds before the first poll; None for none at all.
-        """
+        """Follows the operation, and does what is due if that leads to no end of an assessment."""
+        expected = self.starter.expected(progress)
         try:
-            return await self._follow(progress, operation, wait_first)
+            step = await self.follower.follow(progress, operation, expected, wait_first)
         except ArmError as error:
             return await self._refused(progress, error)
         except TokenRefusedError as error:
-            return await self._token_refused(progress, operation, error)
-
-    async def _follow(
-        self, progress: AssessmentProgress, operation: OperationRef, wait_first: float | None
-    ) -> Step:
-        """Does what `_poll` says; raises ArmError and TokenRefusedError."""
-        window = self.new_window()
-        expected = progress.expected or self.durations.unknown
-        vm_id, token, activity_id = progress.request.vm, operation.token, operation.activity_id
-
-        def gap(running: Running, crowd: float = 1.0) -> float:
-            elapsed = _seconds(operation.begun_at, self.clock.now())
-            return expected.next_poll(elapsed, dearness(running.reads_left) * crowd)
-
-        why = _RUNS
-        wait = None if wait_first is None else max(wait_first, gap(Running()))
-        while True:
-            left = None if wait is None else await window.wait(wait)
-            if left is not None:
-                return self.steps.later(progress, left, why)
-            is_last = self.clock.now() >= self.steps.ends_at(progress)
-            polled = await self.polls.poll(
-                vm_id, token, activity_id, progress.request.identity, gap, is_last=is_last
-            )
-            if await self._is_refuted(progress, operation, polled.answer):
+            if operation.adopted:
                 return await self._begin_own(progress, operation)
-            if isinstance(polled.answer, Ended):
-                return self.steps.ended(progress, operation, polled.answer)
-            if polled.crowd > 1:  # nobody waits here for what another one asks
-                seconds = max(polled.seconds, gap(polled.answer, polled.crowd))
-                return self.steps.later(progress, seconds, "another request polls the operation")
-            wait = polled.seconds
-            why = _RUNS if dearness(polled.answer.reads_left) <= 1 else _GIVES_WAY
-
-    async def _token_refused(
-        self, progress: AssessmentProgress, operation: OperationRef, error: TokenRefusedError
-    ) -> Step:
-        if operation.adopted:
-            return await self._begin_own(progress, operation)
-        message = f"The operation is not followed: {error}. Nothing was called."
-        return self.steps.failed(progress, ApiError("ContinuationTokenRefused", message), None)
-
-    async def _is_refuted(
-        self, progress: AssessmentProgress, operation: OperationRef, polled: Running | Ended
-    ) -> bool:
-        """Whether an adopted operation has ended as no assessment, or runs for too long for one."""
-        if not operation.adopted or operation.known:
-            return False
-        vm_id, activity_id = progress.request.vm, operation.activity_id
-        if isinstance(polled, Ended):
-            if proves_assessment(polled.result, operation):
-                self.known.note(vm_id, activity_id)
-                return False
-            return not await self.known.includes(vm_id, activity_id)
-        expected = progress.expected or self.durations.unknown
-        until = patience_ends_at(operation, expected, progress.accepted_at, self.steps.deadline)
-        return self.clock.now() >= until and not await self.known.includes(vm_id, activity_id)
+            message = f"The operation is not followed: {error}. Nothing was called."
+            return self.steps.failed(progress, ApiError("ContinuationTokenRefused", message), None)
+        return step or await self._begin_own(progress, operation)
 
     async def _refused(self, progress: AssessmentProgress, error: ArmError) -> Step:
         """Does what the table of errors says about a refusal."""
@@ -275,7 +188,7 @@ class StateMachine:
             case _ if (
                 operation is not None
                 and is_candidate
-                and not await self._is_known(progress, operation)
+                and not await self.follower.is_known(progress, operation)
             ):
                 return await self._begin_own(progress, operation)
             case Verdict.UNSUPPORTED:
@@ -289,12 +202,6 @@ class StateMachine:
             case _:
                 assert_never(rule.verdict)
 
-    async def _is_known(self, progress: AssessmentProgress, operation: OperationRef) -> bool:
-        """Whether an adopted operation is an assessment of this app's, however it is refused."""
-        return operation.known or await self.known.includes(
-            progress.request.vm, operation.activity_id
-        )
-
     def _back_off(self, progress: AssessmentProgress, error: ArmError, why: str) -> Step:
         now = self.clock.now()
         progress = replace(progress, problem=error.error)
@@ -302,12 +209,8 @@ class StateMachine:
         not_before = None
         if error.retry_after is not None:
             not_before = now + timedelta(seconds=error.retry_after)
-            if error.is_throttle and error.phase is Phase.BEGIN and progress.vm is not None:
-                vm = progress.vm
-                region = Region.of(vm.id.subscription_id, vm.location)
-                self.begin_limiter.close(region, not_before)
             if error.is_throttle and error.phase is Phase.POLL:
-                self.poll_limiter.close(_polls_of(progress), not_before)
+                self.follower.hold_back(progress, not_before)
         return self.steps.later(progress, delay, why, progress.attempt + 1, not_before)
 
     async def _lost(
@@ -331,12 +234,3 @@ class StateMachine:
         now = self.clock.now()
         finished = finished_by_summary(progress.request, operation, summary, error, now)
         return Done(progress, finished)
-
-
-def _polls_of(progress: AssessmentProgress) -> Region:
-    """Returns what a poll is counted against: its subscription, whatever the region."""
-    return Region.of(progress.request.vm.subscription_id, None)
-
-
-def _seconds(since: datetime, until: datetime) -> float:
-    return max(0.0, (until - since).total_seconds())

@@ -9,6 +9,7 @@ from assessor.arm.operation import Ended
 from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import SkipReason
 from assessor.assessment.adoption import is_of_another
+from assessor.clock import seconds_between
 from assessor.messages.outcome import Conclusion, Finished, Refused, Skipped
 from assessor.messages.progress import AssessmentProgress, Later, OperationRef
 from assessor.ports import Clock
@@ -69,9 +70,9 @@ class Steps:
         now = self.clock.now()
         ended_at = ended.ended_at or now
         if ended.started_at is not None and ended.ended_at is not None:
-            seconds = _seconds(ended.started_at, ended.ended_at)
+            seconds = seconds_between(ended.started_at, ended.ended_at)
         else:  # both by one clock: ARM's and this machine's may be minutes apart
-            seconds = _seconds(operation.begun_at, now)
+            seconds = seconds_between(operation.begun_at, now)
         if is_of_another(ended.result, operation):
             error = ApiError(
                 "NotTheAssessment",
@@ -114,10 +115,6 @@ class Steps:
                 error,
                 now,
                 activity_id=operation.activity_id if operation else None,
-                seconds=_seconds(operation.begun_at, now) if operation else None,
+                seconds=seconds_between(operation.begun_at, now) if operation else None,
             ),
         )
-
-
-def _seconds(since: datetime, until: datetime) -> float:
-    return max(0.0, (until - since).total_seconds())

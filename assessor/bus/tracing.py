@@ -8,16 +8,10 @@ from opentelemetry import trace
 from opentelemetry.util.types import AttributeValue
 
 from assessor.bus.message import OutgoingMessage
-from assessor.telemetry.attributes import (
-    MESSAGING_BATCH_COUNT,
-    MESSAGING_CONVERSATION_ID,
-    MESSAGING_MESSAGE_ID,
-    SERVER_ADDRESS,
-    TO_ITSELF,
-)
-from assessor.telemetry.ids import traceparent_of
+from assessor.telemetry import attributes as names
+from assessor.telemetry.ids import current_traceparent, traceparent_of
 from assessor.telemetry.invocation_context import current_activity_id
-from assessor.telemetry.telemetry import Telemetry, current_traceparent
+from assessor.telemetry.telemetry import Telemetry
 
 _TRACEPARENT: Final = "traceparent"
 
@@ -40,25 +34,20 @@ class TracingBus:
         send: Send,
         telemetry: Telemetry,
         *,
-        address: str | None = None,
         own_queue: str | None = None,
     ) -> None:
         self._send = send
         self._telemetry = telemetry
-        self._address = address
         self._own_queue = own_queue
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         """Sends the messages; raises PublishError."""
-        attributes = _attributes(messages)
-        if self._address is not None:
-            attributes[SERVER_ADDRESS] = self._address
         before = current_traceparent()
-        with self._telemetry.sending(entity, attributes) as span:
+        with self._telemetry.sending(entity, _attributes(messages)) as span:
             context = span.get_span_context()
             traceparent = traceparent_of(context) if context.is_valid else None
             if entity == self._own_queue:
-                span.set_attribute(TO_ITSELF, value=True)
+                span.set_attribute(names.TO_ITSELF, value=True)
                 traceparent = _to_itself(before or traceparent)  # the transfer is no step
             await self._send(entity, [_traced(message, traceparent) for message in messages])
         for message in messages:
@@ -87,11 +76,11 @@ def _to_itself(traceparent: str | None) -> str | None:
 
 def _attributes(messages: Sequence[OutgoingMessage]) -> dict[str, AttributeValue]:
     if len(messages) != 1:
-        return {MESSAGING_BATCH_COUNT: len(messages)}
+        return {names.MESSAGING_BATCH_COUNT: len(messages)}
     message = messages[0]
     return {
-        MESSAGING_MESSAGE_ID: message.message_id,
-        MESSAGING_CONVERSATION_ID: message.correlation_id,
+        names.MESSAGING_MESSAGE_ID: message.message_id,
+        names.MESSAGING_CONVERSATION_ID: message.correlation_id,
     }
 
 

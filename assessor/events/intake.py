@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
@@ -25,7 +25,7 @@ from assessor.messages.request import (
 )
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope, VirtualMachineId
-from assessor.telemetry.telemetry import current_traceparent
+from assessor.telemetry.ids import current_traceparent
 
 _LOG: Final = logging.getLogger(__name__)
 _REQUESTED_BY: Final = "event-grid"
@@ -36,31 +36,19 @@ RetireVm = Callable[[VirtualMachineId, datetime, str, str | None], Awaitable[obj
 may raise UnavailableError."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventIntake:
     """Does what events ask for."""
 
-    def __init__(  # noqa: PLR0913 - each is one narrow port or setting
-        self,
-        *,
-        bus: Bus,
-        retire: RetireVm,
-        is_gone: IsGone,
-        count: Callable[[str, str], None],
-        clock: Clock,
-        in_progress_queue: str,
-        results_topic: str,
-        settle: timedelta,
-        allowed_scopes: Sequence[Scope],
-    ) -> None:
-        self._bus = bus
-        self._retire = retire
-        self._is_gone = is_gone
-        self._count = count
-        self._clock = clock
-        self._queue = in_progress_queue
-        self._topic = results_topic
-        self._settle = settle
-        self._allowed_scopes = allowed_scopes
+    bus: Bus
+    retire: RetireVm
+    is_gone: IsGone
+    count: Callable[[str, str], None]
+    clock: Clock
+    in_progress_queue: str
+    results_topic: str
+    settle: timedelta
+    allowed_scopes: Sequence[Scope]
 
     async def receive(self, event: Event) -> None:
         """Does what follows from an event. It may come again: that changes nothing.
@@ -71,22 +59,22 @@ class EventIntake:
             DeletionUnclearError: ARM does not tell whether a VM is gone; likewise.
         """
         decisions = decide(
-            event, now=self._clock.now(), settle=self._settle, allowed=self._allowed_scopes
+            event, now=self.clock.now(), settle=self.settle, allowed=self.allowed_scopes
         )
         for decision in decisions:
             await self._do(event, decision)
-            self._count(event.name, type(decision).__name__.lower())
+            self.count(event.name, type(decision).__name__.lower())
 
     async def _do(self, event: Event, decision: Decision) -> None:
         match decision:
             case Assess():
-                await self._bus.send(self._queue, [self._assessment(decision)])
+                await self.bus.send(self.in_progress_queue, [self._assessment(decision)])
                 _LOG.info("%s: %s is assessed at %s", event.name, decision.vm, decision.due)
             case Retire(vm=vm, at=at):
-                if not await self._is_gone(vm):
+                if not await self.is_gone(vm):
                     _LOG.warning("%s: ARM does not say that %s is gone", event.name, vm)
                     return
-                await self._retire(vm, at, event.key, current_traceparent())
+                await self.retire(vm, at, event.key, current_traceparent())
                 _LOG.info("%s: %s is gone", event.name, vm)
             case Request():
                 await self._ask(event, decision)
@@ -112,7 +100,7 @@ class EventIntake:
 
     async def _ask(self, event: Event, decision: Request) -> None:
         """Sends what the event's request comes to; it is held to the contract like any other."""
-        now = self._clock.now()
+        now = self.clock.now()
         message = IncomingMessage(
             body=to_json({"requestedBy": _REQUESTED_BY, **decision.fields}),
             message_id=decision.identity,
@@ -121,7 +109,7 @@ class EventIntake:
             enqueued_at=now,
             identity=decision.identity,
         )
-        match parse_request(message, self._allowed_scopes):
+        match parse_request(message, self.allowed_scopes):
             case Rejection() as rejection:
                 await self._publish(rejection)
                 return
@@ -131,12 +119,12 @@ class EventIntake:
                 messages = [scan_message(named, now)]
             case requests:
                 messages = [request_message(split(each)) for each in requests]
-        await self._bus.send(self._queue, messages)
+        await self.bus.send(self.in_progress_queue, messages)
         _LOG.info("%s: request %s", event.name, decision.identity)
 
     async def _reject(self, event: Event, malformed: Malformed) -> None:
         """Publishes the event as a request that was rejected, with all that is wrong with it."""
-        now = self._clock.now()
+        now = self.clock.now()
         body = {
             "id": event.id,
             "type": event.type,
@@ -156,5 +144,5 @@ class EventIntake:
         await self._publish(Rejection(event.key, "NotUnderstood", malformed.errors, message))
 
     async def _publish(self, rejection: Rejection) -> None:
-        outcome = reject(rejection, self._clock.now())
-        await self._bus.send(self._topic, [outcome_message(outcome, current_traceparent())])
+        outcome = reject(rejection, self.clock.now())
+        await self.bus.send(self.results_topic, [outcome_message(outcome, current_traceparent())])

@@ -5,25 +5,28 @@ Source: learn.microsoft.com, "Common alert schema" and "Sample alert payloads".
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from assessor.messages.model import CONFIG, AbsentWhenNone, DateTime, DescribedBy, one_of
+from assessor.messages.model import AbsentWhenNone, DateTime, DescribedBy, Model, one_of
 from assessor.messages.shapes import PatchShape
 
 Severity = Annotated[str, one_of("Sev0", "Sev1", "Sev2", "Sev3", "Sev4")]
 Condition = Annotated[str, one_of("Fired", "Resolved")]
+_Count = Annotated[int, Field(ge=0)]
+_Status = Annotated[
+    str | None,
+    Field(description="Succeeded, CompletedWithWarnings, Unknown, or whatever else ARM wrote."),
+]
 PatchAsSent = Annotated[Mapping[str, Any], DescribedBy(PatchShape)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonEssentials:
+class CommonEssentials(Model):
     """The essentials of any alert of Azure Monitor's, field by field."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     alert_id: Annotated[str, Field(description="The alert instance, a resource ID.")]
     alert_rule: str
@@ -97,27 +100,20 @@ class Essentials(CommonEssentials):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Numbers:
+class Numbers(Model):
     """An assessment in numbers; null for what is not known."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
-
     assessment_activity_id: str | None
-    status: Annotated[
-        str | None,
-        Field(description="Succeeded, CompletedWithWarnings, Unknown, or whatever else ARM wrote."),
-    ]
+    status: _Status
     start_date_time: DateTime | None
-    critical_and_security_patch_count: Annotated[int, Field(ge=0)] | None
-    other_patch_count: Annotated[int, Field(ge=0)] | None
+    critical_and_security_patch_count: _Count | None
+    other_patch_count: _Count | None
     reboot_pending: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlertVm:
+class AlertVm(Model):
     """The VM as it was last read; null for what is not known."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     location: str | None
     os_type: Annotated[str | None, Field(examples=["Windows", "Linux"])]
@@ -128,10 +124,8 @@ class AlertVm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LastAttempt:
+class LastAttempt(Model):
     """The last assessment of the VM that came to nothing."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     reason: Annotated[
         str, Field(description="Why it was skipped, or the code that it failed with.")
@@ -140,25 +134,20 @@ class LastAttempt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlertContext:
+class AlertContext(Model):
     """The context of this app's alerts.
 
     What changed, and the assessment that showed it; all of the numbers are null for a VM that was
     removed.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
-
     change: Annotated[str, one_of("Appeared", "Grew", "Reminder", "Gone")]
     vm_removed: Annotated[bool, Field(description="Resolved because the VM is gone.")]
     assessment_activity_id: str | None
-    status: Annotated[
-        str | None,
-        Field(description="Succeeded, CompletedWithWarnings, Unknown, or whatever else ARM wrote."),
-    ]
+    status: _Status
     start_date_time: DateTime | None
-    critical_and_security_patch_count: Annotated[int, Field(ge=0)] | None
-    other_patch_count: Annotated[int, Field(ge=0)] | None
+    critical_and_security_patch_count: _Count | None
+    other_patch_count: _Count | None
     reboot_pending: bool | None
     new_patches: Annotated[
         tuple[PatchAsSent, ...],
@@ -166,7 +155,7 @@ class AlertContext:
             description="Critical and security patches that were in no list since the alert fired."
         ),
     ]
-    new_patches_omitted: Annotated[int, Field(ge=0)]
+    new_patches_omitted: _Count
     patches: Annotated[
         tuple[PatchAsSent, ...] | None,
         Field(
@@ -205,10 +194,8 @@ class AlertContext:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlertBody:
+class AlertBody(Model):
     """What the common alert schema calls data."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     essentials: Essentials
     alert_context: AlertContext
@@ -219,20 +206,16 @@ class AlertBody:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlertData:
+class AlertData(Model):
     """`data` of an alert: a whole document of Azure Monitor's common alert schema."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     schema_id: Annotated[str, one_of("azureMonitorCommonAlertSchema")]
     data: AlertBody
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonAlertData:
+class CommonAlertData(Model):
     """`data` of any alert of Azure Monitor's."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     essentials: CommonEssentials
     alert_context: Mapping[str, Any] | None
@@ -240,14 +223,12 @@ class CommonAlertData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonAlert:
+class CommonAlert(Model):
     """Azure Monitor's common alert schema.
 
     What learn.microsoft.com, 'Common alert schema', says of the body that Azure Monitor sends: its
     essentials, field by field. The alert context varies by the kind of alert.
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     schema_id: Annotated[str, one_of("azureMonitorCommonAlertSchema")]
     data: CommonAlertData

@@ -33,11 +33,7 @@ SOURCE: Final = "urn:patch-assessor"
 
 
 class CloudEventError(ValueError):
-    """A message that says it is a CloudEvent and is none.
-
-    Attributes:
-        problems: for each attribute that is wrong its name and what is wrong with it.
-    """
+    """A message that says it is a CloudEvent and is none."""
 
     def __init__(self, problems: tuple[tuple[str, str], ...]) -> None:
         super().__init__("; ".join(f"{name}: {problem}" for name, problem in problems))

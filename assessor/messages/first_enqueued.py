@@ -40,12 +40,7 @@ class FirstEnqueued:
 
 
 def first_enqueued(own: FirstEnqueued, properties: Mapping[str, Any]) -> FirstEnqueued:
-    """Returns the place of the message that this one is a copy of; its own if it is none.
-
-    Args:
-        own: the place that the queue gave to this message.
-        properties: its application properties.
-    """
+    """Returns the place of the message that this one is a copy of; its own if it is none."""
     said = properties.get(FIRST_ENQUEUED)
     form = _FORM.fullmatch(said) if isinstance(said, str) else None
     at = from_text(form[1]) if form else None

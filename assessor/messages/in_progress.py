@@ -115,10 +115,6 @@ def request_message(
 
     It goes where only the app may send, so that nobody else can be there first with its ID, which
     is made of what identifies the request.
-
-    Args:
-        request: what to ask for.
-        enqueue_at: when the message is to appear; at once if None.
     """
     properties = {"kind": "request", "vmId": str(request.vm), "requestId": request.request_id}
     if request.traceparent is not None:

@@ -10,16 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Final, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, get_args, get_type_hints
 
 from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
-
-CONFIG: Final = ConfigDict(alias_generator=to_camel)
-"""What each model has as `__pydantic_config__`: fields in camel case."""
 
 DateTime = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Uuid = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
@@ -32,6 +29,12 @@ def one_of(*values: str) -> WithJsonSchema:
         if len(values) == 1
         else {"type": "string", "enum": list(values)}
     )
+
+
+class Model:
+    """What all models are: their fields are in camel case."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=to_camel)
 
 
 @dataclass(frozen=True, slots=True)

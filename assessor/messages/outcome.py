@@ -130,13 +130,7 @@ def outcome_id(identity: str, vm_id: VirtualMachineId | None) -> str:
 def conclude(
     request: AssessmentRequest, vm: VirtualMachine | None, conclusion: Conclusion
 ) -> Outcome:
-    """Returns the outcome of a request whose assessment came to `conclusion`.
-
-    Args:
-        request: what was asked.
-        vm: the VM as it was read, or None where it could not be.
-        conclusion: how it ended.
-    """
+    """Returns the outcome of a request whose assessment came to `conclusion`."""
     match conclusion:
         case Finished(result=result):
             kind = OutcomeType.FAILED if result.is_failed else OutcomeType.COMPLETED

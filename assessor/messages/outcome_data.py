@@ -6,19 +6,17 @@ schemas/ says of the fields.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
-from assessor.messages.model import CONFIG, AbsentWhenNone, DateTime, DescribedBy, Uuid, one_of
+from assessor.messages.model import AbsentWhenNone, DateTime, DescribedBy, Model, Uuid, one_of
 from assessor.messages.shapes import ApiErrorShape, PatchShape
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(Model):
     """What was asked."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     request_id: Annotated[str, Field(description="The requester's own ID, else the message's.")]
     requested_by: Annotated[str | None, Field(description="As in the request.")]
@@ -34,10 +32,8 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VmDescription:
+class VmDescription(Model):
     """A VM as ARM described it."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     location: str | None
     os_type: Annotated[str | None, Field(examples=["Windows", "Linux"])]
@@ -50,10 +46,8 @@ class VmDescription:
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
+class About(Model):
     """Which request, and which VM."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     request: Asked
     vm_id: Annotated[
@@ -77,25 +71,21 @@ class About:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HintData:
+class HintData(Model):
     """What to do about a refusal."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     action: Annotated[str, Field(description="A sentence or two for people.")]
     documentation: Annotated[str, Field(description="The address where that is explained.")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(Model):
     """VirtualMachineAssessPatchesResult of Microsoft.Compute, as ARM sent it.
 
     Values pass through unread, whatever they are, and fields of later API versions with them: the
     types that ARM's reference promises stand in the descriptions and bind nobody. A field that ARM
     left out is null.
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     status: Annotated[
         Any,
@@ -220,10 +210,8 @@ class SkippedData(About):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RejectedMessage:
+class RejectedMessage(Model):
     """The message that is no request."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     request_id: Annotated[
         str,
@@ -235,10 +223,8 @@ class RejectedMessage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RejectedField:
+class RejectedField(Model):
     """One thing that is wrong."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     field: Annotated[
         str, Field(description="With an index in a list, as vmIds[3]; body for the whole.")
@@ -251,10 +237,8 @@ class RejectedField:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RejectedData:
+class RejectedData(Model):
     """A message in the requests queue asks for nothing that can be done."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     request: RejectedMessage
     reason: Annotated[str, Field(examples=["NotUnderstood", "Invalid", "OutOfScope"])]

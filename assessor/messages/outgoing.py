@@ -44,14 +44,7 @@ def outcome_message(
     max_body_bytes: int = MAX_BODY_BYTES,
     tags: OwnerTags = NO_TAGS,
 ) -> OutgoingMessage:
-    """Returns the message that publishes `outcome`, cut to size where it has to be.
-
-    Args:
-        outcome: what to publish.
-        traceparent: the assessment's trace context, for whoever works on from here.
-        max_body_bytes: the most that the body may have.
-        tags: which of the VM's tags it carries.
-    """
+    """Returns the message that publishes `outcome`, cut to size where it has to be."""
     carried = tags.of(outcome.vm.tags) if outcome.vm is not None else {}
     data = outcome.data | {"customProperties": carried} if carried else outcome.data
     properties = properties_of(data) | {

@@ -19,11 +19,7 @@ _REMEMBERED_BYTES: Final = 8 * 1024
 
 @dataclass(frozen=True, slots=True)
 class OwnerTags:
-    """Which tags are carried.
-
-    Attributes:
-        names: their names, as the setting has them.
-    """
+    """Which tags are carried."""
 
     names: tuple[str, ...] = ()
 

@@ -85,13 +85,7 @@ class AssessmentProgress:
     def rescheduled(
         self, now: datetime, *, attempt: int = 0, not_before: datetime | None = None
     ) -> "AssessmentProgress":
-        """Returns what the next invocation gets.
-
-        Args:
-            now: when this invocation lets go of it.
-            attempt: how many waits in a row have brought nothing by then.
-            not_before: ARM asked not to be called before then.
-        """
+        """Returns what the next invocation gets."""
         return replace(
             self,
             reschedules=self.reschedules + 1,

@@ -8,22 +8,7 @@ from assessor.clock import to_text
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped
 from assessor.messages.patches import hidden_by
 from assessor.messages.request import Rejection
-from assessor.telemetry.attributes import (
-    CAUSE,
-    CRITICAL_COUNT,
-    FIELDS,
-    LOCATION,
-    OPERATION_SECONDS,
-    OS_TYPE,
-    OTHER_COUNT,
-    REASON,
-    REBOOT_PENDING,
-    REQUEST_ID,
-    STARTED,
-    TIME,
-    TRUNCATED,
-    VM_ID,
-)
+from assessor.telemetry import attributes as names
 from assessor.telemetry.records import Facts, Record
 
 _FIELDS: Final = 8
@@ -33,30 +18,30 @@ _FIELDS: Final = 8
 def facts_of(outcome: Outcome) -> Facts:
     """Returns what the record of an outcome tells of the outcome itself."""
     facts: dict[str, Any] = {
-        TIME: to_text(outcome.time),
-        REQUEST_ID: outcome.request_id,
-        VM_ID: str(outcome.vm_id) if outcome.vm_id else None,
-        LOCATION: outcome.vm.location if outcome.vm else None,
-        OS_TYPE: outcome.vm.os_type if outcome.vm else None,
+        names.TIME: to_text(outcome.time),
+        names.REQUEST_ID: outcome.request_id,
+        names.VM_ID: str(outcome.vm_id) if outcome.vm_id else None,
+        names.LOCATION: outcome.vm.location if outcome.vm else None,
+        names.OS_TYPE: outcome.vm.os_type if outcome.vm else None,
     }
     match outcome.conclusion:
         case Finished(result=result, seconds=seconds):
             facts |= {
-                STARTED: to_text(result.started_at) if result.started_at else None,
-                CRITICAL_COUNT: result.critical_and_security_count,
-                OTHER_COUNT: result.other_count,
-                REBOOT_PENDING: result.reboot_pending,
-                TRUNCATED: sum(map(hidden_by, result.patches or ())) or None,
-                OPERATION_SECONDS: _rounded(seconds),
+                names.STARTED: to_text(result.started_at) if result.started_at else None,
+                names.CRITICAL_COUNT: result.critical_and_security_count,
+                names.OTHER_COUNT: result.other_count,
+                names.REBOOT_PENDING: result.reboot_pending,
+                names.TRUNCATED: sum(map(hidden_by, result.patches or ())) or None,
+                names.OPERATION_SECONDS: _rounded(seconds),
             }
             if result.is_failed:
                 facts |= _reason(result.error or ApiError(code="", message=""), "Failed")
         case Refused(error=error, seconds=seconds):
-            facts |= {OPERATION_SECONDS: _rounded(seconds)} | _reason(error, "Failed")
+            facts |= {names.OPERATION_SECONDS: _rounded(seconds)} | _reason(error, "Failed")
         case Skipped(reason=skipped):
-            facts[REASON] = skipped.value
+            facts[names.REASON] = skipped.value
         case Rejection(reason=reason) as rejection:
-            facts |= {REASON: reason, FIELDS: _names(rejection)}
+            facts |= {names.REASON: reason, names.FIELDS: _names(rejection)}
     return facts
 
 
@@ -83,8 +68,8 @@ def _names(rejection: Rejection) -> str:
 def _reason(error: ApiError, fallback: str) -> dict[str, str | None]:
     cause = error.details[0].get("code") if error.details else None
     return {
-        REASON: error.code or fallback,
-        CAUSE: cause if isinstance(cause, str) and cause else None,
+        names.REASON: error.code or fallback,
+        names.CAUSE: cause if isinstance(cause, str) and cause else None,
     }
 
 

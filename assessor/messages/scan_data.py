@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from pydantic import ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from assessor.arm.result import ApiError
-from assessor.messages.model import CONFIG, DateTime, Uuid, one_of
+from assessor.messages.model import DateTime, Model, Uuid, one_of
 from assessor.messages.outcome_data import Asked
 from assessor.messages.shapes import (
     ErrorCode,
@@ -21,10 +21,8 @@ from assessor.messages.shapes import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class VmCounts:
+class VmCounts(Model):
     """How many VMs."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     found: int
     unreadable: int
@@ -47,10 +45,8 @@ class VmCounts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanError:
+class ScanError(Model):
     """Why the list of VMs is not complete: an ApiError."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     code: ErrorCode
     message: ErrorMessage
@@ -65,10 +61,8 @@ class ScanError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanData:
+class ScanData(Model):
     """The sum of a request for a scope, after the outcomes of its VMs."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     request: Asked
     scan_id: Annotated[

@@ -4,13 +4,13 @@ They describe, and bind nobody: an object of another shape passes on all the sam
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from assessor.messages.model import CONFIG
+from assessor.messages.model import Model
 
 ErrorCode = Annotated[
     Any,
@@ -24,7 +24,7 @@ ErrorDetails = Annotated[Any, Field(description="Array of {code, message, target
 InnerError = Annotated[Any, Field(description="{exceptiontype, errordetail} or null.")]
 
 
-class _Shape:
+class _Shape(Model):
     """Describes fields, whatever the value is."""
 
     @classmethod
@@ -42,8 +42,6 @@ class _Shape:
 @dataclass(frozen=True)
 class PatchShape(_Shape):
     """VirtualMachineSoftwarePatchProperties, as ARM sent it."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     patch_id: Annotated[Any, Field(description="String.")]
     name: Annotated[Any, Field(description="String.")]
@@ -80,8 +78,6 @@ class PatchShape(_Shape):
 @dataclass(frozen=True)
 class ApiErrorShape(_Shape):
     """ApiError of ARM's reference."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     code: ErrorCode
     message: ErrorMessage

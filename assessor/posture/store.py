@@ -36,9 +36,7 @@ class PostureConflictError(PostureError):
 class Remembered:
     """A posture and the version of it that was read.
 
-    Attributes:
-        posture: the posture.
-        etag: names this version; an opaque text of the store.
+    The etag names this version; an opaque text of the store.
     """
 
     posture: Posture

@@ -5,7 +5,7 @@ the store seconds.
 """
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 from typing import Final
@@ -30,9 +30,7 @@ _GRACE: Final = timedelta(minutes=30)
 def interval(reschedules: int, requested: int) -> timedelta:
     """Returns the time until the next check.
 
-    Args:
-        reschedules: how many checks there were before.
-        requested: how many VMs the scan asks for.
+    `reschedules` is how many checks there were before.
     """
     patience: float = min(
         _MOST_SECONDS, _FIRST_SECONDS * _GROWTH ** min(reschedules, _MOST_GROWTHS)
@@ -40,25 +38,16 @@ def interval(reschedules: int, requested: int) -> timedelta:
     return timedelta(seconds=max(patience, requested / _VMS_A_SECOND))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScanCloser:
     """Waits for the end of scans."""
 
-    def __init__(  # noqa: PLR0913 - each is one narrow port
-        self,
-        *,
-        store: ScanStore,
-        bus: Bus,
-        clock: Clock,
-        random: Random,
-        results_topic: str,
-        deadline: timedelta,
-    ) -> None:
-        self._store = store
-        self._bus = bus
-        self._clock = clock
-        self._random = random
-        self._topic = results_topic
-        self._deadline = deadline
+    store: ScanStore
+    bus: Bus
+    clock: Clock
+    random: Random
+    results_topic: str
+    deadline: timedelta
 
     async def close(self, completion: ScanCompletion) -> Later | None:
         """Sums the scan up if it is over; returns when to check again, None if never.
@@ -69,38 +58,38 @@ class ScanCloser:
         try:
             return await self._close(completion)
         except (ScanStoreError, PublishError) as error:
-            if self._clock.now() >= completion.released_at + backoff.GIVES_UP_AFTER:
+            if self.clock.now() >= completion.released_at + backoff.GIVES_UP_AFTER:
                 raise
-            delay = backoff.delay(completion.attempt, None, self._random)
+            delay = backoff.delay(completion.attempt, None, self.random)
             _LOG.warning("scan %s is checked again in %.0f s: %s", completion.scan.id, delay, error)
             later = replace(
                 completion, reschedules=completion.reschedules + 1, attempt=completion.attempt + 1
             )
-            return Later(later, self._clock.now() + timedelta(seconds=delay), str(error))
+            return Later(later, self.clock.now() + timedelta(seconds=delay), str(error))
 
     async def _close(self, completion: ScanCompletion) -> Later | None:
         scan_id = completion.scan.id
         if completion.reschedules == 0:
-            await self._store.mark_expanded(scan_id)
-        state = await self._store.state(scan_id)
+            await self.store.mark_expanded(scan_id)
+        state = await self.store.state(scan_id)
         if state is not None and state.summed_up:
             return None  # this message has come again
-        now = self._clock.now()
+        now = self.clock.now()
         released_at = completion.released_at
         if state is not None:  # no request is released before its scan begins
             released_at = max(released_at, state.started_at)
-        is_over = now >= released_at + self._deadline + _GRACE
+        is_over = now >= released_at + self.deadline + _GRACE
         is_expanded = state is None or state.expanded
-        if not is_over and (not is_expanded or await self._store.is_pending(scan_id)):
+        if not is_over and (not is_expanded or await self.store.is_pending(scan_id)):
             return self._later(completion)
-        tally = await self._store.tally(scan_id)
+        tally = await self.store.tally(scan_id)
         if not is_over and (tally.missing or tally.requested < completion.requested):
             return self._later(completion)
-        await self._bus.send(self._topic, [scan_completed(completion, tally, now)])
-        await self._store.sum_up(scan_id)
+        await self.bus.send(self.results_topic, [scan_completed(completion, tally, now)])
+        await self.store.sum_up(scan_id)
         return None
 
     def _later(self, completion: ScanCompletion) -> Later:
-        at = self._clock.now() + interval(completion.reschedules, completion.requested)
+        at = self.clock.now() + interval(completion.reschedules, completion.requested)
         later = replace(completion, reschedules=completion.reschedules + 1, attempt=0)
         return Later(later, at, "outcomes are awaited")

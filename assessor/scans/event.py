@@ -13,16 +13,7 @@ from assessor.messages.outgoing import event_message
 from assessor.messages.progress import ScanCompletion
 from assessor.messages.scan_data import ScanData, ScanError, VmCounts
 from assessor.scan_account import Tally
-from assessor.telemetry.attributes import (
-    COUNT_PREFIX,
-    REASON,
-    REQUEST_ID,
-    SCAN_ID,
-    SCOPE,
-    STARTED,
-    TIME,
-    TOTAL_SECONDS,
-)
+from assessor.telemetry import attributes as names
 from assessor.telemetry.records import Record
 
 SCAN_COMPLETED: Final = "PatchAssessor.ScanCompleted"
@@ -51,10 +42,7 @@ def status_of(watch: ScanCompletion, tally: Tally) -> ScanStatus:
 def scan_completed(watch: ScanCompletion, tally: Tally, now: datetime) -> OutgoingMessage:
     """Returns the message that sums a scan up; the same scan has the same ID each time.
 
-    Args:
-        watch: the scan.
-        tally: its records.
-        now: the end of a scan that has no outcome at all.
+    A scan that has no outcome at all ends now.
     """
     scan = watch.scan
     request = scan.request
@@ -134,14 +122,14 @@ def _record(watch: ScanCompletion, tally: Tally, ended_at: datetime) -> Record:
         ),
         status=status,
         facts={
-            TIME: to_text(ended_at),
-            STARTED: to_text(scan.started_at),
-            SCAN_ID: scan.id,
-            SCOPE: str(scan.request.scope),
-            REQUEST_ID: scan.request.request_id,
-            REASON: watch.error.code if watch.error is not None else None,
-            TOTAL_SECONDS: round((ended_at - scan.started_at).total_seconds(), 3),
-            **{COUNT_PREFIX + name: count for name, count in counts.items()},
+            names.TIME: to_text(ended_at),
+            names.STARTED: to_text(scan.started_at),
+            names.SCAN_ID: scan.id,
+            names.SCOPE: str(scan.request.scope),
+            names.REQUEST_ID: scan.request.request_id,
+            names.REASON: watch.error.code if watch.error is not None else None,
+            names.TOTAL_SECONDS: round((ended_at - scan.started_at).total_seconds(), 3),
+            **{names.COUNT_PREFIX + name: count for name, count in counts.items()},
         },
     )
 

@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
@@ -18,13 +18,13 @@ from assessor import backoff
 from assessor.arm.errors import ArmError, Verdict, judge
 from assessor.arm.listing import ListedVm, Page, PageLinkRefusedError
 from assessor.arm.result import ApiError
-from assessor.assessment.polling_window import PollingWindow
 from assessor.bus.errors import PublishError
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.in_progress import request_message
 from assessor.messages.owner_tags import remembered
 from assessor.messages.progress import Later, Scan, ScanCompletion, ScanExpansion
 from assessor.messages.request import AssessmentRequest, child_identity
+from assessor.polling_window import PollingWindow
 from assessor.ports import Bus, Clock, ScanStore, VmLister
 from assessor.posture.model import Posture
 from assessor.posture.store import PostureError
@@ -40,36 +40,22 @@ Sight = Callable[[Sequence[Posture]], Awaitable[None]]
 """Remembers VMs that a scan found, as far as nothing is remembered of them; raises PostureError."""
 
 
+@dataclass(slots=True, kw_only=True)
 class Expander:
     """Turns scans into requests."""
 
-    def __init__(  # noqa: PLR0913 - each is one narrow port
-        self,
-        *,
-        lister: VmLister,
-        bus: Bus,
-        store: ScanStore,
-        clock: Clock,
-        random: Random,
-        new_window: Callable[[], PollingWindow],
-        in_progress_queue: str,
-        allowed_scopes: Sequence[Scope],
-        pace_per_minute: int,
-        deadline: timedelta,
-        sight: Sight | None = None,
-    ) -> None:
-        self._sight = sight
-        self._lister = lister
-        self._bus = bus
-        self._store = store
-        self._clock = clock
-        self._random = random
-        self._new_window = new_window
-        self._queue = in_progress_queue
-        self._allowed_scopes = allowed_scopes
-        self._pace_per_minute = pace_per_minute
-        self._deadline = deadline
-        self._last_running: tuple[str, frozenset[bytes]] | None = None
+    lister: VmLister
+    bus: Bus
+    store: ScanStore
+    clock: Clock
+    random: Random
+    new_window: Callable[[], PollingWindow]
+    in_progress_queue: str
+    allowed_scopes: Sequence[Scope]
+    pace_per_minute: int
+    deadline: timedelta
+    sight: Sight | None = None
+    _last_running: tuple[str, frozenset[bytes]] | None = field(default=None, init=False)
 
     async def expand(self, expansion: ScanExpansion) -> Later | None:
         """Sends requests for as many pages as fit into a window; returns what comes next.
@@ -78,15 +64,15 @@ class Expander:
         bus or an ARM that is unwell is asked again later.
         """
         step = expansion
-        if not is_allowed(step.scan.request.scope, self._allowed_scopes):
+        if not is_allowed(step.scan.request.scope, self.allowed_scopes):
             return self._finished(step, ApiError("OutOfScope", _OUT_OF_SCOPE))
-        window = self._new_window()
+        window = self.new_window()
         try:
             if step.link is None and await self._is_done(step.scan):
                 return None
             running = await self._running(step.scan)
             while True:
-                page = await self._lister.page(step.scan.request.scope, step.link)
+                page = await self.lister.page(step.scan.request.scope, step.link)
                 step = await self._request(step, page, running)
                 step = _not_back(step)
                 if step.link is None:
@@ -121,13 +107,13 @@ class Expander:
             case PageLinkRefusedError():
                 return self._finished(step, ApiError("PageLinkRefused", str(error)))
             case ScanStoreError() | PublishError() | PostureError():
-                if self._clock.now() >= step.scan.started_at + backoff.GIVES_UP_AFTER:
+                if self.clock.now() >= step.scan.started_at + backoff.GIVES_UP_AFTER:
                     raise error
                 return self._again(step, error, None)
 
     async def _is_done(self, scan: Scan) -> bool:
         """Returns whether the scan was expanded before, and remembers it if it was not."""
-        state = await self._store.open(scan.id, scan.started_at)
+        state = await self.store.open(scan.id, scan.started_at)
         if state.expanded:
             _LOG.info("scan %s of %s has been made already", scan.id, scan.request.scope)
         return state.expanded
@@ -142,10 +128,10 @@ class Expander:
         if not request.running_only:
             return None
         if self._last_running is None or self._last_running[0] != scan.id:
-            running = await self._store.running(scan.id)
+            running = await self.store.running(scan.id)
             if running is None:
-                running = frozenset(map(_digest, await running_vms(self._lister, request.scope)))
-                await self._store.keep_running(scan.id, running)
+                running = frozenset(map(_digest, await running_vms(self.lister, request.scope)))
+                await self.store.keep_running(scan.id, running)
             self._last_running = scan.id, running
         return self._last_running[1]
 
@@ -155,14 +141,14 @@ class Expander:
         """Sends the requests of one page; returns how far the scan is then."""
         scan = step.scan
         wanted = [vm for vm in page.vms if vm.has(scan.request.tags)]
-        if self._sight is not None and wanted:  # those that are stopped are found, too
-            await self._sight([_found(vm, self._clock.now()) for vm in wanted])
+        if self.sight is not None and wanted:  # those that are stopped are found, too
+            await self.sight([_found(vm, self.clock.now()) for vm in wanted])
         chosen = [vm for vm in wanted if running is None or _digest(vm.id.key) in running]
-        pace = Pace(self._pace_per_minute, step.next_turns, self._clock.now())
+        pace = Pace(self.pace_per_minute, step.next_turns, self.clock.now())
         if chosen:
-            await self._store.expect(scan.id, [vm.id for vm in chosen])
-            await self._bus.send(
-                self._queue,
+            await self.store.expect(scan.id, [vm.id for vm in chosen])
+            await self.bus.send(
+                self.in_progress_queue,
                 [_message(scan, vm, pace.turn(vm.location)) for vm in chosen],
             )
         return replace(
@@ -177,7 +163,7 @@ class Expander:
 
     def _finished(self, step: ScanExpansion, error: ApiError | None) -> Later:
         """Returns the watch over what was sent."""
-        now = self._clock.now()
+        now = self.clock.now()
         _LOG.info(
             "scan %s of %s found %d VMs and asks for %d%s",
             step.scan.id,
@@ -186,7 +172,7 @@ class Expander:
             step.requested,
             f"; its list ended early: {error.code}" if error is not None else "",
         )
-        released_at = Pace(self._pace_per_minute, step.next_turns, now).last_turn
+        released_at = Pace(self.pace_per_minute, step.next_turns, now).last_turn
         completion = ScanCompletion(
             step.scan,
             step.found,
@@ -199,16 +185,16 @@ class Expander:
 
     def _next_pages(self, step: ScanExpansion) -> Later:
         later = replace(step, reschedules=step.reschedules + 1)
-        return Later(later, self._clock.now(), "there are more pages")
+        return Later(later, self.clock.now(), "there are more pages")
 
     def _again(self, step: ScanExpansion, error: Exception, retry_after: float | None) -> Later:
-        delay = backoff.delay(step.attempt, retry_after, self._random)
+        delay = backoff.delay(step.attempt, retry_after, self.random)
         _LOG.warning("scan %s goes on in %.0f s: %s", step.scan.id, delay, error)
         later = replace(step, reschedules=step.reschedules + 1, attempt=step.attempt + 1)
-        return Later(later, self._clock.now() + timedelta(seconds=delay), str(error))
+        return Later(later, self.clock.now() + timedelta(seconds=delay), str(error))
 
     def _is_overdue(self, scan: Scan) -> bool:
-        return self._clock.now() >= scan.started_at + self._deadline
+        return self.clock.now() >= scan.started_at + self.deadline
 
 
 def _found(vm: ListedVm, now: datetime) -> Posture:

@@ -1,6 +1,6 @@
 """Scans from their request to their sum, as the rest of the app calls them."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
@@ -23,29 +23,18 @@ from assessor.telemetry.metrics import Metrics
 from assessor.telemetry.unforeseen import note_unforeseen
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scans:
     """What the app does with requests for whole scopes."""
 
-    def __init__(  # noqa: PLR0913 - each is one narrow part
-        self,
-        *,
-        expander: Expander,
-        closer: ScanCloser,
-        store: ScanStore,
-        rescheduler: Rescheduler,
-        clock: Clock,
-        random: Random,
-        metrics: Metrics,
-        deadline: timedelta,
-    ) -> None:
-        self._expander = expander
-        self._closer = closer
-        self._store = store
-        self._rescheduler = rescheduler
-        self._clock = clock
-        self._random = random
-        self._metrics = metrics
-        self._deadline = deadline
+    expander: Expander
+    closer: ScanCloser
+    store: ScanStore
+    rescheduler: Rescheduler
+    clock: Clock
+    random: Random
+    metrics: Metrics
+    deadline: timedelta
 
     async def start(self, request: ScanRequest) -> None:
         """Starts a scan.
@@ -53,7 +42,7 @@ class Scans:
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
-        await self._rescheduler.begin_scan(request)
+        await self.rescheduler.begin_scan(request)
 
     async def resume(self, progress: ScanProgress) -> None:
         """Resumes a scan where another invocation has let go of it.
@@ -66,12 +55,12 @@ class Scans:
         except UnavailableError:
             raise
         except Exception as error:
-            note_unforeseen(error, self._metrics, f"scan {progress.scan.id}")
+            note_unforeseen(error, self.metrics, f"scan {progress.scan.id}")
             later = self._after(progress)
             if later is None:
                 raise
         if later is not None:
-            await self._rescheduler.reschedule(later)
+            await self.rescheduler.reschedule(later)
 
     def _after(self, progress: ScanProgress) -> Later | None:
         """Returns what becomes of a scan after an error that nobody foresaw; None past its time.
@@ -79,13 +68,13 @@ class Scans:
         A list that can't be turned into requests ends with what was sent; a sum that can't be made
         ends in the dead-letter queue.
         """
-        now = self._clock.now()
-        if now >= progress.scan.started_at + self._deadline:
+        now = self.clock.now()
+        if now >= progress.scan.started_at + self.deadline:
             if isinstance(progress, ScanExpansion):
-                return self._expander.give_up(progress)
-            if now >= progress.released_at + 2 * self._deadline:
+                return self.expander.give_up(progress)
+            if now >= progress.released_at + 2 * self.deadline:
                 return None
-        delay = timedelta(seconds=backoff.delay(progress.attempt, None, self._random))
+        delay = timedelta(seconds=backoff.delay(progress.attempt, None, self.random))
         again = replace(
             progress, reschedules=progress.reschedules + 1, attempt=progress.attempt + 1
         )
@@ -94,15 +83,11 @@ class Scans:
     async def _next(self, progress: ScanProgress) -> Later | None:
         match progress:
             case ScanExpansion():
-                return await self._expander.expand(progress)
+                return await self.expander.expand(progress)
             case ScanCompletion():
-                return await self._closer.close(progress)
+                return await self.closer.close(progress)
 
-    async def record(self, request: AssessmentRequest, outcome: Outcome) -> None:
-        """Accounts for the outcome of a request, if that is part of a scan.
-
-        Raises:
-            ScanStoreError: the store does not answer.
-        """
+    async def record(self, request: AssessmentRequest, outcome: Outcome, *_: object) -> None:
+        """Accounts for the outcome of a request that is part of a scan; raises ScanStoreError."""
         if request.scan_id is not None:
-            await self._store.record(request.scan_id, request.vm, concluded(outcome))
+            await self.store.record(request.scan_id, request.vm, concluded(outcome))

@@ -6,7 +6,7 @@ doubled asks for what was asked for already.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -63,25 +63,16 @@ def _recorded(message: OutgoingMessage) -> OutgoingMessage:
     return replace(message, record=record)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScanSchedule:
     """Asks for the scheduled scans."""
 
-    def __init__(  # noqa: PLR0913 - each is one narrow port or setting
-        self,
-        *,
-        bus: Bus,
-        clock: Clock,
-        in_progress_queue: str,
-        schedule: Ncrontab,
-        scopes: Sequence[Scope],
-        tags: Mapping[str, str | None],
-    ) -> None:
-        self._bus = bus
-        self._clock = clock
-        self._queue = in_progress_queue
-        self._schedule = schedule
-        self._scopes = scopes
-        self._tags = tags
+    bus: Bus
+    clock: Clock
+    in_progress_queue: str
+    schedule: Ncrontab
+    scopes: Sequence[Scope]
+    tags: Mapping[str, str | None]
 
     async def fire(self) -> None:
         """Asks for the scans of the last occurrence.
@@ -92,14 +83,14 @@ class ScanSchedule:
         Raises:
             PublishError: Service Bus takes nothing; the timer has to fire again.
         """
-        if not self._scopes:
+        if not self.scopes:
             return
-        occurrence = self._schedule.last(self._clock.now() + _EARLY)
+        occurrence = self.schedule.last(self.clock.now() + _EARLY)
         if occurrence is None:
-            _LOG.warning("the schedule %s never comes: nothing is scanned", self._schedule.text)
+            _LOG.warning("the schedule %s never comes: nothing is scanned", self.schedule.text)
             return
-        messages = scan_messages(self._scopes, self._tags, occurrence, self._clock.now())
-        await self._bus.send(self._queue, [_recorded(each) for each in messages])
+        messages = scan_messages(self.scopes, self.tags, occurrence, self.clock.now())
+        await self.bus.send(self.in_progress_queue, [_recorded(each) for each in messages])
         _LOG.info(
             "the schedule's occurrence of %s asks for %d scans", to_text(occurrence), len(messages)
         )

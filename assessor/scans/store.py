@@ -16,12 +16,7 @@ from assessor.scan_account import Concluded, Ending, ScanState, Tally
 
 
 class ScanStoreError(UnavailableError):
-    """The store did not do what it was asked.
-
-    Attributes:
-        scan_id: the scan.
-        reason: what the store, or the way to it, said.
-    """
+    """The store did not do what it was asked."""
 
     def __init__(self, scan_id: str, reason: str) -> None:
         super().__init__(f"the accounts of scan {scan_id}: {reason}")

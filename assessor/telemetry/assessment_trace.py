@@ -67,13 +67,7 @@ class AssessmentTrace:
     ) -> None:
         """Joins the trace of that activity ID.
 
-        Args:
-            tracer: what makes spans.
-            ids: the provider's ID generator.
-            sampler: the provider's sampler: whether the root is sampled has to be known before
-                there is one.
-            activity_id: the assessment's.
-            root_span_id: the span that all others lie under, 16 hex digits.
+        Whether the root is sampled has to be known before there is one: so the sampler is asked.
         """
         self._tracer = tracer
         self._ids = ids
@@ -97,10 +91,7 @@ class AssessmentTrace:
     def finish(self, begun_at: datetime, ending: AssessmentEnd, later: int = 0) -> None:
         """Emits the root span: the assessment from its begin to its end.
 
-        Args:
-            begun_at: when it began.
-            ending: how it ended.
-            later: how many nanoseconds after that all beneath it had ended.
+        All beneath it had ended so many nanoseconds `later`.
         """
         links = [*_remote_links(ending.request_traceparent)]
         attributes = {**_known(ending), ACTIVITY_ID: self.activity_id}

@@ -22,32 +22,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from assessor.telemetry.attributes import (
-    ACTIVITY_ID,
-    ARM_RETRY_AFTER,
-    AZURE_PROVIDER,
-    AZURE_REQUEST_ID,
-    CLOUD_ACCOUNT,
-    DELIVERY_COUNT,
-    ENTITY,
-    ERROR,
-    ERROR_TYPE,
-    HTTP_METHOD,
-    HTTP_RETRY_AFTER,
-    HTTP_STATUS,
-    MESSAGE_ID,
-    MESSAGING_DELIVERY_COUNT,
-    MESSAGING_DESTINATION,
-    MESSAGING_MESSAGE_ID,
-    MESSAGING_SYSTEM,
-    PEER_SERVICE,
-    REQUEST_ID,
-    SAMPLE_RATE,
-    SERVER_ADDRESS,
-    SERVER_PORT,
-    TABLES,
-    TO_ITSELF,
-)
+from assessor.telemetry import attributes as names
 from assessor.telemetry.metrics import ARM_CALLS, ARM_REMAINING
 from assessor.telemetry.telemetry import WAIT
 
@@ -55,11 +30,11 @@ __all__ = ["AzureMonitorLogExporter", "AzureMonitorMetrics", "Spans"]
 
 _HTTPS_PORT: Final = 443
 _MIRRORED: Final = {
-    HTTP_RETRY_AFTER: ARM_RETRY_AFTER,
-    ERROR_TYPE: ERROR,
-    MESSAGING_DESTINATION: ENTITY,
-    MESSAGING_MESSAGE_ID: MESSAGE_ID,
-    MESSAGING_DELIVERY_COUNT: DELIVERY_COUNT,
+    names.HTTP_RETRY_AFTER: names.ARM_RETRY_AFTER,
+    names.ERROR_TYPE: names.ERROR,
+    names.MESSAGING_DESTINATION: names.ENTITY,
+    names.MESSAGING_MESSAGE_ID: names.MESSAGE_ID,
+    names.MESSAGING_DELIVERY_COUNT: names.DELIVERY_COUNT,
 }
 """What the exporter drops, and the name that it has in Properties."""
 _SAYING_NOTHING: Final = frozenset(
@@ -126,15 +101,15 @@ def readable(span: ReadableSpan) -> ReadableSpan:
         attributes.pop(name, None)
     for name, own in _MIRRORED.items():
         value = attributes.get(name)
-        if own in left_out or (value == 1 and own == DELIVERY_COUNT):
+        if own in left_out or (value == 1 and own == names.DELIVERY_COUNT):
             continue  # a first delivery goes without saying
         if isinstance(value, str | int):
             more[own] = value
         elif isinstance(value, Sequence):
             more[own] = ", ".join(map(str, value))
-    if HTTP_METHOD in attributes:
+    if names.HTTP_METHOD in attributes:
         more |= _call(span)
-    elif MESSAGING_SYSTEM in attributes:
+    elif names.MESSAGING_SYSTEM in attributes:
         more |= _peer(attributes)
     return ReadableSpan(
         name=span.name,
@@ -155,17 +130,17 @@ def readable(span: ReadableSpan) -> ReadableSpan:
 def _said_elsewhere(span: ReadableSpan) -> Iterator[str]:
     """Yields the attributes that cost a row more than they tell: 8 of 10 rows are looks."""
     attributes = span.attributes or {}
-    yield from (AZURE_PROVIDER, CLOUD_ACCOUNT)
-    status = attributes.get(HTTP_STATUS)
+    yield from (names.AZURE_PROVIDER, names.CLOUD_ACCOUNT)
+    status = attributes.get(names.HTTP_STATUS)
     if isinstance(status, int) and status < HTTPStatus.BAD_REQUEST:
-        yield AZURE_REQUEST_ID  # which Azure's support asks for where a call failed
-    if span.kind is SpanKind.CONSUMER and ACTIVITY_ID in attributes:
-        yield REQUEST_ID  # the assessment's own span and its record have it
-        if attributes.get(MESSAGING_DELIVERY_COUNT, 1) == 1:
-            yield MESSAGING_MESSAGE_ID  # of the app's own message, which nobody else has seen
+        yield names.AZURE_REQUEST_ID  # which Azure's support asks for where a call failed
+    if span.kind is SpanKind.CONSUMER and names.ACTIVITY_ID in attributes:
+        yield names.REQUEST_ID  # the assessment's own span and its record have it
+        if attributes.get(names.MESSAGING_DELIVERY_COUNT, 1) == 1:
+            yield names.MESSAGING_MESSAGE_ID  # of the app's own message, which nobody else has seen
     is_transfer = span.kind in {SpanKind.CONSUMER, SpanKind.PRODUCER}
-    if is_transfer and span.status.status_code is not StatusCode.ERROR:
-        yield ENTITY  # it is in the row's Source or Target, and in its name
+    if is_transfer and span.status.status_code is not StatusCode.names.ERROR:
+        yield names.ENTITY  # it is in the row's Source or Target, and in its name
 
 
 def _call(span: ReadableSpan) -> dict[str, AttributeValue]:
@@ -179,10 +154,13 @@ def _call(span: ReadableSpan) -> dict[str, AttributeValue]:
         "url.full": span.name.partition(" ")[2],
         "url.scheme": "https",
     }
-    if PEER_SERVICE in attributes:
-        more |= {SERVER_ADDRESS: attributes[PEER_SERVICE], SERVER_PORT: _HTTPS_PORT}
+    if names.PEER_SERVICE in attributes:
+        more |= {
+            names.SERVER_ADDRESS: attributes[names.PEER_SERVICE],
+            names.SERVER_PORT: _HTTPS_PORT,
+        }
     if _is_routine(span):
-        more[SAMPLE_RATE] = 100 / TABLE_CALLS_A_ROW
+        more[names.SAMPLE_RATE] = 100 / TABLE_CALLS_A_ROW
     return more
 
 
@@ -191,7 +169,10 @@ def _peer(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]
 
     It keeps none of them as properties.
     """
-    address, entity = attributes.get(SERVER_ADDRESS), attributes.get(MESSAGING_DESTINATION)
+    address, entity = (
+        attributes.get(names.SERVER_ADDRESS),
+        attributes.get(names.MESSAGING_DESTINATION),
+    )
     if address is None or entity is None:
         return {}
     return {
@@ -263,19 +244,19 @@ def _each_metric(data: MetricsData, change: Callable[[Metric], Metric | None]) -
 
 
 def _goes_without_saying(span: ReadableSpan) -> bool:
-    if span.status.status_code is StatusCode.ERROR:
+    if span.status.status_code is StatusCode.names.ERROR:
         return False
     if _is_routine(span):
         # Its ID is random, so this is one in so many, however short the worker lives.
         context = span.get_span_context()
         return context is None or context.span_id % TABLE_CALLS_A_ROW != 0
-    return span.name == WAIT or bool((span.attributes or {}).get(TO_ITSELF))
+    return span.name == WAIT or bool((span.attributes or {}).get(names.TO_ITSELF))
 
 
 def _is_routine(span: ReadableSpan) -> bool:
     """Whether it is a call to the tables like thousands of others."""
     return (
-        (span.attributes or {}).get(AZURE_PROVIDER) == TABLES
-        and span.status.status_code is not StatusCode.ERROR
+        (span.attributes or {}).get(names.AZURE_PROVIDER) == names.TABLES
+        and span.status.status_code is not StatusCode.names.ERROR
         and (span.end_time or 0) - (span.start_time or 0) < SLOW_TABLE_CALL
     )

@@ -17,16 +17,7 @@ from urllib.parse import urlsplit
 from azure.core.pipeline.transport import AsyncHttpTransport
 from opentelemetry.util.types import AttributeValue
 
-from assessor.telemetry.attributes import (
-    AZURE_PROVIDER,
-    HTTP_METHOD,
-    HTTP_STATUS,
-    PEER_SERVICE,
-    SERVER_ADDRESS,
-    SERVER_PORT,
-    TABLES,
-    URL_TEMPLATE,
-)
+from assessor.telemetry import attributes as names
 from assessor.telemetry.invocation_context import Call
 from assessor.telemetry.telemetry import Telemetry
 
@@ -61,7 +52,7 @@ def tables(endpoint: str) -> Service:
         return found[1] if found else "elsewhere"
 
     handled = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
-    return Service(TABLES, table, handled=handled)
+    return Service(names.TABLES, table, handled=handled)
 
 
 IDENTITY: Final = Service("Microsoft.AAD", lambda _: "token", peer="managed-identity")
@@ -102,13 +93,13 @@ class TracedTransport(AsyncHttpTransport[Any, Any]):
         url = urlsplit(request.url)
         route = self._service.route(url.path)
         told: Mapping[str, AttributeValue | None] = {
-            HTTP_METHOD: request.method,
-            HTTP_STATUS: status,
-            SERVER_ADDRESS: url.hostname or "",
-            SERVER_PORT: url.port or _PORTS.get(url.scheme),
-            URL_TEMPLATE: f"/{route}",
-            AZURE_PROVIDER: self._service.provider,
-            PEER_SERVICE: self._service.peer,
+            names.HTTP_METHOD: request.method,
+            names.HTTP_STATUS: status,
+            names.SERVER_ADDRESS: url.hostname or "",
+            names.SERVER_PORT: url.port or _PORTS.get(url.scheme),
+            names.URL_TEMPLATE: f"/{route}",
+            names.AZURE_PROVIDER: self._service.provider,
+            names.PEER_SERVICE: self._service.peer,
         }
         attributes = {name: value for name, value in told.items() if value is not None}
         self._telemetry.called(

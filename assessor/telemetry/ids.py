@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from opentelemetry import trace
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import SpanContext
 
@@ -51,6 +52,12 @@ def root_span_id(activity_id: str, identity: str) -> str:
 def traceparent_of(context: SpanContext) -> str:
     """Returns the W3C trace context of a span."""
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+
+def current_traceparent() -> str | None:
+    """Returns the W3C trace context of the span that is current; None outside of any."""
+    context = trace.get_current_span().get_span_context()
+    return traceparent_of(context) if context.is_valid else None
 
 
 def traceparent_in(value: object) -> str | None:

@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
+
+from assessor.telemetry import attributes as names
+from assessor.telemetry.assessment_trace import AssessmentTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,44 @@ class Call:
     attributes: Mapping[str, AttributeValue]
     error: str | None = None
     begins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that an invocation works on.
+
+    Attributes:
+        queue: where it came from.
+        message_id: its ID.
+        request_id: the request that it is about, where that is known already.
+        reschedules: how often the request was rescheduled.
+        waited_since: when the last invocation let go of the request.
+        assessment: the trace that the work belongs to, if the assessment has begun.
+        delivery_count: how many times the message was delivered, this one included.
+    """
+
+    queue: str
+    message_id: str | None = None
+    request_id: str | None = None
+    reschedules: int = 0
+    waited_since: datetime | None = None
+    assessment: AssessmentTrace | None = None
+    delivery_count: int | None = None
+
+    def attributes(self) -> dict[str, AttributeValue]:
+        """Returns what its span tells of it."""
+        values: dict[str, AttributeValue | None] = {
+            names.MESSAGING_SYSTEM: names.SERVICE_BUS,
+            names.MESSAGING_DESTINATION: self.queue,
+            names.MESSAGING_OPERATION: "process",
+            names.MESSAGING_OPERATION_TYPE: "process",
+            names.MESSAGING_MESSAGE_ID: self.message_id,
+            names.MESSAGING_DELIVERY_COUNT: self.delivery_count,
+            names.MESSAGING_CONVERSATION_ID: self.request_id,
+            names.REQUEST_ID: self.request_id,
+            names.RESCHEDULES: self.reschedules,
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(slots=True)

@@ -12,23 +12,7 @@ from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.util.types import AttributeValue
 
-from assessor.telemetry.attributes import (
-    ALERT_CHANGE,
-    ALERT_CONDITION,
-    ALERT_RULE,
-    ARM_POLICY,
-    CLOUD_ACCOUNT,
-    ERROR_TYPE,
-    EVENT_NAME,
-    EVENT_RESULT,
-    HTTP_METHOD,
-    HTTP_STATUS,
-    OUTCOME,
-    SERVER_ADDRESS,
-    SERVER_PORT,
-    STATUS,
-    URL_TEMPLATE,
-)
+from assessor.telemetry import attributes as names
 
 ASSESSMENTS: Final = "assessor.assessments"
 DURATION: Final = "assessor.operation.duration"
@@ -47,7 +31,13 @@ _SERIES: Final = 500
 """Of one instrument; whatever comes beyond is summed up as `otel.metric.overflow`."""
 _OPERATION_SECONDS: Final = (30, 60, 120, 180, 300, 420, 540, 660, 780, 900, 1200, 1800, 3600, 7200)
 _CALL_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_CALL: Final = (HTTP_METHOD, HTTP_STATUS, SERVER_ADDRESS, SERVER_PORT, URL_TEMPLATE)
+_CALL: Final = (
+    names.HTTP_METHOD,
+    names.HTTP_STATUS,
+    names.SERVER_ADDRESS,
+    names.SERVER_PORT,
+    names.URL_TEMPLATE,
+)
 _POLICY: Final = re.compile(r"[\w./-]{1,80}")
 _OTHER: Final = "_OTHER"
 
@@ -87,7 +77,7 @@ class Metrics:
 
     def concluded(self, outcome: str, status: str, seconds: float | None) -> None:
         """Counts an outcome; measures the operation where there was one."""
-        labels = {OUTCOME: outcome, STATUS: status}
+        labels = {names.OUTCOME: outcome, names.STATUS: status}
         self._assessments.add(1, labels)
         if seconds is not None:
             self._duration.record(seconds, labels)
@@ -110,31 +100,35 @@ class Metrics:
         """Measures one call by its span's attributes; `error` is its status, or what it raised."""
         labels = {name: attributes[name] for name in _CALL if name in attributes}
         if error is not None:
-            labels[ERROR_TYPE] = error
+            labels[names.ERROR_TYPE] = error
         self._calls.record(seconds, labels)
 
     def drew(self, policy: str, subscription_id: str, remaining: int) -> None:
         """Counts one call on a policy."""
-        self._policy_calls.add(1, {ARM_POLICY: _label(policy)})
+        self._policy_calls.add(1, {names.ARM_POLICY: _label(policy)})
         self._remaining.set(
-            remaining, {ARM_POLICY: _label(policy), CLOUD_ACCOUNT: subscription_id.lower()}
+            remaining,
+            {names.ARM_POLICY: _label(policy), names.CLOUD_ACCOUNT: subscription_id.lower()},
         )
 
     def throttled(self, policy: str) -> None:
         """Counts one refusal."""
-        self._throttles.add(1, {ARM_POLICY: _label(policy)})
+        self._throttles.add(1, {names.ARM_POLICY: _label(policy)})
 
     def alerted(self, rule: str, condition: str, change: str) -> None:
         """Counts one alert."""
-        self._alerts.add(1, {ALERT_RULE: rule, ALERT_CONDITION: condition, ALERT_CHANGE: change})
+        self._alerts.add(
+            1,
+            {names.ALERT_RULE: rule, names.ALERT_CONDITION: condition, names.ALERT_CHANGE: change},
+        )
 
     def unforeseen(self, kind: str) -> None:
         """Counts one error that the last resort caught, by its type."""
-        self._unforeseen.add(1, {ERROR_TYPE: kind})
+        self._unforeseen.add(1, {names.ERROR_TYPE: kind})
 
     def event(self, name: str, became: str) -> None:
         """Counts one event."""
-        self._events.add(1, {EVENT_NAME: name, EVENT_RESULT: became})
+        self._events.add(1, {names.EVENT_NAME: name, names.EVENT_RESULT: became})
 
 
 def _label(policy: str) -> str:
@@ -152,17 +146,17 @@ def _view(name: str, *labels: str, buckets: tuple[float, ...] | None = None) -> 
 
 
 VIEWS: Final = (
-    _view(ASSESSMENTS, OUTCOME, STATUS),
-    _view(DURATION, OUTCOME, STATUS, buckets=_OPERATION_SECONDS),
+    _view(ASSESSMENTS, names.OUTCOME, names.STATUS),
+    _view(DURATION, names.OUTCOME, names.STATUS, buckets=_OPERATION_SECONDS),
     _view(HELD),
     _view(RESCHEDULED),
     _view(RESUMED),
-    _view(ARM_CALLS, *_CALL, ERROR_TYPE, buckets=_CALL_SECONDS),
-    _view(ARM_POLICY_CALLS, ARM_POLICY),
-    _view(ARM_THROTTLES, ARM_POLICY),
-    _view(ARM_REMAINING, ARM_POLICY, CLOUD_ACCOUNT),
-    _view(ALERTS, ALERT_RULE, ALERT_CONDITION, ALERT_CHANGE),
-    _view(EVENTS, EVENT_NAME, EVENT_RESULT),
-    _view(UNFORESEEN, ERROR_TYPE),
+    _view(ARM_CALLS, *_CALL, names.ERROR_TYPE, buckets=_CALL_SECONDS),
+    _view(ARM_POLICY_CALLS, names.ARM_POLICY),
+    _view(ARM_THROTTLES, names.ARM_POLICY),
+    _view(ARM_REMAINING, names.ARM_POLICY, names.CLOUD_ACCOUNT),
+    _view(ALERTS, names.ALERT_RULE, names.ALERT_CONDITION, names.ALERT_CHANGE),
+    _view(EVENTS, names.EVENT_NAME, names.EVENT_RESULT),
+    _view(UNFORESEEN, names.ERROR_TYPE),
 )
 """What each instrument is told apart by, and no more; how its histogram is cut."""

@@ -47,9 +47,6 @@ class LowBitsRatio(Sampler):
     def __init__(self, ratio: float) -> None:
         """Keeps the threshold.
 
-        Args:
-            ratio: the share of traces that is sampled, 0 to 1.
-
         Raises:
             ValueError: it is no share.
         """

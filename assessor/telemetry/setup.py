@@ -73,11 +73,6 @@ class TelemetryPipeline:
     ) -> None:
         """Makes the providers.
 
-        Args:
-            environment: names the sampler and, for the resource, the Functions site.
-            exporters: where telemetry goes.
-            readers: more that read the metrics.
-
         Raises:
             SamplerError: the environment names a sampler that there is not.
         """

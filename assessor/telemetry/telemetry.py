@@ -19,7 +19,6 @@ activity ID belongs to the trace of the incoming message; the two traces link to
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -36,40 +35,17 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+from assessor.telemetry import attributes as names
 from assessor.telemetry.assessment_trace import (
-    ROOT,
     AssessmentEnd,
     AssessmentTrace,
     nanoseconds,
     unbegun,
 )
-from assessor.telemetry.attributes import (
-    ACTIVITY_ID,
-    ADOPTED,
-    ERROR_TYPE,
-    LATER_SECONDS,
-    MESSAGING_CONVERSATION_ID,
-    MESSAGING_DELIVERY_COUNT,
-    MESSAGING_DESTINATION,
-    MESSAGING_MESSAGE_ID,
-    MESSAGING_OPERATION,
-    MESSAGING_OPERATION_TYPE,
-    MESSAGING_SYSTEM,
-    REQUEST_ID,
-    RESCHEDULES,
-    SERVER_ADDRESS,
-    SERVICE_BUS,
-    WAIT_PLACE,
-    WHY_LATER,
-)
-from assessor.telemetry.ids import (
-    AssessmentIdGenerator,
-    root_span_id,
-    trace_id_of,
-    traceparent_of,
-)
+from assessor.telemetry.ids import AssessmentIdGenerator
 from assessor.telemetry.invocation_context import (
     Call,
+    Delivery,
     InvocationContext,
     current_invocation,
     entered,
@@ -77,48 +53,11 @@ from assessor.telemetry.invocation_context import (
 from assessor.telemetry.metrics import Metrics
 from assessor.telemetry.records import Records
 
-__all__ = [
-    "ACTIVITY_ID",
-    "ROOT",
-    "AssessmentEnd",
-    "AssessmentIdGenerator",
-    "AssessmentTrace",
-    "Delivery",
-    "Telemetry",
-    "current_traceparent",
-    "root_span_id",
-    "tell_later",
-    "trace_id_of",
-]
-
 _SAYING_SO: Final = 1_000_000
 """More nanoseconds than pass between an assessment's end and its note: the root ends no earlier
 than what lies beneath it."""
 WAIT: Final = "wait"
 FOLLOW: Final = "follow"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message that an invocation works on.
-
-    Attributes:
-        queue: where it came from.
-        message_id: its ID.
-        request_id: the request that it is about, where that is known already.
-        reschedules: how often the request was rescheduled.
-        waited_since: when the last invocation let go of the request.
-        assessment: the trace that the work belongs to, if the assessment has begun.
-        delivery_count: how many times the message was delivered, this one included.
-    """
-
-    queue: str
-    message_id: str | None = None
-    request_id: str | None = None
-    reschedules: int = 0
-    waited_since: datetime | None = None
-    assessment: AssessmentTrace | None = None
-    delivery_count: int | None = None
 
 
 class Telemetry:
@@ -163,7 +102,7 @@ class Telemetry:
                 f"process {delivery.queue}",
                 parent,
                 SpanKind.CONSUMER,
-                _delivery_attributes(delivery, self.bus_address),
+                delivery.attributes() | self._bus_server(),
                 links=_current_links() if assessment else (),
             )
             frames.enter_context(_ended_honestly(span))
@@ -171,7 +110,7 @@ class Telemetry:
             work.activity_id = assessment.activity_id if assessment else None
             frames.enter_context(entered(work))
             if assessment is not None:
-                span.set_attribute(ACTIVITY_ID, assessment.activity_id)
+                span.set_attribute(names.ACTIVITY_ID, assessment.activity_id)
             try:
                 yield
             finally:
@@ -209,12 +148,12 @@ class Telemetry:
             return
         assessment = self.assessment(activity_id, root_span_id)
         work.activity_id = activity_id
-        work.span.set_attribute(ACTIVITY_ID, activity_id)
-        work.span.add_link(assessment.root, {ACTIVITY_ID: activity_id})
+        work.span.set_attribute(names.ACTIVITY_ID, activity_id)
+        work.span.add_link(assessment.root, {names.ACTIVITY_ID: activity_id})
         span = self._tracer.start_span(
             FOLLOW,
             assessment.context,
-            attributes={RESCHEDULES: work.reschedules, ADOPTED: adopted},
+            attributes={names.RESCHEDULES: work.reschedules, names.ADOPTED: adopted},
             links=[Link(work.span.get_span_context())],
             start_time=work.begin.started if work.begin else None,
         )
@@ -239,10 +178,11 @@ class Telemetry:
             f"send {entity}",
             kind=SpanKind.PRODUCER,
             attributes={
-                MESSAGING_SYSTEM: SERVICE_BUS,
-                MESSAGING_DESTINATION: entity,
-                MESSAGING_OPERATION: "send",
-                MESSAGING_OPERATION_TYPE: "send",
+                names.MESSAGING_SYSTEM: names.SERVICE_BUS,
+                names.MESSAGING_DESTINATION: entity,
+                names.MESSAGING_OPERATION: "send",
+                names.MESSAGING_OPERATION_TYPE: "send",
+                **self._bus_server(),
                 **attributes,
             },
         )
@@ -259,20 +199,23 @@ class Telemetry:
         finally:
             self.metrics.held(-1)
             span = self._tracer.start_span(
-                WAIT, attributes={WAIT_PLACE: "worker"}, start_time=started
+                WAIT, attributes={names.WAIT_PLACE: "worker"}, start_time=started
             )
             span.end()
+
+    def _bus_server(self) -> dict[str, AttributeValue]:
+        return {names.SERVER_ADDRESS: self.bus_address} if self.bus_address is not None else {}
 
     def _wait(self, parent: Context | None, delivery: Delivery, now: datetime) -> None:
         """Emits the time between two invocations, so that waiting is seen as waiting."""
         since = delivery.waited_since or now
         attributes: dict[str, AttributeValue] = {
-            WAIT_PLACE: "queue",
-            RESCHEDULES: delivery.reschedules,
-            MESSAGING_DESTINATION: delivery.queue,
+            names.WAIT_PLACE: "queue",
+            names.RESCHEDULES: delivery.reschedules,
+            names.MESSAGING_DESTINATION: delivery.queue,
         }
         if delivery.assessment is not None:
-            attributes[ACTIVITY_ID] = delivery.assessment.activity_id
+            attributes[names.ACTIVITY_ID] = delivery.assessment.activity_id
         span = self._tracer.start_span(
             WAIT, parent, attributes=attributes, start_time=nanoseconds(since)
         )
@@ -293,19 +236,15 @@ class Telemetry:
         )
         if call.error is not None:
             span.set_status(Status(StatusCode.ERROR))
-            span.set_attribute(ERROR_TYPE, call.error)
+            span.set_attribute(names.ERROR_TYPE, call.error)
         span.end(call.ended)
 
 
 def tell_later(why: str, seconds: float) -> None:
     """Says on the current span why, and in how many seconds, the request goes on elsewhere."""
-    trace.get_current_span().set_attributes({WHY_LATER: why, LATER_SECONDS: round(seconds, 1)})
-
-
-def current_traceparent() -> str | None:
-    """Returns the W3C trace context of the span that is current; None outside of any."""
-    context = trace.get_current_span().get_span_context()
-    return traceparent_of(context) if context.is_valid else None
+    trace.get_current_span().set_attributes(
+        {names.WHY_LATER: why, names.LATER_SECONDS: round(seconds, 1)}
+    )
 
 
 @contextmanager
@@ -321,24 +260,8 @@ def _ended_honestly(span: Span) -> Iterator[None]:
             yield
         except BaseException as error:
             span.set_status(Status(StatusCode.ERROR))
-            span.set_attribute(ERROR_TYPE, type(error).__name__)
+            span.set_attribute(names.ERROR_TYPE, type(error).__name__)
             raise
-
-
-def _delivery_attributes(delivery: Delivery, address: str | None) -> dict[str, AttributeValue]:
-    values: dict[str, AttributeValue | None] = {
-        MESSAGING_SYSTEM: SERVICE_BUS,
-        MESSAGING_DESTINATION: delivery.queue,
-        MESSAGING_OPERATION: "process",
-        MESSAGING_OPERATION_TYPE: "process",
-        MESSAGING_MESSAGE_ID: delivery.message_id,
-        MESSAGING_DELIVERY_COUNT: delivery.delivery_count,
-        SERVER_ADDRESS: address,
-        MESSAGING_CONVERSATION_ID: delivery.request_id,
-        REQUEST_ID: delivery.request_id,
-        RESCHEDULES: delivery.reschedules,
-    }
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _current_links() -> list[Link]:

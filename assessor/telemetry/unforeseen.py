@@ -13,11 +13,6 @@ def note_unforeseen(error: Exception, metrics: Metrics, what: str) -> None:
     """Counts the error and logs where it came from.
 
     What it says is left out: it may repeat what was in a message or in an answer.
-
-    Args:
-        error: the error.
-        metrics: where it is counted, by its type.
-        what: what the app was at.
     """
     metrics.unforeseen(type(error).__name__)
     stack = "".join(traceback.format_tb(error.__traceback__))

@@ -21,8 +21,8 @@ import pytest_asyncio
 from azure.servicebus import ServiceBusMessage
 
 from assessor.messages.request import identity_of
+from assessor.telemetry.ids import root_span_id, trace_id_of
 from assessor.telemetry.setup import FLUSH_SECONDS
-from assessor.telemetry.telemetry import root_span_id, trace_id_of
 from demo.tree import render_tree
 from localcloud.otlp import read_spans
 from localcloud.otlp_records import Span

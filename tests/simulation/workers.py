@@ -14,13 +14,15 @@ from typing import Final
 
 from opentelemetry.trace import NoOpTracer
 
-from assessor.app import Ports, build_app
+from assessor.app import build_app
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.request import IncomingMessage
-from assessor.ports import Arm, ScanStore, VmLister
+from assessor.ports import Arm, Ports, ScanStore, VmLister
 from assessor.posture.store import MemoryPosture
 from assessor.settings import Settings
-from assessor.telemetry.telemetry import AssessmentIdGenerator, Delivery, Telemetry
+from assessor.telemetry.ids import AssessmentIdGenerator
+from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.telemetry import Telemetry
 from tests.simulation.bus import Delivered, SimulatedBus
 from tests.simulation.clock import SimulatedClock
 

@@ -6,14 +6,14 @@ from typing import Final
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from assessor.app import Ports
 from assessor.arm.listing import Page
-from assessor.ports import Arm, Bus, Clock, PostureStore, ScanStore, VmLister
+from assessor.ports import Arm, Bus, Clock, Ports, PostureStore, ScanStore, VmLister
 from assessor.posture.store import MemoryPosture
 from assessor.resource_id import Scope
 from assessor.scans.store import MemoryScans
 from assessor.settings import Settings, read_settings
-from assessor.telemetry.telemetry import AssessmentIdGenerator, Telemetry
+from assessor.telemetry.ids import AssessmentIdGenerator
+from assessor.telemetry.telemetry import Telemetry
 
 ENTITIES: Final[Mapping[str, str]] = {
     "REQUESTS_QUEUE": "requests",

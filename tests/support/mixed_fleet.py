@@ -38,9 +38,9 @@ from assessor.telemetry.attributes import (
     SERVER_ADDRESS,
     SERVER_PORT,
 )
-from assessor.telemetry.invocation_context import Call
+from assessor.telemetry.invocation_context import Call, Delivery
 from assessor.telemetry.setup import METRICS_EVERY_MS, TelemetryPipeline
-from assessor.telemetry.telemetry import Delivery, Telemetry
+from assessor.telemetry.telemetry import Telemetry
 from tests.support.app import ports, settings
 from tests.support.assessments import patch
 from tests.support.fakes import FakeBus, FakeClock

@@ -20,7 +20,7 @@ from assessor.messages.request import AssessmentRequest
 from assessor.posture.durations import Durations
 from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
-from assessor.telemetry.telemetry import root_span_id
+from assessor.telemetry.ids import root_span_id
 from tests.support.app import ports, settings
 from tests.support.fakes import FakeArm, FakeBus, FakeClock
 
@@ -511,7 +511,7 @@ async def test_a_handed_over_operation_without_an_expectation_is_followed_all_th
 
     _, delay = later(await machine.advance(begun), clock.now())
 
-    assert delay == pytest.approx(machine.durations.unknown.next_poll(0))
+    assert delay == pytest.approx(machine.starter.durations.unknown.next_poll(0))
 
 
 async def test_polls_give_way_where_arm_has_few_reads_left(
@@ -529,7 +529,7 @@ async def test_polls_give_way_where_arm_has_few_reads_left(
     assert isinstance(giving_way, Later)
     assert "few reads left" not in as_ever.why
     assert "few reads left" in giving_way.why, "the trace says so"
-    unknown = machine.durations.unknown
+    unknown = machine.starter.durations.unknown
     assert usual == pytest.approx(unknown.next_poll(300))
     assert wider == pytest.approx(unknown.next_poll(300, dearness(60)))
     assert wider > 1.5 * usual
@@ -564,7 +564,7 @@ async def test_an_operation_is_polled_at_its_deadline_whatever_is_held_back(
     """It may have ended long ago."""
     clock.advance(120 * 60)
     until = clock.now() + timedelta(minutes=5)
-    machine.poll_limiter.close(Region.of(VM.subscription_id, None), until)
+    machine.follower.limiter.close(Region.of(VM.subscription_id, None), until)
     arm.polls = [Ended(parse_result(RESULT), None, clock.now())]
 
     assert isinstance(await machine.advance(begun), Done)

@@ -14,10 +14,17 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler, TraceIdRatioBased
 from opentelemetry.trace import StatusCode
 
+from assessor.telemetry.assessment_trace import AssessmentEnd
 from assessor.telemetry.attributes import ACTIVITY_ID as ACTIVITY_ATTRIBUTE
-from assessor.telemetry.ids import AssessmentIdGenerator, root_span_id, trace_id_of
+from assessor.telemetry.ids import (
+    AssessmentIdGenerator,
+    current_traceparent,
+    root_span_id,
+    trace_id_of,
+)
+from assessor.telemetry.invocation_context import Delivery
 from assessor.telemetry.sampler import LowBitsRatio
-from assessor.telemetry.telemetry import AssessmentEnd, Delivery, Telemetry, current_traceparent
+from assessor.telemetry.telemetry import Telemetry
 from tests.support.builders import ACTIVITY_ID, NOW, TRACEPARENT
 
 _ROOT_ID = root_span_id(ACTIVITY_ID, "request-1")

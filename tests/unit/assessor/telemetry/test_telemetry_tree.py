@@ -18,11 +18,11 @@ from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.polling_window import PollingWindow
 from assessor.bus.errors import PublishError
 from assessor.bus.tracing import TracingBus
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.request import IncomingMessage, identity_of
+from assessor.polling_window import PollingWindow
 from assessor.resource_id import VirtualMachineId
 from assessor.telemetry.attributes import (
     ACTIVITY_ID,
@@ -38,9 +38,9 @@ from assessor.telemetry.attributes import (
     WHY_LATER,
 )
 from assessor.telemetry.ids import root_span_id, trace_id_of
-from assessor.telemetry.invocation_context import Call
+from assessor.telemetry.invocation_context import Call, Delivery
 from assessor.telemetry.metrics import ALERTS, ASSESSMENTS, DURATION, HELD, RESCHEDULED, RESUMED
-from assessor.telemetry.telemetry import Delivery, Telemetry
+from assessor.telemetry.telemetry import Telemetry
 from tests.support.app import ports, settings
 from tests.support.fakes import FakeArm, FakeBus, FakeClock
 from tests.support.telemetry_rig import Rig, parent_id, span_id, trace_id

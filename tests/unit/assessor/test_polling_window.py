@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from assessor.assessment.polling_window import PollingWindow
+from assessor.polling_window import PollingWindow
 
 _ENOUGH_SECONDS = 10.0
 
