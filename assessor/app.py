@@ -143,7 +143,7 @@ def build_app(settings: Settings, ports: Ports) -> App:
         requests=RequestIntake(
             assessor=assessor,
             received=bus_time.received,
-            start_scan=scans.start,
+            start_scan=rescheduler.begin_scan,
             bus=bus,
             telemetry=ports.telemetry,
             clock=ports.clock,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.data.tables.aio import TableClient, TableServiceClient
 
@@ -74,6 +74,11 @@ async def open_tables(
             transport=await transport(endpoint),
         )
     return await stack.enter_async_context(client)
+
+
+def reason_of(error: AzureError) -> str:
+    """Returns what a table, or the way to it, said: its own code where it has one."""
+    return f"{type(error).__name__}: {getattr(error, 'error_code', None) or error}"
 
 
 class TableMaker:

@@ -7,6 +7,7 @@ checked again, or final. Waiting is never done here: whoever asks schedules a me
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum, auto
+from http import HTTPStatus
 from typing import Final
 
 from assessor.arm.hints import IMAGE_REFUSED
@@ -60,7 +61,9 @@ class ArmError(Exception):
     @property
     def is_throttle(self) -> bool:
         """Whether ARM refused because of too many calls, not because of this one."""
-        return self.status == 429 or _has_detail(self, "TooManyRequests")  # noqa: PLR2004 - HTTP
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or any(
+            each.get("code") == "TooManyRequests" for each in self.error.details
+        )
 
 
 class Verdict(StrEnum):
@@ -108,7 +111,7 @@ def _is(*statuses: int | None) -> Callable[[int | None], bool]:
 
 
 def _is_server_error(status: int | None) -> bool:
-    return status is not None and status >= 500  # noqa: PLR2004 - HTTP's server errors
+    return status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 _POLL: Final = frozenset({Phase.POLL})
@@ -191,7 +194,3 @@ def judge(error: ArmError) -> ErrorRule:
 def _words(error: ArmError) -> str:
     messages = (error.error.message, *(str(each.get("message")) for each in error.error.details))
     return " ".join(messages).lower()
-
-
-def _has_detail(error: ArmError, code: str) -> bool:
-    return any(detail.get("code") == code for detail in error.error.details)

@@ -5,7 +5,7 @@ One table, HINTS. A hint stands beside ARM's own error and takes nothing from it
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from assessor.arm.result import ApiError
@@ -40,7 +40,7 @@ class HintRule:
     action: str
     documentation: str
     codes: frozenset[str] = frozenset()
-    says: re.Pattern[str] | None = field(default=None)
+    says: re.Pattern[str] | None = None
 
     def hint(self, code: str, message: str) -> Hint | None:
         """Returns the hint to an error; None where this line is not about it."""

@@ -1,9 +1,14 @@
-"""Lists of VMs: what a page of ARM's list holds."""
+"""Lists of VMs, page by page, read tolerantly: what can't be asked for is counted by its reason."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
 
-from assessor.resource_id import VirtualMachineId
+from assessor.arm.reading import object_of, text_of
+from assessor.arm.virtual_machine import power_state
+from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId
 from dotnet_text import ignoring_case
 
 
@@ -58,3 +63,64 @@ class PageLinkRefusedError(Exception):
     def __init__(self, problem: str) -> None:
         super().__init__(f"the link to the next page is refused: {problem}")
         self.problem = problem
+
+
+class Unreadable(StrEnum):
+    """Why a VM of a list can't be asked for."""
+
+    NOT_AN_OBJECT = "NotAnObject"
+    """The entry is no JSON object."""
+    NO_RESOURCE_ID = "NoResourceId"
+    """The entry has no ID, or it is no text."""
+    UNKNOWN_RESOURCE_ID = "UnknownResourceId"
+    """The ID is no VM's by ARM's own rules for names."""
+    OUT_OF_SCOPE = "OutOfScope"
+    """The VM does not lie in the scope that was listed."""
+
+
+def read_page(document: Mapping[str, Any] | None, scope: Scope) -> Page:
+    """Returns the page that ARM's answer holds; its link is as it came.
+
+    Raises:
+        ValueError: there is no object, no list in it, or its link is no text.
+    """
+    if document is None:
+        raise ValueError("it is no JSON object")
+    entries, link = document.get("value"), document.get("nextLink")
+    if entries is None:
+        entries = []
+    if not isinstance(entries, list):
+        raise ValueError("value is no array")  # noqa: TRY004 - what a reader of JSON raises
+    if link is not None and not isinstance(link, str):
+        raise ValueError("nextLink is no text")
+    read = [_read(entry, scope) for entry in entries]
+    return Page(
+        tuple(each for each in read if isinstance(each, ListedVm)),
+        link or None,
+        dict(Counter(each.value for each in read if isinstance(each, Unreadable))),
+    )
+
+
+def _read(entry: object, scope: Scope) -> ListedVm | Unreadable:
+    if not isinstance(entry, Mapping):
+        return Unreadable.NOT_AN_OBJECT
+    text = entry.get("id")
+    if not isinstance(text, str) or not text:
+        return Unreadable.NO_RESOURCE_ID
+    try:
+        vm_id = VirtualMachineId.parse(text)
+    except ResourceIdError:
+        return Unreadable.UNKNOWN_RESOURCE_ID
+    if not scope.contains(vm_id):
+        return Unreadable.OUT_OF_SCOPE
+    view = object_of(object_of(entry.get("properties")).get("instanceView"))
+    return ListedVm(
+        vm_id,
+        location=text_of(entry.get("location")),
+        tags={
+            name: value
+            for name, value in object_of(entry.get("tags")).items()
+            if isinstance(value, str)
+        },
+        power_state=power_state(view),
+    )

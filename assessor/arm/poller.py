@@ -22,6 +22,7 @@ from assessor.arm.continuation import name_in
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.rate_limiter import remaining_calls
+from assessor.arm.reading import object_of
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.retry_after import asked_to_wait
 from assessor.arm.sdk_errors import CANCELLED, arm_errors, document, json_object
@@ -217,6 +218,5 @@ def _result(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _output(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Returns the result that stands in an operation's status document, if one does."""
-    properties = status.get("properties")
-    output = properties.get("output") if isinstance(properties, Mapping) else None
+    output = object_of(status.get("properties")).get("output")
     return output if isinstance(output, Mapping) else None

@@ -41,6 +41,22 @@ def object_in(text: str) -> Mapping[str, Any] | None:
         return None
 
 
+def text_of(value: object) -> str | None:
+    """Returns a value that is a text; None for any other."""
+    return value if isinstance(value, str) else None
+
+
+def object_of(value: object) -> Mapping[str, Any]:
+    """Returns a value that is a JSON object; {} for any other."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def objects_of(value: object) -> list[Mapping[str, Any]]:
+    """Returns the JSON objects in a value that is a list; none for any other."""
+    listed = value if isinstance(value, list | tuple) else ()
+    return [each for each in listed if isinstance(each, Mapping)]
+
+
 def _decompressed(body: bytes, encoding: str) -> bytes | None:
     if len(body) > MOST_BYTES:
         return None

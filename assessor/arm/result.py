@@ -5,7 +5,7 @@ another type than the reference's counts as not told, and is never an error: the
 document keeps it, with every field that nobody knows yet, exactly as ARM sent it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from assessor.arm.reading import objects_of, text_of
 from assessor.clock import from_text
 
 Json = Mapping[str, Any]
@@ -118,16 +119,18 @@ def parse_result(document: Json) -> AssessmentResult:
     """Returns the AssessmentResult that `document`, ARM's JSON, holds; whatever it holds."""
     patches = document.get("availablePatches")
     error = document.get("error")
-    start_text = _text(document.get("startDateTime"))
+    start_text = text_of(document.get("startDateTime"))
     return AssessmentResult(
-        status=_text(document.get("status")),
-        activity_id=_text(document.get("assessmentActivityId")),
+        status=text_of(document.get("status")),
+        activity_id=text_of(document.get("assessmentActivityId")),
         reboot_pending=_flag(document.get("rebootPending")),
         critical_and_security_count=_count(document.get("criticalAndSecurityPatchCount")),
         other_count=_count(document.get("otherPatchCount")),
         start_text=start_text,
         started_at=_moment(start_text),
-        patches=tuple(_patches(patches)) if isinstance(patches, list | tuple) else None,
+        patches=tuple(map(parse_patch, objects_of(patches)))
+        if isinstance(patches, list | tuple)
+        else None,
         error=parse_error(error) if isinstance(error, Mapping) else None,
         raw=document,
     )
@@ -137,53 +140,40 @@ def parse_patch(fields: Json) -> Patch:
     """Returns the Patch that `fields`, ARM's JSON, holds; whatever it holds."""
     classifications = fields.get("classifications")
     return Patch(
-        patch_id=_text(fields.get("patchId")),
-        name=_text(fields.get("name")),
-        version=_text(fields.get("version")),
-        kb_id=_text(fields.get("kbId")),
+        patch_id=text_of(fields.get("patchId")),
+        name=text_of(fields.get("name")),
+        version=text_of(fields.get("version")),
+        kb_id=text_of(fields.get("kbId")),
         classifications=tuple(
             each
             for each in (classifications if isinstance(classifications, list | tuple) else ())
             if isinstance(each, str)
         ),
-        reboot_behavior=_text(fields.get("rebootBehavior")),
-        activity_id=_text(fields.get("activityId")),
-        published_date=_text(fields.get("publishedDate")),
-        last_modified_date_time=_text(fields.get("lastModifiedDateTime")),
-        assessment_state=_text(fields.get("assessmentState")),
+        reboot_behavior=text_of(fields.get("rebootBehavior")),
+        activity_id=text_of(fields.get("activityId")),
+        published_date=text_of(fields.get("publishedDate")),
+        last_modified_date_time=text_of(fields.get("lastModifiedDateTime")),
+        assessment_state=text_of(fields.get("assessmentState")),
         raw=fields,
     )
 
 
 def parse_error(fields: Json, fallback_code: str = "", fallback_message: str = "") -> ApiError:
     """Returns the ApiError in an `error` object of ARM's, whatever is missing from it."""
-    details = fields.get("details")
     inner = fields.get("innererror")
     return ApiError(
-        code=_text(fields.get("code")) or fallback_code,
-        message=_text(fields.get("message")) or fallback_message,
-        target=_text(fields.get("target")) or None,
-        details=tuple(
-            each
-            for each in (details if isinstance(details, list) else ())
-            if isinstance(each, Mapping)
-        ),
+        code=text_of(fields.get("code")) or fallback_code,
+        message=text_of(fields.get("message")) or fallback_message,
+        target=text_of(fields.get("target")) or None,
+        details=tuple(objects_of(fields.get("details"))),
         innererror=inner if isinstance(inner, Mapping) else None,
     )
-
-
-def _patches(listed: list[Any] | tuple[Any, ...]) -> Iterator[Patch]:
-    return (parse_patch(each) for each in listed if isinstance(each, Mapping))
 
 
 def _patch_from_stored(value: object) -> Patch:
     if not isinstance(value, Mapping):
         raise ValueError("a patch is a JSON object")  # noqa: TRY004 - pydantic reads ValueError
     return parse_patch(value)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _flag(value: object) -> bool | None:

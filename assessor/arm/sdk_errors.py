@@ -51,7 +51,7 @@ def _refusal(phase: Phase, error: HttpResponseError) -> ArmError:
         phase,
         answer.status_code,
         parse_error(
-            _error_fields(body),
+            error_fields(body),
             fallback_code=_code_of(body, answer.status_code),
             fallback_message=error.reason or NO_REASON,
         ),
@@ -93,7 +93,7 @@ def _code_of(body: Mapping[str, Any], status: int) -> str:
         return f"Http{status}"
 
 
-def _error_fields(body: Mapping[str, Any]) -> Mapping[str, Any]:
+def error_fields(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns a refusal's words under the names of ARM's own form, whichever form they came in.
 
     Gateways in front of ARM answer `{"Message": …}` (ASP.NET's), and whoever speaks OAuth

@@ -6,10 +6,9 @@ never the URL, and no header but those that it names.
 """
 
 import asyncio
-import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,6 +19,8 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy
 from opentelemetry.util.types import AttributeValue
 
 from assessor.arm.rate_limiter import remaining_calls
+from assessor.arm.result import parse_error
+from assessor.arm.sdk_errors import error_fields, json_object
 from assessor.telemetry import attributes as names
 from assessor.telemetry.invocation_context import Call
 from assessor.telemetry.telemetry import Telemetry
@@ -31,7 +32,6 @@ _HTTPS_PORT: Final = 443
 _HANDLED: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 """Answers that the app expects and does something about: no failures of the call. Where one ends an
 assessment, the assessment's own span is the failure."""
-_NANOSECONDS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,6 @@ class TracingPolicy(AsyncHTTPPolicy[Any, Any]):
         return response
 
     def _tell(self, asked: Any, answer: Any, started: int, error: str | None) -> None:  # noqa: ANN401 - the transport's own types
-        ended = self._now()
         url = urlsplit(asked.url)
         route, subscription = _find(url.path)
         status: int | None = answer.status_code if answer is not None else None
@@ -117,16 +116,11 @@ class TracingPolicy(AsyncHTTPPolicy[Any, Any]):
             Call(
                 name=f"{asked.method} {route.name}",
                 started=started,
-                ended=ended,
+                ended=self._now(),
                 attributes=attributes,
                 error=error,
                 begins=asked.method == "POST" and status == HTTPStatus.ACCEPTED,
             )
-        )
-        self._telemetry.metrics.called(
-            attributes,
-            error=str(status) if status and status >= HTTPStatus.BAD_REQUEST else error,
-            seconds=(ended - started) / _NANOSECONDS,
         )
 
     def _count(self, answer: Any, subscription: str) -> None:  # noqa: ANN401 - see _tell
@@ -142,21 +136,11 @@ def throttling_policy(body: str, remaining: Mapping[str, int]) -> str:
 
     ARM names it in the error's details. Where it does not, it is the one that has nothing left.
     """
-    for detail in _details(body):
+    for detail in parse_error(error_fields(json_object(body))).details:
         target = detail.get("target")
         if isinstance(target, str) and target:
             return target
     return next((policy for policy, left in remaining.items() if left <= 0), _UNKNOWN_POLICY)
-
-
-def _details(body: str) -> Iterable[Mapping[str, Any]]:
-    try:
-        fields = json.loads(body)
-    except ValueError:
-        return ()
-    error = fields.get("error", fields) if isinstance(fields, Mapping) else {}
-    details = error.get("details") if isinstance(error, Mapping) else None
-    return [each for each in details or () if isinstance(each, Mapping)]
 
 
 def _find(path: str) -> tuple[_Route, str]:

@@ -4,15 +4,17 @@ Read from the JSON of `GET virtualMachines/{name}?$expand=instanceView`; whateve
 another shape than expected is unknown, never an error.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from assessor.arm.reading import object_of, objects_of, text_of
 from assessor.arm.result import AssessmentResult, Json, parse_result
 from assessor.resource_id import VirtualMachineId
 
 _RUNNING: Final = "running"
+_POWER_STATE: Final = "powerstate/"
 
 
 class SkipReason(StrEnum):
@@ -37,22 +39,22 @@ class PatchSummary:
     @property
     def activity_id(self) -> str | None:
         """The assessment's activity ID, which is also its operation's name."""
-        return _text(self.fields.get("assessmentActivityId"))
+        return text_of(self.fields.get("assessmentActivityId"))
 
     @property
     def is_in_progress(self) -> bool:
         """Whether that assessment still runs."""
-        return (_text(self.fields.get("status")) or "").lower() == "inprogress"
+        return (text_of(self.fields.get("status")) or "").lower() == "inprogress"
 
     @property
     def start_time(self) -> str | None:
         """When that assessment began, as ARM wrote it."""
-        return _text(self.fields.get("startTime"))
+        return text_of(self.fields.get("startTime"))
 
     @property
     def last_modified_time(self) -> str | None:
         """When the summary was written last: at the assessment's end, once it has ended."""
-        return _text(self.fields.get("lastModifiedTime"))
+        return text_of(self.fields.get("lastModifiedTime"))
 
     def as_result(self) -> AssessmentResult:
         """Returns the summary as the AssessmentResult that it is without its list of patches."""
@@ -88,49 +90,36 @@ class VirtualMachine:
 
 def read_virtual_machine(vm_id: VirtualMachineId, resource: Json) -> VirtualMachine:
     """Returns what `resource`, the VM's JSON with its instance view, says of the VM."""
-    properties = _object(resource.get("properties"))
-    view = _object(properties.get("instanceView"))
-    summary = _object(_object(view.get("patchStatus")).get("availablePatchSummary"))
-    os_disk = _object(_object(properties.get("storageProfile")).get("osDisk"))
+    properties = object_of(resource.get("properties"))
+    view = object_of(properties.get("instanceView"))
+    summary = object_of(object_of(view.get("patchStatus")).get("availablePatchSummary"))
+    os_disk = object_of(object_of(properties.get("storageProfile")).get("osDisk"))
     return VirtualMachine(
         id=vm_id,
-        location=_text(resource.get("location")),
-        os_type=_text(os_disk.get("osType")),
-        os_name=_text(view.get("osName")),
-        power_state=_status(view, "PowerState/"),
-        provisioning_state=_text(properties.get("provisioningState")),
+        location=text_of(resource.get("location")),
+        os_type=text_of(os_disk.get("osType")),
+        os_name=text_of(view.get("osName")),
+        power_state=power_state(view),
+        provisioning_state=text_of(properties.get("provisioningState")),
         agent_state=_agent_state(view) if view else None,
-        tags={str(k): str(v) for k, v in _object(resource.get("tags")).items()},
+        tags={str(k): str(v) for k, v in object_of(resource.get("tags")).items()},
         last_assessment=PatchSummary(summary) if summary else None,
     )
 
 
 def _agent_state(view: Json) -> str:
     """Returns the agent's own word; `Missing` where a running VM has never heard of one."""
-    for status in _objects(_object(view.get("vmAgent")).get("statuses")):
-        shown = _text(status.get("displayStatus"))
+    for status in objects_of(object_of(view.get("vmAgent")).get("statuses")):
+        shown = text_of(status.get("displayStatus"))
         if shown is not None:
             return shown
     return "Missing"
 
 
-def _status(view: Json, prefix: str) -> str | None:
-    for status in _objects(view.get("statuses")):
-        code = _text(status.get("code")) or ""
-        if code.lower().startswith(prefix.lower()):
-            return code[len(prefix) :]
+def power_state(view: Json) -> str | None:
+    """Returns the VM's power state by its instance view; None where that tells none."""
+    for status in objects_of(view.get("statuses")):
+        code = text_of(status.get("code")) or ""
+        if code.lower().startswith(_POWER_STATE):
+            return code[len(_POWER_STATE) :]
     return None
-
-
-def _object(value: object) -> Json:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _objects(value: object) -> Iterator[Json]:
-    return (
-        each for each in (value if isinstance(value, list) else ()) if isinstance(each, Mapping)
-    )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -13,9 +13,8 @@ from azure.mgmt.compute.aio import ComputeManagementClient
 
 from assessor.arm.client import API_VERSION
 from assessor.arm.errors import ArmError, Phase
-from assessor.arm.listing import Page, PageLinkRefusedError
+from assessor.arm.listing import Page, PageLinkRefusedError, read_page
 from assessor.arm.origin import Origin
-from assessor.arm.page_reading import read_page
 from assessor.arm.poller import CALL_SECONDS
 from assessor.arm.reading import read_object
 from assessor.arm.result import ApiError

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Final
@@ -90,7 +90,7 @@ class ServiceBus:
 
 async def _send_in_batches(sender: ServiceBusSender, messages: Sequence[OutgoingMessage]) -> None:
     batch = await sender.create_message_batch()
-    for message in _messages(messages):
+    for message in map(_message, messages):
         try:
             batch.add_message(message)
         except MessageSizeExceededError:
@@ -99,10 +99,6 @@ async def _send_in_batches(sender: ServiceBusSender, messages: Sequence[Outgoing
             batch.add_message(message)
     if len(batch) > 0:
         await sender.send_messages(batch, timeout=_SEND_SECONDS)
-
-
-def _messages(messages: Sequence[OutgoingMessage]) -> Iterator[ServiceBusMessage]:
-    return (_message(message) for message in messages)
 
 
 def _message(message: OutgoingMessage) -> ServiceBusMessage:

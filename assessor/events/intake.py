@@ -1,10 +1,10 @@
 """Takes events, and does what follows from them."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from assessor.bus.message import OutgoingMessage
 from assessor.events.decisions import Assess, Decision, Ignore, Malformed, Request, Retire, decide
@@ -101,14 +101,8 @@ class EventIntake:
     async def _ask(self, event: Event, decision: Request) -> None:
         """Sends what the event's request comes to; it is held to the contract like any other."""
         now = self.clock.now()
-        message = IncomingMessage(
-            body=to_json({"requestedBy": _REQUESTED_BY, **decision.fields}),
-            message_id=decision.identity,
-            content_type="application/json",
-            application_properties={},
-            enqueued_at=now,
-            identity=decision.identity,
-        )
+        fields = {"requestedBy": _REQUESTED_BY, **decision.fields}
+        message = _message(fields, decision.identity, now, decision.identity)
         match parse_request(message, self.allowed_scopes):
             case Rejection() as rejection:
                 await self._publish(rejection)
@@ -133,16 +127,23 @@ class EventIntake:
             "time": event.time.isoformat() if event.time is not None else None,
             "data": event.data,
         }
-        message = IncomingMessage(
-            body=to_json(body),
-            message_id=event.key,
-            content_type="application/json",
-            application_properties={},
-            enqueued_at=now,
-            identity=name_based_id("malformed-event", event.key),
-        )
+        message = _message(body, event.key, now, name_based_id("malformed-event", event.key))
         await self._publish(Rejection(event.key, "NotUnderstood", malformed.errors, message))
 
     async def _publish(self, rejection: Rejection) -> None:
         outcome = reject(rejection, self.clock.now())
         await self.bus.send(self.results_topic, [outcome_message(outcome, current_traceparent())])
+
+
+def _message(
+    fields: Mapping[str, Any], message_id: str, now: datetime, identity: str
+) -> IncomingMessage:
+    """Returns what the event says as a message of the requests queue."""
+    return IncomingMessage(
+        body=to_json(fields),
+        message_id=message_id,
+        content_type="application/json",
+        application_properties={},
+        enqueued_at=now,
+        identity=identity,
+    )

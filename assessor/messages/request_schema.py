@@ -38,7 +38,6 @@ SUBSCRIPTION_ID: Final = _text(_GUID)
 GROUP_NAME: Final = _text(_GROUP)
 VM_NAME: Final = _text(_VM)
 SCOPE: Final = _text(f"{_SUBSCRIPTION}({_GROUPS})?/?")
-DATE_TIME: Final = WithJsonSchema({"type": "string", "format": "date-time"})
 
 
 def _has(name: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from assessor.posture.row import (
 )
 from assessor.posture.store import PostureConflictError, PostureError, Remembered
 from assessor.resource_id import VirtualMachineId
-from assessor.storage import TableMaker
+from assessor.storage import TableMaker, reason_of
 
 _LOG: Final = logging.getLogger(__name__)
 _PAGE: Final = 1000
@@ -74,7 +74,7 @@ class TablePosture:
         except ResourceNotFoundError:
             return None
         except AzureError as error:
-            raise PostureError(vm_id, _reason(error)) from error
+            raise PostureError(vm_id, reason_of(error)) from error
 
     def _posture(self, vm_id: VirtualMachineId, entity: Row) -> Posture:
         try:
@@ -101,7 +101,7 @@ class TablePosture:
         except ResourceNotFoundError:
             return None
         except AzureError as error:
-            raise PostureError(vm_id, _reason(error)) from error
+            raise PostureError(vm_id, reason_of(error)) from error
 
     async def save(self, posture: Posture, etag: str | None) -> str:
         """Remembers `posture`, and returns its etag.
@@ -122,9 +122,9 @@ class TablePosture:
                     match_condition=MatchConditions.IfNotModified,
                 )
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
-            raise PostureConflictError(posture.vm_id, _reason(error)) from error
+            raise PostureConflictError(posture.vm_id, reason_of(error)) from error
         except AzureError as error:
-            raise PostureError(posture.vm_id, _reason(error)) from error
+            raise PostureError(posture.vm_id, reason_of(error)) from error
         return str(saved["etag"])
 
     async def outlines(self, after: Place) -> OutlinePage:
@@ -156,7 +156,7 @@ class TablePosture:
                     )
             following = await self._partition_after(partition)
         except AzureError as error:
-            raise PostureError(None, _reason(error)) from error
+            raise PostureError(None, reason_of(error)) from error
         return OutlinePage((), None if following is None else Place(following))
 
     async def _partition_after(self, partition: str) -> str | None:
@@ -181,7 +181,7 @@ class TablePosture:
             for first in range(0, len(new), _BATCH):
                 await self._create(new[first : first + _BATCH])
         except AzureError as error:
-            raise PostureError(None, _reason(error)) from error
+            raise PostureError(None, reason_of(error)) from error
 
     async def _there(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """Returns which rows are there between the first key and the last one."""
@@ -202,8 +202,3 @@ class TablePosture:
             for row in rows:  # somebody made one of them since
                 with suppress(ResourceExistsError):
                     await self._table.create_entity(row)
-
-
-def _reason(error: Exception) -> str:
-    code = getattr(error, "error_code", None)
-    return f"{type(error).__name__}: {code or error}"

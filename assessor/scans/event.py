@@ -1,5 +1,6 @@
 """The event that sums a scan up."""
 
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -16,6 +17,8 @@ from assessor.scan_account import Tally
 from assessor.telemetry import attributes as names
 from assessor.telemetry.records import Record
 
+_UNRECORDED: Final = frozenset({"with_critical_patches", "reboot_pending"})
+"""The counts that the message alone tells."""
 SCAN_COMPLETED: Final = "PatchAssessor.ScanCompleted"
 
 
@@ -49,6 +52,17 @@ def scan_completed(watch: ScanCompletion, tally: Tally, now: datetime) -> Outgoi
     scope = request.scope
     ended_at = tally.last_at if tally.last_at is not None and not tally.missing else now
     status = status_of(watch, tally)
+    counts = VmCounts(
+        found=watch.found,
+        unreadable=sum(watch.unreadable.values()),
+        requested=tally.requested,
+        assessed=tally.assessed,
+        failed=tally.failed,
+        skipped=tally.skipped,
+        missing=tally.missing,
+        with_critical_patches=tally.with_critical_patches,
+        reboot_pending=tally.reboot_pending,
+    )
     properties: dict[str, Property] = {
         "status": status.value,
         "scanId": scan.id,
@@ -78,49 +92,31 @@ def scan_completed(watch: ScanCompletion, tally: Tally, now: datetime) -> Outgoi
                 started_date_time=to_text(scan.started_at),
                 completed_date_time=to_text(ended_at),
                 duration_seconds=round((ended_at - scan.started_at).total_seconds(), 3),
-                vms=VmCounts(
-                    found=watch.found,
-                    unreadable=sum(watch.unreadable.values()),
-                    requested=tally.requested,
-                    assessed=tally.assessed,
-                    failed=tally.failed,
-                    skipped=tally.skipped,
-                    missing=tally.missing,
-                    with_critical_patches=tally.with_critical_patches,
-                    reboot_pending=tally.reboot_pending,
-                ),
+                vms=counts,
                 unreadable=watch.unreadable,
                 error=None if watch.error is None else ScanError.of(watch.error),
             )
         ),
         properties=properties,
         traceparent=request.traceparent,
-        record=_record(watch, tally, ended_at),
+        record=_record(watch, counts, status, ended_at),
     )
 
 
-def _record(watch: ScanCompletion, tally: Tally, ended_at: datetime) -> Record:
+def _record(
+    watch: ScanCompletion, counts: VmCounts, status: ScanStatus, ended_at: datetime
+) -> Record:
     """Returns what telemetry keeps of a scan."""
     scan = watch.scan
-    counts = {
-        "found": watch.found,
-        "unreadable": sum(watch.unreadable.values()),
-        "requested": tally.requested,
-        "assessed": tally.assessed,
-        "failed": tally.failed,
-        "skipped": tally.skipped,
-        "missing": tally.missing,
-    }
-    status = status_of(watch, tally).value
     return Record(
         name=SCAN_COMPLETED,
         id=scan_event_id(scan.id),
         text=(
-            f"scan {scan.id} of {scan.request.scope}: {status}, {tally.assessed} of "
-            f"{tally.requested} VMs assessed, {tally.failed} failed, {tally.skipped} skipped, "
-            f"{tally.missing} without outcome"
+            f"scan {scan.id} of {scan.request.scope}: {status.value}, {counts.assessed} of "
+            f"{counts.requested} VMs assessed, {counts.failed} failed, {counts.skipped} skipped, "
+            f"{counts.missing} without outcome"
         ),
-        status=status,
+        status=status.value,
         facts={
             names.TIME: to_text(ended_at),
             names.STARTED: to_text(scan.started_at),
@@ -129,7 +125,11 @@ def _record(watch: ScanCompletion, tally: Tally, ended_at: datetime) -> Record:
             names.REQUEST_ID: scan.request.request_id,
             names.REASON: watch.error.code if watch.error is not None else None,
             names.TOTAL_SECONDS: round((ended_at - scan.started_at).total_seconds(), 3),
-            **{names.COUNT_PREFIX + name: count for name, count in counts.items()},
+            **{
+                names.COUNT_PREFIX + name: count
+                for name, count in asdict(counts).items()
+                if name not in _UNRECORDED
+            },
         },
     )
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from assessor.arm.rate_limiter import region_name
+
 BUCKET_MINUTES: Final = 3
 """A bucket of 600 that is refilled by 200 a minute ("Compute throttling limits")."""
 SUBSCRIPTION_PER_MINUTE: Final = 184
@@ -87,8 +89,7 @@ class Pace:
 
         VMs whose location is not known share turns of their own.
         """
-        region = (location or "").lower().replace(" ", "")
-        return max(self._take(region), self._take(_SUBSCRIPTION))
+        return max(self._take(region_name(location)), self._take(_SUBSCRIPTION))
 
     def _take(self, bucket: str) -> datetime:
         rate, turn = self._rate(bucket), self._next.get(bucket, self._now)

@@ -10,11 +10,10 @@ from assessor.errors import UnavailableError
 from assessor.messages.outcome import Outcome
 from assessor.messages.progress import (
     Later,
-    ScanCompletion,
     ScanExpansion,
     ScanProgress,
 )
-from assessor.messages.request import AssessmentRequest, ScanRequest
+from assessor.messages.request import AssessmentRequest
 from assessor.ports import Clock, ScanStore
 from assessor.scans.completion import ScanCloser
 from assessor.scans.expansion import Expander
@@ -36,14 +35,6 @@ class Scans:
     metrics: Metrics
     deadline: timedelta
 
-    async def start(self, request: ScanRequest) -> None:
-        """Starts a scan.
-
-        Raises:
-            PublishError: Service Bus takes nothing; the message has to come again.
-        """
-        await self.rescheduler.begin_scan(request)
-
     async def resume(self, progress: ScanProgress) -> None:
         """Resumes a scan where another invocation has let go of it.
 
@@ -51,7 +42,10 @@ class Scans:
             PublishError: Service Bus takes nothing; the message has to come again.
         """
         try:
-            later = await self._next(progress)
+            if isinstance(progress, ScanExpansion):
+                later = await self.expander.expand(progress)
+            else:
+                later = await self.closer.close(progress)
         except UnavailableError:
             raise
         except Exception as error:
@@ -79,13 +73,6 @@ class Scans:
             progress, reschedules=progress.reschedules + 1, attempt=progress.attempt + 1
         )
         return Later(again, now + delay, "the app failed")
-
-    async def _next(self, progress: ScanProgress) -> Later | None:
-        match progress:
-            case ScanExpansion():
-                return await self.expander.expand(progress)
-            case ScanCompletion():
-                return await self.closer.close(progress)
 
     async def record(self, request: AssessmentRequest, outcome: Outcome, *_: object) -> None:
         """Accounts for the outcome of a request that is part of a scan; raises ScanStoreError."""

@@ -28,41 +28,6 @@ _EARLY: Final = timedelta(seconds=1)
 """How early a timer may fire: hosts' clocks differ by less."""
 
 
-def scan_messages(
-    scopes: Sequence[Scope], tags: Mapping[str, str | None], occurrence: datetime, now: datetime
-) -> list[OutgoingMessage]:
-    """Returns the requests of one occurrence, one for each scope."""
-    return [
-        scan_message(_request(scope, tags, occurrence), now)
-        for scope in {each.key: each for each in scopes}.values()
-    ]
-
-
-def _request(scope: Scope, tags: Mapping[str, str | None], occurrence: datetime) -> ScanRequest:
-    at = to_text(occurrence)
-    identity = name_based_id("scheduled-scan", scope.key, at)
-    return ScanRequest(
-        scope=scope,
-        request_id=identity,
-        identity=identity,
-        enqueued_at=occurrence,
-        tags=tags,
-        requested_by="schedule",
-        reason=f"scheduled for {at}",
-    )
-
-
-def _recorded(message: OutgoingMessage) -> OutgoingMessage:
-    """Returns the request with the record that it was sent: what is never answered shows."""
-    record = Record(
-        name=SCAN_REQUESTED,
-        id=name_based_id("scan-requested", message.message_id),
-        text=f"the schedule asks for a scan of {message.subject}",
-        facts={SCOPE: message.subject, REQUEST_ID: message.correlation_id},
-    )
-    return replace(message, record=record)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanSchedule:
     """Asks for the scheduled scans."""
@@ -89,8 +54,31 @@ class ScanSchedule:
         if occurrence is None:
             _LOG.warning("the schedule %s never comes: nothing is scanned", self.schedule.text)
             return
-        messages = scan_messages(self.scopes, self.tags, occurrence, self.clock.now())
-        await self.bus.send(self.in_progress_queue, [_recorded(each) for each in messages])
+        scopes = {each.key: each for each in self.scopes}.values()
+        messages = [self._message(scope, occurrence) for scope in scopes]
+        await self.bus.send(self.in_progress_queue, messages)
         _LOG.info(
             "the schedule's occurrence of %s asks for %d scans", to_text(occurrence), len(messages)
         )
+
+    def _message(self, scope: Scope, occurrence: datetime) -> OutgoingMessage:
+        """Returns a scope's request, with the record that it was sent: what has no answer shows."""
+        at = to_text(occurrence)
+        identity = name_based_id("scheduled-scan", scope.key, at)
+        request = ScanRequest(
+            scope=scope,
+            request_id=identity,
+            identity=identity,
+            enqueued_at=occurrence,
+            tags=self.tags,
+            requested_by="schedule",
+            reason=f"scheduled for {at}",
+        )
+        message = scan_message(request, self.clock.now())
+        record = Record(
+            name=SCAN_REQUESTED,
+            id=name_based_id("scan-requested", message.message_id),
+            text=f"the schedule asks for a scan of {scope}",
+            facts={SCOPE: str(scope), REQUEST_ID: identity},
+        )
+        return replace(message, record=record)

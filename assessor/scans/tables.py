@@ -5,8 +5,8 @@ digests of those that run, if only they are asked for. All writes merge, so that
 outcome that overtakes the record of its request, leaves the same row behind.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from azure.data.tables.aio import TableClient
 from assessor.resource_id import VirtualMachineId
 from assessor.scan_account import RUNNING_DIGEST_BYTES, Concluded, Ending, ScanState, Tally
 from assessor.scans.store import ScanStoreError, count
-from assessor.storage import TableMaker
+from assessor.storage import TableMaker, reason_of
 from dotnet_text import ignoring_case
 
 _SCAN_ROW: Final = "scan"
@@ -44,8 +44,7 @@ class TableScans:
     async def open(self, scan_id: str, started_at: datetime) -> ScanState:
         """Remembers a scan if nothing is remembered of it; raises ScanStoreError."""
         row = {**_key(scan_id, _SCAN_ROW), "StartedAt": started_at}
-        with _store_errors(scan_id):
-            await self._maker.ensure()
+        async with self._ready(scan_id):
             with suppress(ResourceExistsError):
                 await self._table.create_entity(row)
                 return ScanState(started_at)
@@ -53,8 +52,7 @@ class TableScans:
 
     async def state(self, scan_id: str) -> ScanState | None:
         """Returns what is remembered of a scan; raises ScanStoreError."""
-        with _store_errors(scan_id):
-            await self._maker.ensure()
+        async with self._ready(scan_id):
             try:
                 row = await self._table.get_entity(scan_id, _SCAN_ROW)
             except ResourceNotFoundError:
@@ -70,8 +68,7 @@ class TableScans:
 
     async def running(self, scan_id: str) -> frozenset[bytes] | None:
         """Returns what is kept of the VMs that run; raises ScanStoreError."""
-        with _store_errors(scan_id):
-            await self._maker.ensure()
+        async with self._ready(scan_id):
             try:
                 row = await self._table.get_entity(scan_id, _SCAN_ROW, select=["RunningRows"])
                 number = row.get("RunningRows")
@@ -96,8 +93,7 @@ class TableScans:
         """
         octets = b"".join(sorted(digests))
         parts = [octets[at : at + _RUNNING_BYTES] for at in range(0, len(octets), _RUNNING_BYTES)]
-        with _store_errors(scan_id):
-            await self._maker.ensure()
+        async with self._ready(scan_id):
             for index, part in enumerate(parts):
                 row = {**_key(scan_id, f"{_RUNNING_ROWS}{index:05}"), "Digests": part}
                 await self._table.upsert_entity(row, mode=UpdateMode.MERGE)
@@ -116,8 +112,7 @@ class TableScans:
             "Reboot": outcome.reboot,
             "At": outcome.at,
         }
-        with _store_errors(scan_id):
-            await self._maker.ensure()
+        async with self._ready(scan_id):
             with suppress(ResourceNotFoundError):  # the scan is summed up, or never asked for it
                 await self._table.update_entity(row, mode=UpdateMode.MERGE)
 
@@ -146,9 +141,17 @@ class TableScans:
             ]
             await self._transact(scan_id, "delete", rows, {})
 
-    async def _mark(self, scan_id: str, marks: Row) -> None:
-        with _store_errors(scan_id):
+    @asynccontextmanager
+    async def _ready(self, scan_id: str) -> AsyncIterator[None]:
+        """Makes the table first; turns what the SDK raises in the `with` into ScanStoreError."""
+        try:
             await self._maker.ensure()
+            yield
+        except AzureError as error:
+            raise ScanStoreError(scan_id, reason_of(error)) from error
+
+    async def _mark(self, scan_id: str, marks: Row) -> None:
+        async with self._ready(scan_id):
             await self._table.upsert_entity(
                 {**_key(scan_id, _SCAN_ROW), **marks}, mode=UpdateMode.MERGE
             )
@@ -160,8 +163,7 @@ class TableScans:
         first: str = _VM_ROWS,
         end: str = _BEHIND_VM_ROWS,
     ) -> AsyncIterator[Row]:
-        with _store_errors(scan_id):
-            await self._maker.ensure()
+        async with self._ready(scan_id):
             async for row in self._table.query_entities(
                 "PartitionKey eq @scan and RowKey ge @first and RowKey lt @end",
                 parameters={"scan": scan_id, "first": first, "end": end},
@@ -172,8 +174,7 @@ class TableScans:
     async def _transact(
         self, scan_id: str, operation: str, rows: Sequence[Row], options: Mapping[str, Any]
     ) -> None:
-        with _store_errors(scan_id):
-            await self._maker.ensure()
+        async with self._ready(scan_id):
             for start in range(0, len(rows), _BATCH):
                 batch = rows[start : start + _BATCH]
                 await self._table.submit_transaction(
@@ -202,13 +203,3 @@ def _concluded(row: Row) -> Concluded | None:
 
 def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
-
-
-@contextmanager
-def _store_errors(scan_id: str) -> Iterator[None]:
-    """Turns what the SDK raises inside the `with` into ScanStoreError."""
-    try:
-        yield
-    except AzureError as error:
-        code = getattr(error, "error_code", None)
-        raise ScanStoreError(scan_id, f"{type(error).__name__}: {code or error}") from error

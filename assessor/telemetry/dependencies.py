@@ -21,7 +21,6 @@ from assessor.telemetry import attributes as names
 from assessor.telemetry.invocation_context import Call
 from assessor.telemetry.telemetry import Telemetry
 
-_NANOSECONDS: Final = 1_000_000_000
 _PORTS: Final = {"http": 80, "https": 443}
 _TABLE: Final = re.compile(r"/(\$?[A-Za-z0-9]{1,63})")
 
@@ -89,7 +88,6 @@ class TracedTransport(AsyncHttpTransport[Any, Any]):
         return answer
 
     def _tell(self, request: Any, started: int, status: int | None, error: str | None) -> None:  # noqa: ANN401 - see send
-        ended = self._now()
         url = urlsplit(request.url)
         route = self._service.route(url.path)
         told: Mapping[str, AttributeValue | None] = {
@@ -103,12 +101,7 @@ class TracedTransport(AsyncHttpTransport[Any, Any]):
         }
         attributes = {name: value for name, value in told.items() if value is not None}
         self._telemetry.called(
-            Call(f"{request.method} {route}", started, ended, attributes, error=error)
-        )
-        self._telemetry.metrics.called(
-            attributes,
-            error=str(status) if status and status >= HTTPStatus.BAD_REQUEST else error,
-            seconds=(ended - started) / _NANOSECONDS,
+            Call(f"{request.method} {route}", started, self._now(), attributes, error=error)
         )
 
     async def open(self) -> None:

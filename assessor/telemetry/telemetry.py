@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from http import HTTPStatus
 from typing import Final
 
 from opentelemetry import metrics, trace
@@ -56,6 +57,8 @@ from assessor.telemetry.records import Records
 _SAYING_SO: Final = 1_000_000
 """More nanoseconds than pass between an assessment's end and its note: the root ends no earlier
 than what lies beneath it."""
+_NANOSECONDS: Final = 1_000_000_000
+_REFUSALS: Final = HTTPStatus.BAD_REQUEST
 WAIT: Final = "wait"
 FOLLOW: Final = "follow"
 
@@ -161,10 +164,16 @@ class Telemetry:
         self._emit_begin(work)
 
     def called(self, call: Call) -> None:
-        """Emits a call to ARM, under what is current.
+        """Measures a call, and emits its span under what is current.
 
         A call that began an assessment is kept back until it is known which trace it belongs to.
         """
+        status = call.attributes.get(names.HTTP_STATUS)
+        self.metrics.called(
+            call.attributes,
+            error=str(status) if isinstance(status, int) and status >= _REFUSALS else call.error,
+            seconds=(call.ended - call.started) / _NANOSECONDS,
+        )
         work = current_invocation()
         if call.begins and work is not None:
             work.begin = call

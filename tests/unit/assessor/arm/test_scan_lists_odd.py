@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm.page_reading import read_page
+from assessor.arm.listing import read_page
 from assessor.resource_id import Scope
 from tests.support.builders import OTHER_SUBSCRIPTION, SUBSCRIPTION, json_values
 
