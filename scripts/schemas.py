@@ -4,18 +4,23 @@ That is the commands' copy of the alert rules, and azd's file of parameters. `ma
 a test checks that what it makes is what is there.
 """
 
+import ast
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from assessor.alerts.rules import RULES
 from assessor.messages.alert_data import CommonAlert
 from assessor.messages.contract import MESSAGES, Envelope, PublishedMessage
+from assessor.messages.model import Model
 from assessor.messages.outcome_data import About, Asked, Result
 from assessor.messages.request_body import RequestBody
 from assessor.messages.request_schema import FORMS
@@ -72,8 +77,26 @@ def _text(schema: Schema) -> str:
     return f"{json.dumps(schema, indent=2, ensure_ascii=False)}\n"
 
 
+@cache
+def _describe_all(model: type) -> None:
+    """Gives the fields of a model, and of all beneath it, their docstrings for descriptions."""
+    (definition,) = ast.parse(inspect.getsource(model)).body
+    for field, said in pairwise(getattr(definition, "body", ())):
+        match field, said:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
+                described = model.__dict__["__dataclass_fields__"][name]
+                described.type = Annotated[described.type, Field(description=_on_one_line(text))]
+    for each in model.__subclasses__():
+        _describe_all(each)
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _schema(model: type) -> Schema:
     """Returns a model's schema, with what it is called and what it says from its docstring."""
+    _describe_all(Model)
     schema = TypeAdapter(model).json_schema(schema_generator=_Generator)
     definitions = {name: _told(each) for name, each in schema.pop("$defs", {}).items()}
     return _told(schema) | ({"$defs": definitions} if definitions else {})
@@ -83,7 +106,7 @@ def _told(schema: Schema) -> Schema:
     title, _, rest = str(schema.pop("description", "")).partition("\n\n")
     head = {"title": title.removesuffix(".")}
     if rest:
-        head["description"] = " ".join(rest.split())
+        head["description"] = _on_one_line(rest)
     schema.pop("title", None)
     return head | schema
 
@@ -179,7 +202,10 @@ def _request() -> Schema:
 
 def _request_fields() -> Schema:
     schema = TypeAdapter(RequestBody).json_schema(schema_generator=_Generator)
-    description = " ".join(str(schema.pop("description")).split())
+    description = _on_one_line(str(schema.pop("description")))
+    for each in schema["properties"].values():
+        if "description" in each:
+            each["description"] = _on_one_line(each["description"])
     return {"title": schema.pop("title"), "description": description} | schema
 
 

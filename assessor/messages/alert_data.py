@@ -28,11 +28,11 @@ PatchAsSent = Annotated[Mapping[str, Any], DescribedBy(PatchShape)]
 class CommonEssentials(Model):
     """The essentials of any alert of Azure Monitor's, field by field."""
 
-    alert_id: Annotated[str, Field(description="The alert instance, a resource ID.")]
+    alert_id: str
+    """The alert instance, a resource ID."""
     alert_rule: str
-    alert_rule_id: Annotated[
-        str | None, AbsentWhenNone(), Field(description="The rule, a resource ID.")
-    ] = None
+    alert_rule_id: Annotated[str | None, AbsentWhenNone()] = None
+    """The rule, a resource ID."""
     severity: Severity
     signal_type: Annotated[str, one_of("Metric", "Log", "Activity Log")]
     monitor_condition: Condition
@@ -52,11 +52,8 @@ class CommonEssentials(Model):
     description: str
     essentials_version: Annotated[str, one_of("1.0")]
     alert_context_version: Annotated[str, one_of("1.0")]
-    investigation_link: Annotated[
-        str | None,
-        AbsentWhenNone(),
-        Field(description="Where to look into what the alert comes from."),
-    ] = None
+    investigation_link: Annotated[str | None, AbsentWhenNone()] = None
+    """Where to look into what the alert comes from."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -75,19 +72,13 @@ class Essentials(CommonEssentials):
     """The essentials of this app's alerts."""
 
     alert_id: Annotated[
-        str,
-        Field(
-            description="The alert instance, a resource ID.",
-            pattern="^/subscriptions/[^/]+/providers/PatchAssessor/alerts/[0-9a-f-]{36}$",
-        ),
+        str, Field(pattern="^/subscriptions/[^/]+/providers/PatchAssessor/alerts/[0-9a-f-]{36}$")
     ]
+    """The alert instance, a resource ID."""
     alert_rule_id: Annotated[
-        str,
-        Field(
-            description="The rule, in the form of a resource ID.",
-            pattern="^/subscriptions/[^/]+/providers/PatchAssessor/alertRules/[A-Za-z]+$",
-        ),
+        str, Field(pattern="^/subscriptions/[^/]+/providers/PatchAssessor/alertRules/[A-Za-z]+$")
     ]
+    """The rule, in the form of a resource ID."""
     signal_type: Annotated[str, one_of("Log")]
     monitoring_service: Annotated[str, one_of("PatchAssessor")]
     alert_target_ids: Annotated[
@@ -117,19 +108,16 @@ class AlertVm(Model):
 
     location: str | None
     os_type: Annotated[str | None, Field(examples=["Windows", "Linux"])]
-    tags: Annotated[
-        Mapping[str, str] | None,
-        Field(description="Without the longest ones where they take more than 8 KiB."),
-    ]
+    tags: Mapping[str, str] | None
+    """Without the longest ones where they take more than 8 KiB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LastAttempt(Model):
     """The last assessment of the VM that came to nothing."""
 
-    reason: Annotated[
-        str, Field(description="Why it was skipped, or the code that it failed with.")
-    ]
+    reason: str
+    """Why it was skipped, or the code that it failed with."""
     date_time: DateTime
 
 
@@ -142,55 +130,32 @@ class AlertContext(Model):
     """
 
     change: Annotated[str, one_of("Appeared", "Grew", "Reminder", "Gone")]
-    vm_removed: Annotated[bool, Field(description="Resolved because the VM is gone.")]
+    vm_removed: bool
+    """Resolved because the VM is gone."""
     assessment_activity_id: str | None
     status: _Status
     start_date_time: DateTime | None
     critical_and_security_patch_count: _Count | None
     other_patch_count: _Count | None
     reboot_pending: bool | None
-    new_patches: Annotated[
-        tuple[PatchAsSent, ...],
-        Field(
-            description="Critical and security patches that were in no list since the alert fired."
-        ),
-    ]
+    new_patches: tuple[PatchAsSent, ...]
+    """Critical and security patches that were in no list since the alert fired."""
     new_patches_omitted: _Count
-    patches: Annotated[
-        tuple[PatchAsSent, ...] | None,
-        Field(
-            description="The critical and security patches, then those of an unknown "
-            "classification; null where ARM gave no list, and in alerts about reboots."
-        ),
-    ]
-    patches_omitted: Annotated[
-        int,
-        Field(
-            ge=0,
-            description="How many of them are left out to keep the message within its limit.",
-        ),
-    ]
+    patches: tuple[PatchAsSent, ...] | None
+    """The critical and security patches, then those of an unknown classification; null where
+    ARM gave no list, and in alerts about reboots."""
+    patches_omitted: Annotated[int, Field(ge=0)]
+    """How many of them are left out to keep the message within its limit."""
     unknown_classifications: tuple[str, ...]
-    previous: Annotated[
-        Numbers | None, Field(description="The assessment before; null for a VM's first.")
-    ]
+    previous: Numbers | None
+    """The assessment before; null for a VM's first."""
     vm: AlertVm
-    silent_since: Annotated[
-        DateTime | None,
-        AbsentWhenNone(),
-        Field(
-            description="Of a VM that is overdue: when its last assessment was completed, or when "
-            "it was first found or tried; absent elsewhere."
-        ),
-    ] = None
-    last_attempt: Annotated[
-        LastAttempt | None,
-        AbsentWhenNone(),
-        Field(
-            description="What came to nothing since, the latest of it; absent where nobody tried, "
-            "and in alerts about results."
-        ),
-    ] = None
+    silent_since: Annotated[DateTime | None, AbsentWhenNone()] = None
+    """Of a VM that is overdue: when its last assessment was completed, or when it was first
+    found or tried; absent elsewhere."""
+    last_attempt: Annotated[LastAttempt | None, AbsentWhenNone()] = None
+    """What came to nothing since, the latest of it; absent where nobody tried, and in alerts
+    about results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,10 +164,8 @@ class AlertBody(Model):
 
     essentials: Essentials
     alert_context: AlertContext
-    custom_properties: Annotated[
-        Mapping[str, str],
-        Field(description="The VM's tags that ALERT_TAGS names, by the names that it has there."),
-    ]
+    custom_properties: Mapping[str, str]
+    """The VM's tags that ALERT_TAGS names, by the names that it has there."""
 
 
 @dataclass(frozen=True, kw_only=True)

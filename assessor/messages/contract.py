@@ -5,45 +5,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from assessor.messages.alert_data import AlertData
-from assessor.messages.model import AbsentWhenNone, DateTime, Uuid, one_of
+from assessor.messages.model import AbsentWhenNone, DateTime, Model, Uuid, one_of
 from assessor.messages.outcome_data import CompletedData, FailedData, RejectedData, SkippedData
 from assessor.messages.scan_data import ScanData
 
 
 @dataclass(frozen=True, kw_only=True)
-class Envelope:
+class Envelope(Model):
     """A CloudEvent 1.0 in structured JSON mode."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=str)
 
     specversion: Annotated[str, one_of("1.0")]
     type: Annotated[str, Field(pattern=r"^PatchAssessor\.")]
     source: Annotated[str, one_of("urn:patch-assessor")]
-    id: Annotated[
-        Uuid,
-        Field(
-            description="The message ID too. A message that tells the same again has the same one."
-        ),
-    ]
+    id: Uuid
+    """The message ID too. A message that tells the same again has the same one."""
     time: DateTime
-    subject: Annotated[
-        str | None,
-        AbsentWhenNone(),
-        Field(description="The resource ID of what the event is about."),
-    ] = None
+    subject: Annotated[str | None, AbsentWhenNone()] = None
+    """The resource ID of what the event is about."""
     datacontenttype: Annotated[str, one_of("application/json")]
-    dataschema: Annotated[
-        str,
-        Field(
-            pattern="^urn:patch-assessor:data:[a-z-]+:[1-9][0-9]*$",
-            description="The $id of the schema of data, its version included.",
-        ),
-    ]
+    dataschema: Annotated[str, Field(pattern="^urn:patch-assessor:data:[a-z-]+:[1-9][0-9]*$")]
+    """The $id of the schema of data, its version included."""
     data: Mapping[str, Any]
 
 

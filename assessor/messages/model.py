@@ -1,8 +1,8 @@
 """How messages are modelled: frozen dataclasses, rendered as JSON here, described in schemas/.
 
-A model says what each field is called, what it means, and of what type it is; `scripts/schemas.py`
-makes the JSON Schemas from that. Values are not checked when a model is made: what comes from
-outside was parsed where it came in, and what ARM sent passes on as it is.
+A model says what each field is called, of what type it is, and in the docstring beneath it what it
+means; `scripts/schemas.py` makes the JSON Schemas from that. Values are not checked when a model is
+made: what comes from outside was parsed where it came in, and what ARM sent passes on as it is.
 """
 
 import dataclasses

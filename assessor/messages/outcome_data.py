@@ -13,22 +13,24 @@ from pydantic import Field, WithJsonSchema
 from assessor.messages.model import AbsentWhenNone, DateTime, DescribedBy, Model, Uuid, one_of
 from assessor.messages.shapes import ApiErrorShape, PatchShape
 
+_Count = Annotated[int, Field(ge=0)]
+_Some = Annotated[int, Field(ge=1)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked(Model):
     """What was asked."""
 
-    request_id: Annotated[str, Field(description="The requester's own ID, else the message's.")]
-    requested_by: Annotated[str | None, Field(description="As in the request.")]
-    reason: Annotated[str | None, Field(description="As in the request.")]
-    enqueued_date_time: Annotated[
-        DateTime, Field(description="When the requests queue took the request.")
-    ]
-    scan_id: Annotated[
-        Uuid | None,
-        AbsentWhenNone(),
-        Field(description="The scan that asked; absent without one."),
-    ] = None
+    request_id: str
+    """The requester's own ID, else the message's."""
+    requested_by: str | None
+    """As in the request."""
+    reason: str | None
+    """As in the request."""
+    enqueued_date_time: DateTime
+    """When the requests queue took the request."""
+    scan_id: Annotated[Uuid | None, AbsentWhenNone()] = None
+    """The scan that asked; absent without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +41,8 @@ class VmDescription(Model):
     os_type: Annotated[str | None, Field(examples=["Windows", "Linux"])]
     os_name: str | None
     power_state: Annotated[str | None, Field(examples=["running", "deallocated"])]
-    tags: Annotated[
-        Mapping[str, str] | None,
-        Field(description="Null where they were left out to keep the message within its limit."),
-    ]
+    tags: Mapping[str, str] | None
+    """Null where they were left out to keep the message within its limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,32 +50,25 @@ class About(Model):
     """Which request, and which VM."""
 
     request: Asked
-    vm_id: Annotated[
-        str, Field(description="In the case in which it was asked for; compare without case.")
-    ]
+    vm_id: str
+    """In the case in which it was asked for; compare without case."""
     subscription_id: Uuid
     resource_group_name: str
     vm_name: str
-    vm: Annotated[
-        VmDescription,
-        Field(
-            description="As ARM described it when the assessment began; null for what it did not "
-            "tell."
-        ),
-    ]
-    custom_properties: Annotated[
-        Mapping[str, str] | None,
-        AbsentWhenNone(),
-        Field(description="The VM's tags that ALERT_TAGS names; absent where it has none of them."),
-    ] = None
+    vm: VmDescription
+    """As ARM described it when the assessment began; null for what it did not tell."""
+    custom_properties: Annotated[Mapping[str, str] | None, AbsentWhenNone()] = None
+    """The VM's tags that ALERT_TAGS names; absent where it has none of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HintData(Model):
     """What to do about a refusal."""
 
-    action: Annotated[str, Field(description="A sentence or two for people.")]
-    documentation: Annotated[str, Field(description="The address where that is explained.")]
+    action: str
+    """A sentence or two for people."""
+    documentation: str
+    """The address where that is explained."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,72 +81,38 @@ class Result(Model):
     """
 
     status: Annotated[
-        Any,
-        Field(
-            description="String or null.",
-            examples=["Succeeded", "CompletedWithWarnings", "Unknown", "Failed"],
-        ),
+        Any, Field(examples=["Succeeded", "CompletedWithWarnings", "Unknown", "Failed"])
     ]
-    assessment_activity_id: Annotated[
-        Any,
-        Field(description="String or null. Without its hyphens it is the assessment's trace ID."),
-    ]
-    reboot_pending: Annotated[Any, Field(description="Boolean or null.")]
-    critical_and_security_patch_count: Annotated[Any, Field(description="Integer or null.")]
-    other_patch_count: Annotated[Any, Field(description="Integer or null.")]
-    start_date_time: Annotated[
-        Any,
-        Field(description="Time or null; ARM writes up to 7 fraction digits and any offset."),
-    ]
-    available_patches: Annotated[
-        Any,
-        DescribedBy(list[PatchShape]),
-        Field(
-            description="Array, or null where ARM gave no list: the counts may be above zero all "
-            "the same."
-        ),
-    ]
-    error: Annotated[Any, DescribedBy(ApiErrorShape), Field(description="ApiError, or null.")]
-    completed_date_time: Annotated[
-        DateTime, Field(description="When the operation ended, by ARM's clock where it told.")
-    ]
-    operation_seconds: Annotated[
-        Annotated[float, Field(ge=0)] | None,
-        Field(description="How long the operation took; null where none began or nobody knows."),
-    ]
-    available_patches_missing: Annotated[
-        str | None,
-        AbsentWhenNone(),
-        Field(
-            description="Why there is no list although the assessment ended, in words; absent "
-            "otherwise."
-        ),
-    ] = None
-    available_patches_truncated: Annotated[
-        Annotated[int, Field(ge=1)] | None,
-        AbsentWhenNone(),
-        Field(
-            description="How many patches are not in the list because the extension in the VM cut "
-            "it; records named Truncated_patch_list_id stand for them, and are no patches. Absent "
-            "where none is."
-        ),
-    ] = None
-    hint: Annotated[
-        HintData | None,
-        AbsentWhenNone(),
-        Field(
-            description="What to do about the error, where that is known; absent elsewhere. It is "
-            "for people and may change."
-        ),
-    ] = None
-    available_patches_omitted: Annotated[
-        Annotated[int, Field(ge=0)] | None,
-        AbsentWhenNone(),
-        Field(
-            description="How many patches were left out to keep the message within its limit, the "
-            "critical and security ones last; absent where none was."
-        ),
-    ] = None
+    """String or null."""
+    assessment_activity_id: Any
+    """String or null. Without its hyphens it is the assessment's trace ID."""
+    reboot_pending: Any
+    """Boolean or null."""
+    critical_and_security_patch_count: Any
+    """Integer or null."""
+    other_patch_count: Any
+    """Integer or null."""
+    start_date_time: Any
+    """Time or null; ARM writes up to 7 fraction digits and any offset."""
+    available_patches: Annotated[Any, DescribedBy(list[PatchShape])]
+    """Array, or null where ARM gave no list: the counts may be above zero all the same."""
+    error: Annotated[Any, DescribedBy(ApiErrorShape)]
+    """ApiError, or null."""
+    completed_date_time: DateTime
+    """When the operation ended, by ARM's clock where it told."""
+    operation_seconds: Annotated[float, Field(ge=0)] | None
+    """How long the operation took; null where none began or nobody knows."""
+    available_patches_missing: Annotated[str | None, AbsentWhenNone()] = None
+    """Why there is no list although the assessment ended, in words; absent otherwise."""
+    available_patches_truncated: Annotated[_Some | None, AbsentWhenNone()] = None
+    """How many patches are not in the list because the extension in the VM cut it; records
+    named Truncated_patch_list_id stand for them, and are no patches. Absent where none is."""
+    hint: Annotated[HintData | None, AbsentWhenNone()] = None
+    """What to do about the error, where that is known; absent elsewhere. It is for people and
+    may change."""
+    available_patches_omitted: Annotated[_Count | None, AbsentWhenNone()] = None
+    """How many patches were left out to keep the message within its limit, the critical and
+    security ones last; absent where none was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,12 +143,9 @@ class FailedData(Result, About):
     """
 
     status: Annotated[
-        _Failed,
-        Field(
-            description="String or null.",
-            examples=["Succeeded", "CompletedWithWarnings", "Unknown", "Failed"],
-        ),
+        _Failed, Field(examples=["Succeeded", "CompletedWithWarnings", "Unknown", "Failed"])
     ]
+    """String or null."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,23 +156,19 @@ class SkippedData(About):
         str,
         Field(examples=["VmNotRunning", "VmBeingDeleted", "VmAgentNotReady", "ImageNotSupported"]),
     ]
-    message: Annotated[str, Field(description="The reason in a sentence.")]
+    message: str
+    """The reason in a sentence."""
     completed_date_time: DateTime
-    hint: Annotated[
-        HintData | None,
-        AbsentWhenNone(),
-        Field(description="What to do about it, where that is known. It may change."),
-    ] = None
+    hint: Annotated[HintData | None, AbsentWhenNone()] = None
+    """What to do about it, where that is known. It may change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RejectedMessage(Model):
     """The message that is no request."""
 
-    request_id: Annotated[
-        str,
-        Field(description="The requester's own ID where it could be read, else the message's."),
-    ]
+    request_id: str
+    """The requester's own ID where it could be read, else the message's."""
     message_id: str
     enqueued_date_time: DateTime
     content_type: str | None
@@ -226,14 +178,12 @@ class RejectedMessage(Model):
 class RejectedField(Model):
     """One thing that is wrong."""
 
-    field: Annotated[
-        str, Field(description="With an index in a list, as vmIds[3]; body for the whole.")
-    ]
-    message: Annotated[str, Field(description="What it must be.")]
-    value: Annotated[
-        str | None,
-        Field(description="What it is, cut to 256 characters; null where it is missing."),
-    ]
+    field: str
+    """With an index in a list, as vmIds[3]; body for the whole."""
+    message: str
+    """What it must be."""
+    value: str | None
+    """What it is, cut to 256 characters; null where it is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,30 +192,16 @@ class RejectedData(Model):
 
     request: RejectedMessage
     reason: Annotated[str, Field(examples=["NotUnderstood", "Invalid", "OutOfScope"])]
-    errors: Annotated[
-        tuple[RejectedField, ...], Field(description="All that is wrong, not the first alone.")
-    ]
-    body: Annotated[str, Field(description="The message's own body.")]
+    errors: tuple[RejectedField, ...]
+    """All that is wrong, not the first alone."""
+    body: str
+    """The message's own body."""
     body_encoding: Annotated[str, one_of("utf-8", "base64")]
-    body_sha256: Annotated[
-        str,
-        Field(
-            alias="bodySha256",
-            pattern="^[0-9a-f]{64}$",
-            description="Of the body's bytes, all of them.",
-        ),
-    ]
+    body_sha256: Annotated[str, Field(alias="bodySha256", pattern="^[0-9a-f]{64}$")]
+    """Of the body's bytes, all of them."""
     completed_date_time: DateTime
-    errors_omitted: Annotated[
-        Annotated[int, Field(ge=1)] | None,
-        AbsentWhenNone(),
-        Field(description="Absent where none was left out."),
-    ] = None
-    body_omitted_characters: Annotated[
-        Annotated[int, Field(ge=0)] | None,
-        AbsentWhenNone(),
-        Field(
-            description="How many characters of body, from its end, were left out to keep the "
-            "message within its limit; absent where none was."
-        ),
-    ] = None
+    errors_omitted: Annotated[_Some | None, AbsentWhenNone()] = None
+    """Absent where none was left out."""
+    body_omitted_characters: Annotated[_Count | None, AbsentWhenNone()] = None
+    """How many characters of body, from its end, were left out to keep the message within its
+    limit; absent where none was."""

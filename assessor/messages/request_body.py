@@ -103,59 +103,35 @@ class RequestBody(BaseModel):
         alias_generator=to_camel,
         validate_by_alias=True,
         title="Request",
+        use_attribute_docstrings=True,
     )
 
-    vm_id: Annotated[_VmId | None, Field(description="One VM.")] = None
-    subscription_id: Annotated[
-        Annotated[str, _legal_name("subscriptionId"), request_schema.SUBSCRIPTION_ID] | None,
-        Field(description="One VM, with resourceGroupName and vmName."),
-    ] = None
+    vm_id: _VmId | None = None
+    """One VM."""
+    subscription_id: (
+        Annotated[str, _legal_name("subscriptionId"), request_schema.SUBSCRIPTION_ID] | None
+    ) = None
+    """One VM, with resourceGroupName and vmName."""
     resource_group_name: (
         Annotated[str, _legal_name("resourceGroupName"), request_schema.GROUP_NAME] | None
     ) = None
     vm_name: Annotated[str, _legal_name("vmName"), request_schema.VM_NAME] | None = None
-    vm_ids: Annotated[
-        Annotated[list[_VmId], Field(min_length=1, max_length=MAX_VMS)] | None,
-        Field(
-            description="Several VMs; each gets an outcome of its own, with the same request ID."
-        ),
-    ] = None
-    scope: Annotated[
-        _ScopeId | None,
-        Field(
-            description="All VMs of a part of ARM's tree: /subscriptions/{guid}, or that with "
-            "/resourceGroups/{name}; case does not matter."
-        ),
-    ] = None
-    tags: Annotated[
-        _Tags | None,
-        Field(
-            description="With scope: only VMs that have all of these; null stands for any value."
-        ),
-    ] = None
-    running_only: Annotated[
-        bool | None,
-        Field(
-            description="With scope: whether VMs that do not run are left out; else they are told "
-            "as skipped."
-        ),
-    ] = None
-    request_id: Annotated[
-        RequestId | None,
-        Field(
-            description="The requester's own label: each outcome carries it, as correlation ID "
-            "too; the message ID by default. It may come again in another message, and is answered "
-            "again then."
-        ),
-    ] = None
-    requested_by: Annotated[
-        RequestedBy | None,
-        Field(description="Who asks, for people."),
-    ] = None
-    reason: Annotated[
-        Reason | None,
-        Field(description="Why, for people."),
-    ] = None
+    vm_ids: Annotated[list[_VmId], Field(min_length=1, max_length=MAX_VMS)] | None = None
+    """Several VMs; each gets an outcome of its own, with the same request ID."""
+    scope: _ScopeId | None = None
+    """All VMs of a part of ARM's tree: /subscriptions/{guid}, or that with
+    /resourceGroups/{name}; case does not matter."""
+    tags: _Tags | None = None
+    """With scope: only VMs that have all of these; null stands for any value."""
+    running_only: bool | None = None
+    """With scope: whether VMs that do not run are left out; else they are told as skipped."""
+    request_id: RequestId | None = None
+    """The requester's own label: each outcome carries it, as correlation ID too; the message ID
+    by default. It may come again in another message, and is answered again then."""
+    requested_by: RequestedBy | None = None
+    """Who asks, for people."""
+    reason: Reason | None = None
+    """Why, for people."""
 
     def parts(self) -> Iterator[tuple[str, VirtualMachineId | Scope]]:
         """Yields each part of ARM's tree that is named, with the name of the field."""

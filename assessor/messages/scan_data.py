@@ -65,38 +65,23 @@ class ScanData(Model):
     """The sum of a request for a scope, after the outcomes of its VMs."""
 
     request: Asked
-    scan_id: Annotated[
-        Uuid, Field(description="Each outcome of the scan carries it as data.request.scanId.")
-    ]
+    scan_id: Uuid
+    """Each outcome of the scan carries it as data.request.scanId."""
     scope: str
     tags: Mapping[str, str | None]
     running_only: bool
-    status: Annotated[
-        str,
-        one_of("Succeeded", "Incomplete", "Failed"),
-        Field(
-            description="Succeeded: all VMs were listed, and each request has its outcome, "
-            "whatever that is. Incomplete: some had none when the scan's time was over, or VMs "
-            "were found that can't be asked for (unreadable). Failed: the list of VMs is not "
-            "complete, and error says why."
-        ),
-    ]
+    status: Annotated[str, one_of("Succeeded", "Incomplete", "Failed")]
+    """Succeeded: all VMs were listed, and each request has its outcome, whatever that is.
+    Incomplete: some had none when the scan's time was over, or VMs were found that can't be
+    asked for (unreadable). Failed: the list of VMs is not complete, and error says why."""
     started_date_time: DateTime
     completed_date_time: DateTime
     duration_seconds: float
-    vms: Annotated[
-        VmCounts,
-        Field(
-            description="How many VMs: found in the scope, unreadable or requested of these, and "
-            "what became of those."
-        ),
-    ]
-    unreadable: Annotated[
-        Mapping[str, Annotated[int, Field(ge=1)]],
-        Field(
-            description="How many VMs of the list could not be asked for, by the reason: "
-            "NotAnObject, NoResourceId, UnknownResourceId (no VM's by ARM's own rules), "
-            "OutOfScope. Empty where there is none."
-        ),
-    ]
+    vms: VmCounts
+    """How many VMs: found in the scope, unreadable or requested of these, and what became of
+    those."""
+    unreadable: Mapping[str, Annotated[int, Field(ge=1)]]
+    """How many VMs of the list could not be asked for, by the reason: NotAnObject,
+    NoResourceId, UnknownResourceId (no VM's by ARM's own rules), OutOfScope. Empty where there
+    is none."""
     error: ScanError | None

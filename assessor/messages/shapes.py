@@ -43,36 +43,39 @@ class _Shape(Model):
 class PatchShape(_Shape):
     """VirtualMachineSoftwarePatchProperties, as ARM sent it."""
 
-    patch_id: Annotated[Any, Field(description="String.")]
-    name: Annotated[Any, Field(description="String.")]
-    version: Annotated[Any, Field(description="String.")]
-    kb_id: Annotated[Any, Field(description="String; Windows only.")]
+    patch_id: Any
+    """String."""
+    name: Any
+    """String."""
+    version: Any
+    """String."""
+    kb_id: Any
+    """String; Windows only."""
     classifications: Annotated[
         Any,
         Field(
-            description="Array of strings.",
             examples=[
                 ["Critical"],
                 ["Security"],
                 ["Update Rollups"],
                 ["Definition Updates"],
                 ["Other"],
-            ],
+            ]
         ),
     ]
+    """Array of strings."""
     reboot_behavior: Annotated[
-        Any,
-        Field(
-            description="String.",
-            examples=["Unknown", "NeverReboots", "AlwaysRequiresReboot", "CanRequestReboot"],
-        ),
+        Any, Field(examples=["Unknown", "NeverReboots", "AlwaysRequiresReboot", "CanRequestReboot"])
     ]
-    activity_id: Annotated[Any, Field(description="String.")]
-    published_date: Annotated[Any, Field(description="Time.")]
-    last_modified_date_time: Annotated[Any, Field(description="Time.")]
-    assessment_state: Annotated[
-        Any, Field(description="String.", examples=["Available", "Unknown"])
-    ]
+    """String."""
+    activity_id: Any
+    """String."""
+    published_date: Any
+    """Time."""
+    last_modified_date_time: Any
+    """Time."""
+    assessment_state: Annotated[Any, Field(examples=["Available", "Unknown"])]
+    """String."""
 
 
 @dataclass(frozen=True)
