@@ -139,7 +139,7 @@ def _said_elsewhere(span: ReadableSpan) -> Iterator[str]:
         if attributes.get(names.MESSAGING_DELIVERY_COUNT, 1) == 1:
             yield names.MESSAGING_MESSAGE_ID  # of the app's own message, which nobody else has seen
     is_transfer = span.kind in {SpanKind.CONSUMER, SpanKind.PRODUCER}
-    if is_transfer and span.status.status_code is not StatusCode.names.ERROR:
+    if is_transfer and span.status.status_code is not StatusCode.ERROR:
         yield names.ENTITY  # it is in the row's Source or Target, and in its name
 
 
@@ -244,7 +244,7 @@ def _each_metric(data: MetricsData, change: Callable[[Metric], Metric | None]) -
 
 
 def _goes_without_saying(span: ReadableSpan) -> bool:
-    if span.status.status_code is StatusCode.names.ERROR:
+    if span.status.status_code is StatusCode.ERROR:
         return False
     if _is_routine(span):
         # Its ID is random, so this is one in so many, however short the worker lives.
@@ -257,6 +257,6 @@ def _is_routine(span: ReadableSpan) -> bool:
     """Whether it is a call to the tables like thousands of others."""
     return (
         (span.attributes or {}).get(names.AZURE_PROVIDER) == names.TABLES
-        and span.status.status_code is not StatusCode.names.ERROR
+        and span.status.status_code is not StatusCode.ERROR
         and (span.end_time or 0) - (span.start_time or 0) < SLOW_TABLE_CALL
     )

@@ -205,8 +205,8 @@ def test_the_app_has_the_role_for_each_entity_that_it_calls_and_no_other(
     receives = _entity_attributes(*(_ROOT / "handlers").glob("*.py"))
     sends = _entity_attributes(_ROOT / "assessor" / "app.py") - {"requests_queue"}
     parts = _sent_to()
-    assert "self._in_progress_queue" in parts
-    assert "self._requests_queue" not in parts
+    assert "self.in_progress_queue" in parts
+    assert "self.requests_queue" not in parts
     owner, receiver, sender = (
         f"Azure Service Bus Data {kind}" for kind in ("Owner", "Receiver", "Sender")
     )
