@@ -78,7 +78,7 @@ def _text(schema: Schema) -> str:
 
 
 @cache
-def _describe_all(model: type) -> None:
+def _describe_all(model: Any) -> None:  # noqa: ANN401 - a type, which no cache takes for hashable
     """Gives the fields of a model, and of all beneath it, their docstrings for descriptions."""
     (definition,) = ast.parse(inspect.getsource(model)).body
     for field, said in pairwise(getattr(definition, "body", ())):

@@ -301,7 +301,7 @@ class ScanWorld:
         )
         match parse_request(incoming, ()):
             case ScanRequest() as scan:
-                await self._worker.start(scan)
+                await self._worker.rescheduler.begin_scan(scan)
             case Rejection() as rejection:
                 raise AssertionError(rejection.errors)
             case requests:
