@@ -24,8 +24,7 @@ from assessor.assessment.intake import RequestIntake
 from assessor.assessment.known_assessments import KnownAssessments
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.assessment.shared_polls import SharedPolls
-from assessor.assessment.shared_starts import SharedStarts
-from assessor.assessment.starter import Starter
+from assessor.assessment.starter import SharedStarts, Starter
 from assessor.assessment.state_machine import StateMachine
 from assessor.assessment.steps import Steps
 from assessor.bus.bus_time import BusTime

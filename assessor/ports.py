@@ -41,7 +41,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Returns the time now, in UTC."""
-        ...
 
 
 class Bus(Protocol):
@@ -53,7 +52,6 @@ class Bus(Protocol):
         Raises:
             PublishError: Service Bus did not take all of them. Some may have been taken.
         """
-        ...
 
 
 class Arm(Protocol):
@@ -65,18 +63,15 @@ class Arm(Protocol):
 
     async def read(self, vm_id: VirtualMachineId) -> VirtualMachine:
         """Returns the VM with its instance view; raises ArmError."""
-        ...
 
     async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> Begun:
         """Begins an assessment; raises ArmError.
 
         `client_request_id` is the same for each try of one request: ARM's logs keep it.
         """
-        ...
 
     def continuation_token(self, vm: VirtualMachine, activity_id: str) -> str:
         """Returns a continuation token of an operation that is known by its activity ID only."""
-        ...
 
     async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
         """Polls the operation that `token` continues, once.
@@ -86,7 +81,6 @@ class Arm(Protocol):
                 VM's subscription.
             ArmError: ARM did not answer as it should, or the operation itself failed.
         """
-        ...
 
 
 class PostureStore(Protocol):
@@ -98,7 +92,6 @@ class PostureStore(Protocol):
         Raises:
             PostureError: the store did not answer.
         """
-        ...
 
     async def durations(self, vm_id: VirtualMachineId) -> Learned | None:
         """Returns how long a VM's assessments took; None if nothing was learned of it.
@@ -106,7 +99,6 @@ class PostureStore(Protocol):
         Raises:
             PostureError: the store did not answer.
         """
-        ...
 
     async def outlines(self, after: Place) -> OutlinePage:
         """Returns a page of the VMs behind a place, by subscription, as far as columns tell.
@@ -114,7 +106,6 @@ class PostureStore(Protocol):
         Raises:
             PostureError: the store did not answer.
         """
-        ...
 
     async def sight(self, found: Sequence[Posture]) -> None:
         """Remembers each of the postures of whose VM nothing is remembered yet.
@@ -124,7 +115,6 @@ class PostureStore(Protocol):
         Raises:
             PostureError: the store did not answer. Some may be remembered.
         """
-        ...
 
     async def save(self, posture: Posture, etag: str | None) -> str:
         """Remembers `posture`, and returns the etag of what is remembered now.
@@ -137,7 +127,6 @@ class PostureStore(Protocol):
             PostureConflictError: another version is remembered, or none.
             PostureError: the store did not take it, or did not say whether it did.
         """
-        ...
 
 
 class VmLister(Protocol):
@@ -154,7 +143,6 @@ class VmLister(Protocol):
             ArmError: ARM did not answer as it should.
             PageLinkRefusedError: the link leads anywhere but to ARM and the scope's subscription.
         """
-        ...
 
     async def power_page(self, scope: Scope, link: str | None) -> Page:
         """Returns a page of the scope's VMs with their power states, and nothing else for sure.
@@ -163,7 +151,6 @@ class VmLister(Protocol):
             ArmError: ARM did not answer as it should.
             PageLinkRefusedError: the link leads anywhere but to ARM and the scope's subscription.
         """
-        ...
 
 
 class ScanStore(Protocol):
@@ -171,43 +158,33 @@ class ScanStore(Protocol):
 
     async def open(self, scan_id: str, started_at: datetime) -> ScanState:
         """Remembers a scan if nothing is remembered of it, and returns what is."""
-        ...
 
     async def state(self, scan_id: str) -> ScanState | None:
         """Returns what is remembered of a scan."""
-        ...
 
     async def expect(self, scan_id: str, vms: Sequence[VirtualMachineId]) -> None:
         """Makes a record for each VM that has none; one that has an outcome keeps it."""
-        ...
 
     async def running(self, scan_id: str) -> frozenset[bytes] | None:
         """Returns what `keep_running` was given; None if nothing is kept."""
-        ...
 
     async def keep_running(self, scan_id: str, digests: frozenset[bytes]) -> None:
         """Remembers which VMs run until the scan's end: RUNNING_DIGEST_BYTES of each one."""
-        ...
 
     async def mark_expanded(self, scan_id: str) -> None:
         """Remembers that all requests of the scan are sent."""
-        ...
 
     async def record(self, scan_id: str, vm_id: VirtualMachineId, outcome: Concluded) -> None:
         """Remembers an outcome; nothing where the VM has no record in the scan."""
-        ...
 
     async def is_pending(self, scan_id: str) -> bool:
         """Returns whether a record without an outcome is there. Cheaper than a tally."""
-        ...
 
     async def tally(self, scan_id: str) -> Tally:
         """Returns the sum of the scan's records."""
-        ...
 
     async def sum_up(self, scan_id: str) -> None:
         """Remembers that the scan's end was told, and forgets its records."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

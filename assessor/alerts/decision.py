@@ -16,7 +16,6 @@ from typing import Final
 from assessor.alerts.overdue import silent_since
 from assessor.alerts.rule import AlertPolicy, AlertRule, Reading
 from assessor.alerts.rules import RULES
-from assessor.arm.result import Patch
 from assessor.clock import to_text
 from assessor.ids import name_based_id
 from assessor.messages.patches import within
@@ -83,6 +82,18 @@ def decide_by_result(
     if _is_stale(before, finding):
         return Transition((), before)
     assessment = finding.assessment
+    seen = replace(
+        before,
+        location=finding.location or before.location,
+        os_type=finding.os_type or before.os_type,
+        tags=before.tags if finding.tags is None else finding.tags,
+        assessment=assessment,
+        durations=_learned(before.durations, finding.seconds),
+        attempt=None,
+        retired_at=None,
+        lacks=lacked(finding.patches),
+        lacks_omitted=0,
+    )
     readings = [(rule, rule.by_result(before, finding)) for rule in rules]
     alerts = []
     for rule, reading in readings:
@@ -97,20 +108,16 @@ def decide_by_result(
             )
         )
         if change is not None:
-            alerts.append(_alert_by_result(rule, change, before, finding, reading))
-    after = replace(
-        before,
-        location=finding.location or before.location,
-        os_type=finding.os_type or before.os_type,
-        tags=before.tags if finding.tags is None else finding.tags,
-        assessment=assessment,
-        durations=_learned(before.durations, finding.seconds),
-        open_alerts=_open_after(before, alerts, rules),
-        attempt=None,
-        retired_at=None,
-        lacks=lacked(finding.patches),
-        lacks_omitted=0,
-    )
+            at, cause = assessment.completed_at, assessment.activity_id
+            opened = opened or _opened(rule, finding.vm_id, cause, at)
+            alert = replace(
+                alert_of(seen, opened, change, at=at, cause=cause, request_id=finding.request_id),
+                vm_id=finding.vm_id,  # in the case in which it was asked for
+                assessment=assessment,
+                previous=before.assessment,
+            )
+            alerts.append(_with_patches(alert, reading))
+    after = replace(seen, open_alerts=_open_after(before, alerts, rules))
     published = (
         reading.published
         for rule, reading in readings
@@ -148,7 +155,16 @@ def decide_by_time(
             )
         )
         if change is not None:
-            alerts.append(_alert_by_time(rule, change, before, now, request_id))
+            moment = to_text(now)
+            opened = opened or _opened(rule, before.vm_id, moment, now)
+            alerts.append(
+                replace(
+                    alert_of(before, opened, change, at=now, cause=moment, request_id=request_id),
+                    assessment=before.assessment,
+                    silent_since=silent_since(before),
+                    last_attempt=before.attempt,
+                )
+            )
     return Transition(
         tuple(alerts), replace(before, open_alerts=_open_after(before, alerts, rules))
     )
@@ -189,51 +205,6 @@ def _open_after(
     return tuple(sorted(opened.values(), key=lambda each: order.get(each.rule, len(order))))
 
 
-def _alert_by_result(
-    rule: AlertRule, change: Change, before: Posture, finding: Finding, reading: Reading
-) -> Alert:
-    assessment = finding.assessment
-    opened = before.open_alert(rule.name) or _opened(
-        rule, finding.vm_id, assessment.activity_id, assessment.completed_at
-    )
-    alert = Alert(
-        id=event_id(finding.vm_id, opened, change, assessment.activity_id),
-        alert=opened,
-        change=change,
-        at=assessment.completed_at,
-        vm_id=finding.vm_id,
-        request_id=finding.request_id,
-        assessment=assessment,
-        previous=before.assessment,
-        location=finding.location or before.location,
-        os_type=finding.os_type or before.os_type,
-        tags=before.tags if finding.tags is None else finding.tags,
-    )
-    return alert if reading.patches is None else _with_patches(alert, reading, reading.patches)
-
-
-def _alert_by_time(
-    rule: AlertRule, change: Change, before: Posture, now: datetime, request_id: str
-) -> Alert:
-    moment = to_text(now)
-    opened = before.open_alert(rule.name) or _opened(rule, before.vm_id, moment, now)
-    return Alert(
-        id=event_id(before.vm_id, opened, change, moment),
-        alert=opened,
-        change=change,
-        at=now,
-        vm_id=before.vm_id,
-        request_id=request_id,
-        assessment=before.assessment,
-        previous=None,
-        location=before.location,
-        os_type=before.os_type,
-        tags=before.tags,
-        silent_since=silent_since(before),
-        last_attempt=before.attempt,
-    )
-
-
 _PATCHES_BYTES: Final = 96 * 1024
 _NEW_PATCHES_BYTES: Final = 72 * 1024
 """Together with everything else in an alert they stay below MAX_BODY_BYTES."""
@@ -241,8 +212,11 @@ _CLASSIFICATIONS_SHOWN: Final = 20
 _CLASSIFICATION_CHARACTERS: Final = 64
 
 
-def _with_patches(alert: Alert, reading: Reading, patches: Sequence[Patch]) -> Alert:
+def _with_patches(alert: Alert, reading: Reading) -> Alert:
     """Returns the alert with as many of the reading's patches as fit into a message."""
+    patches = reading.patches
+    if patches is None:
+        return alert
     shown = within(patches, _PATCHES_BYTES)
     new_shown = within(reading.new_patches, _NEW_PATCHES_BYTES)
     return replace(
@@ -263,9 +237,30 @@ def _opened(rule: AlertRule, vm_id: VirtualMachineId, fired_by: str, at: datetim
     return OpenAlert(rule.name, alert_id, fired_by, fired_at=at, last_published_at=at)
 
 
-def event_id(vm_id: VirtualMachineId, alert: OpenAlert, change: Change, cause: str) -> str:
-    """Returns the ID of the event of a change; a repeat of it has the same one.
+def alert_of(  # noqa: PLR0913 - one for each part of what tells it from others
+    posture: Posture,
+    opened: OpenAlert,
+    change: Change,
+    *,
+    at: datetime,
+    cause: str,
+    request_id: str,
+) -> Alert:
+    """Returns what is published of a change; the same change has the same ID each time.
 
     Its `cause` is the activity ID of the assessment that showed the change, or whatever else did.
     """
-    return name_based_id("alert", vm_id.key, alert.rule, alert.fired_by, change, cause)
+    vm_id = posture.vm_id
+    return Alert(
+        id=name_based_id("alert", vm_id.key, opened.rule, opened.fired_by, change, cause),
+        alert=opened,
+        change=change,
+        at=at,
+        vm_id=vm_id,
+        request_id=request_id,
+        assessment=None,
+        previous=None,
+        location=posture.location,
+        os_type=posture.os_type,
+        tags=posture.tags,
+    )

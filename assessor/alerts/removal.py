@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from assessor.alerts.decision import Transition, event_id
+from assessor.alerts.decision import Transition, alert_of
 from assessor.alerts.overdue import silent_since
 from assessor.arm.errors import GONE_CODES
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped
 from assessor.messages.owner_tags import remembered
-from assessor.posture.model import Alert, Attempt, Change, Posture
+from assessor.posture.model import Attempt, Change, Posture
 from assessor.posture.published_patches import PublishedPatches
 
 _REMOVED: Final = "removed"
@@ -49,7 +49,7 @@ def attempted(previous: Posture | None, outcome: Outcome, attempt: Attempt) -> T
     vm_id = outcome.vm_id
     if vm_id is None:
         return None
-    tags = _tags_of(outcome)
+    tags = remembered(outcome.vm.tags) if outcome.vm is not None else None
     if previous is None:
         # What was never there is not remembered either: a request may name anything.
         first = Posture(vm_id, attempt=attempt, tags=tags, known_since=attempt.at)
@@ -68,10 +68,6 @@ def attempted(previous: Posture | None, outcome: Outcome, attempt: Attempt) -> T
     return Transition((), after)
 
 
-def _tags_of(outcome: Outcome) -> dict[str, str] | None:
-    return remembered(outcome.vm.tags) if outcome.vm is not None else None
-
-
 def retired(previous: Posture, at: datetime, request_id: str) -> Transition:
     """Returns what the end of a VM changes: its alerts are resolved, and it is kept as gone.
 
@@ -80,18 +76,9 @@ def retired(previous: Posture, at: datetime, request_id: str) -> Transition:
     `request_id` is what showed it: an event's ID, or the request's.
     """
     alerts = tuple(
-        Alert(
-            id=event_id(previous.vm_id, each, Change.GONE, _REMOVED),
-            alert=each,
-            change=Change.GONE,
-            at=at,
-            vm_id=previous.vm_id,
-            request_id=request_id,
-            assessment=None,
+        replace(
+            alert_of(previous, each, Change.GONE, at=at, cause=_REMOVED, request_id=request_id),
             previous=previous.assessment,
-            location=previous.location,
-            os_type=previous.os_type,
-            tags=previous.tags,
         )
         for each in previous.open_alerts
     )

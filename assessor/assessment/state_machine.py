@@ -22,8 +22,7 @@ from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.adoption import finished_by_summary, operation_lost, summary_of
 from assessor.assessment.follower import Follower
 from assessor.assessment.known_assessments import KnownAssessments
-from assessor.assessment.shared_starts import Start
-from assessor.assessment.starter import Starter
+from assessor.assessment.starter import Start, Starter
 from assessor.assessment.steps import Done, Step, Steps
 from assessor.clock import from_text
 from assessor.messages.progress import AssessmentProgress, OperationRef

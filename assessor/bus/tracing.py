@@ -1,7 +1,7 @@
 """Transfers to Service Bus as spans; what goes out is counted, and recorded."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from opentelemetry import trace
@@ -20,6 +20,7 @@ Send = Callable[[str, Sequence[OutgoingMessage]], Awaitable[None]]
 """Sends messages to a queue or topic; raises PublishError."""
 
 
+@dataclass(frozen=True, slots=True)
 class TracingBus:
     """A bus whose transfers are spans, and which counts and records what goes out.
 
@@ -29,38 +30,31 @@ class TracingBus:
     what it lies under. So it has a trace of its own, and the app's span links to it.
     """
 
-    def __init__(
-        self,
-        send: Send,
-        telemetry: Telemetry,
-        *,
-        own_queue: str | None = None,
-    ) -> None:
-        self._send = send
-        self._telemetry = telemetry
-        self._own_queue = own_queue
+    sender: Send
+    telemetry: Telemetry
+    own_queue: str | None = None
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         """Sends the messages; raises PublishError."""
         before = current_traceparent()
-        with self._telemetry.sending(entity, _attributes(messages)) as span:
+        with self.telemetry.sending(entity, _attributes(messages)) as span:
             context = span.get_span_context()
             traceparent = traceparent_of(context) if context.is_valid else None
-            if entity == self._own_queue:
+            if entity == self.own_queue:
                 span.set_attribute(names.TO_ITSELF, value=True)
                 traceparent = _to_itself(before or traceparent)  # the transfer is no step
-            await self._send(entity, [_traced(message, traceparent) for message in messages])
+            await self.sender(entity, [_traced(message, traceparent) for message in messages])
         for message in messages:
             self._count(message)
-        await self._telemetry.records.write(*(each.record for each in messages if each.record))
+        await self.telemetry.records.write(*(each.record for each in messages if each.record))
 
     def _count(self, message: OutgoingMessage) -> None:
         if message.record is not None and message.record.status:
-            self._telemetry.metrics.concluded(message.record.name, message.record.status, None)
+            self.telemetry.metrics.concluded(message.record.name, message.record.status, None)
         properties = message.application_properties
         rule = properties.get("alertRule")
         if rule is not None:
-            self._telemetry.metrics.alerted(
+            self.telemetry.metrics.alerted(
                 str(rule), str(properties.get("monitorCondition")), str(properties.get("change"))
             )
 

@@ -19,12 +19,14 @@ activity ID belongs to the trace of the incoming message; the two traces link to
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 from opentelemetry.trace import (
     Link,
@@ -63,29 +65,24 @@ WAIT: Final = "wait"
 FOLLOW: Final = "follow"
 
 
-class Telemetry:
-    """What the app tells of itself: the traces of assessments, and metrics."""
+def _no_metrics() -> Metrics:
+    return Metrics(NoOpMeterProvider().get_meter("none"))
 
-    def __init__(
-        self,
-        tracer: Tracer,
-        ids: AssessmentIdGenerator,
-        sampler: Sampler = DEFAULT_ON,
-        metrics_port: Metrics | None = None,
-        records: Records | None = None,
-    ) -> None:
-        self._tracer = tracer
-        self._ids = ids
-        self._sampler = sampler
-        self.metrics: Metrics = metrics_port or Metrics(
-            metrics.NoOpMeterProvider().get_meter("none")
-        )
-        self.bus_address: str | None = None
-        self.records: Records = records or Records()
+
+@dataclass
+class Telemetry:
+    """What the app tells of itself: the traces of assessments, metrics, and records."""
+
+    tracer: Tracer
+    ids: AssessmentIdGenerator
+    sampler: Sampler = DEFAULT_ON
+    metrics: Metrics = field(default_factory=_no_metrics)
+    records: Records = field(default_factory=Records)
+    bus_address: str | None = None
 
     def assessment(self, activity_id: str, root_span_id: str) -> AssessmentTrace:
         """Returns the trace of that assessment."""
-        return AssessmentTrace(self._tracer, self._ids, self._sampler, activity_id, root_span_id)
+        return AssessmentTrace(self.tracer, self.ids, self.sampler, activity_id, root_span_id)
 
     @contextmanager
     def processing(self, delivery: Delivery, now: datetime) -> Iterator[None]:
@@ -101,7 +98,7 @@ class Telemetry:
         if delivery.waited_since is not None:
             self._wait(parent, delivery, now)
         with ExitStack() as frames:
-            span = self._tracer.start_span(
+            span = self.tracer.start_span(
                 f"process {delivery.queue}",
                 parent,
                 SpanKind.CONSUMER,
@@ -131,7 +128,7 @@ class Telemetry:
             end: how it ended.
         """
         if trace_ is None:
-            unbegun(self._tracer, begun_at, end)
+            unbegun(self.tracer, begun_at, end)
             return
         known_at = time.monotonic_ns()
 
@@ -153,7 +150,7 @@ class Telemetry:
         work.activity_id = activity_id
         work.span.set_attribute(names.ACTIVITY_ID, activity_id)
         work.span.add_link(assessment.root, {names.ACTIVITY_ID: activity_id})
-        span = self._tracer.start_span(
+        span = self.tracer.start_span(
             FOLLOW,
             assessment.context,
             attributes={names.RESCHEDULES: work.reschedules, names.ADOPTED: adopted},
@@ -183,7 +180,7 @@ class Telemetry:
     @contextmanager
     def sending(self, entity: str, attributes: Mapping[str, AttributeValue]) -> Iterator[Span]:
         """Is the span of a transfer to Service Bus."""
-        span = self._tracer.start_span(
+        span = self.tracer.start_span(
             f"send {entity}",
             kind=SpanKind.PRODUCER,
             attributes={
@@ -207,7 +204,7 @@ class Telemetry:
             yield
         finally:
             self.metrics.held(-1)
-            span = self._tracer.start_span(
+            span = self.tracer.start_span(
                 WAIT, attributes={names.WAIT_PLACE: "worker"}, start_time=started
             )
             span.end()
@@ -225,7 +222,7 @@ class Telemetry:
         }
         if delivery.assessment is not None:
             attributes[names.ACTIVITY_ID] = delivery.assessment.activity_id
-        span = self._tracer.start_span(
+        span = self.tracer.start_span(
             WAIT, parent, attributes=attributes, start_time=nanoseconds(since)
         )
         span.end(max(nanoseconds(now), nanoseconds(since)))
@@ -237,7 +234,7 @@ class Telemetry:
             work.begin = None
 
     def _emit(self, call: Call) -> None:
-        span = self._tracer.start_span(
+        span = self.tracer.start_span(
             call.name,
             kind=SpanKind.CLIENT,
             attributes=call.attributes,
