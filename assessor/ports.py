@@ -84,36 +84,23 @@ class Arm(Protocol):
 
 
 class PostureStore(Protocol):
-    """Remembers one posture for each VM, with optimistic concurrency."""
+    """Remembers one posture for each VM, with optimistic concurrency; all raise PostureError."""
 
     async def load(self, vm_id: VirtualMachineId) -> Remembered | None:
-        """Returns what is remembered of a VM; None if nothing is.
-
-        Raises:
-            PostureError: the store did not answer.
-        """
+        """Returns what is remembered of a VM; None if nothing is."""
 
     async def durations(self, vm_id: VirtualMachineId) -> Learned | None:
-        """Returns how long a VM's assessments took; None if nothing was learned of it.
-
-        Raises:
-            PostureError: the store did not answer.
-        """
+        """Returns how long a VM's assessments took; None if nothing was learned of it."""
 
     async def outlines(self, after: Place) -> OutlinePage:
-        """Returns a page of the VMs behind a place, by subscription, as far as columns tell.
-
-        Raises:
-            PostureError: the store did not answer.
-        """
+        """Returns a page of the VMs behind a place, by subscription, as far as columns tell."""
 
     async def sight(self, found: Sequence[Posture]) -> None:
         """Remembers each of the postures of whose VM nothing is remembered yet.
 
         They are of one subscription, one for each VM.
 
-        Raises:
-            PostureError: the store did not answer. Some may be remembered.
+        Where it raises PostureError, some may be remembered.
         """
 
     async def save(self, posture: Posture, etag: str | None) -> str:

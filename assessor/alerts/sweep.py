@@ -62,11 +62,7 @@ class Sweeper:
         await self.rescheduler.reschedule(Later(sweep, now, "the timer fired"))
 
     async def resume(self, sweep: OverdueSweep) -> None:
-        """Looks on from where another invocation has let go of it.
-
-        Raises:
-            PublishError: Service Bus takes nothing; the message has to come again.
-        """
+        """Looks on from where another invocation has let go of it; raises PublishError."""
         step, window = sweep, self.new_window()
         while True:
             try:

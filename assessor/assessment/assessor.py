@@ -41,11 +41,7 @@ class Assessor:
     allowed_scopes: Sequence[Scope]
 
     async def start(self, request: AssessmentRequest) -> None:
-        """Starts on a request that was just accepted.
-
-        Raises:
-            PublishError: Service Bus takes nothing; the message has to come again.
-        """
+        """Starts on a request that was just accepted; raises PublishError."""
         await self._advance(AssessmentProgress(request, accepted_at=self.clock.now()))
 
     async def take_up(self, request: AssessmentRequest, received: Delivery | None = None) -> None:
@@ -57,11 +53,7 @@ class Assessor:
             await self.start(request)
 
     async def resume(self, progress: AssessmentProgress, received: Delivery | None = None) -> None:
-        """Resumes a request where another invocation has let go of it.
-
-        Raises:
-            PublishError: Service Bus takes nothing; the message has to come again.
-        """
+        """Resumes a request where another invocation has let go of it; raises PublishError."""
         delivery = replace(
             received or Delivery(self.in_progress_queue),
             request_id=progress.request.request_id,

@@ -50,11 +50,7 @@ class RequestIntake:
     allowed_scopes: Sequence[Scope]
 
     async def receive(self, message: IncomingMessage) -> None:
-        """Does what a message asks for, or publishes its rejection.
-
-        Raises:
-            PublishError: Service Bus takes nothing; the message has to come again.
-        """
+        """Does what a message asks for, or publishes its rejection; raises PublishError."""
         self.received(message.enqueued_at)
         delivery = Delivery(
             self.requests_queue, message.message_id, delivery_count=message.delivery_count

@@ -36,11 +36,7 @@ class Scans:
     deadline: timedelta
 
     async def resume(self, progress: ScanProgress) -> None:
-        """Resumes a scan where another invocation has let go of it.
-
-        Raises:
-            PublishError: Service Bus takes nothing; the message has to come again.
-        """
+        """Resumes a scan where another invocation has let go of it; raises PublishError."""
         try:
             if isinstance(progress, ScanExpansion):
                 later = await self.expander.expand(progress)

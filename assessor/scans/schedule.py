@@ -40,13 +40,10 @@ class ScanSchedule:
     tags: Mapping[str, str | None]
 
     async def fire(self) -> None:
-        """Asks for the scans of the last occurrence.
+        """Asks for the scans of the last occurrence; raises PublishError.
 
         The time of the occurrence comes from the schedule, not from the host: what the host knows
         of it differs between a firing in time, a late one, and one by hand.
-
-        Raises:
-            PublishError: Service Bus takes nothing; the timer has to fire again.
         """
         if not self.scopes:
             return
