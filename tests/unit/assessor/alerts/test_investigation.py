@@ -22,13 +22,23 @@ COMPONENT = (
 
 def test_the_address_names_the_component_and_a_query_of_the_trace() -> None:
     """As the portal's own "Share link to query" does: gzip, base64, percent-encoding."""
-    link = TraceLink("https://portal.azure.us", COMPONENT).of(ACTIVITY_ID)
+    link = TraceLink("https://portal.azure.us", COMPONENT).of(ACTIVITY_ID.upper())
     assert link is not None
-    assert link.startswith("https://portal.azure.us/#blade/Microsoft_Azure_Monitoring_Logs/")
-    parts = link.split("/")
-    assert unquote(parts[parts.index("resourceId") + 1]) == COMPONENT
-    query = gzip.decompress(base64.b64decode(unquote(parts[parts.index("q") + 1]))).decode()
-    assert f'operation_Id == "{ACTIVITY_ID.replace("-", "")}"' in query
+    address, _, query = link.partition("/q/")
+    assert address == (
+        "https://portal.azure.us/#blade/Microsoft_Azure_Monitoring_Logs/LogsBlade/resourceId/"
+        + COMPONENT.replace("/", "%2F")
+        + "/source/LogsBlade.AnalyticsShareLinkToQuery"
+    )
+    encoded, *rest = query.split("/")
+    assert rest == ["timespan", "P30D"]
+    packed = base64.b64decode(unquote(encoded))
+    assert packed[4:8] == bytes(4), "no time of making: a repeat has the same address"
+    assert gzip.decompress(packed).decode() == (
+        "union requests, dependencies, traces, customEvents, exceptions\n"
+        f'| where operation_Id == "{ACTIVITY_ID.replace("-", "")}"\n'
+        "| order by timestamp asc"
+    )
 
 
 @pytest.mark.parametrize("activity_id", [None, "", "not-an-id", 'x" | take 1'])
