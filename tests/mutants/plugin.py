@@ -11,8 +11,8 @@ import json
 import os
 import pkgutil
 import resource
-import signal
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -27,7 +27,11 @@ from mutmut.state import state
 
 from tests.mutants.mutation import Mutant, Mutating
 
-_SURVIVED, _KILLED = 0, 1
+_SURVIVED, _KILLED, _STUCK = 0, 1, 2
+_LOOK_SECONDS: Final = 3.0
+_IDLE_SECONDS: Final = 0.005
+_IDLE_LOOKS: Final = 8
+"""A mutant that has computed for less than that in each of so many looks waits for nothing."""
 _MUTATING: Final = pytest.StashKey[Mutating]()
 
 
@@ -161,12 +165,10 @@ class _Runs:
         os._exit(fate)
 
     def _limit(self, tests: list[pytest.Item]) -> None:
-        """Has the system end this process when it computes, or waits, far longer than is due."""
-        due = sum(self._cost[each] for each in tests)
-        seconds = int(10 + 10 * due)
+        """Ends this process once it computes far longer than is due, or waits for nothing."""
+        seconds = int(10 + 10 * sum(self._cost[each] for each in tests))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(60 + 10 * seconds)
+        threading.Thread(target=_end_when_idle, daemon=True).start()
 
     def _ended(
         self, running: dict[int, tuple[Mutant, list[pytest.Item], int]]
@@ -177,9 +179,19 @@ class _Runs:
             index = pipe.read()
         if index and tests[int(index)] not in self._killers[mutant.trampoline]:
             self._killers[mutant.trampoline].insert(0, tests[int(index)])
-        if os.WIFSIGNALED(status):
+        if os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == _STUCK:
             return mutant, "timeout"
         return mutant, "killed" if os.WEXITSTATUS(status) == _KILLED else "survived"
+
+
+def _end_when_idle() -> None:
+    """Ends this process after it has not computed for a while, however busy the machine is."""
+    idle, used = 0, time.process_time()
+    while idle < _IDLE_LOOKS:
+        time.sleep(_LOOK_SECONDS)
+        now = time.process_time()
+        idle, used = (idle + 1 if now - used < _IDLE_SECONDS else 0), now
+    os._exit(_STUCK)
 
 
 def _protocol(item: pytest.Item, following: pytest.Item | None) -> None:

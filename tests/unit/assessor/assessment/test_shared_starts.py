@@ -10,7 +10,9 @@ from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.assessment.known_assessments import KnownAssessments
+from assessor.ids import name_based_id
 from assessor.messages.in_progress import parse_in_progress
+from assessor.messages.request import identity_of
 from assessor.posture.store import MemoryPosture, PostureError, Remembered
 from assessor.resource_id import VirtualMachineId
 from tests.support.app import ports, settings
@@ -186,4 +188,35 @@ async def test_a_worker_remembers_the_last_thousands_only() -> None:
     for number in range(4_097):
         known.note(VM, str(number))
     assert not known.has_begun(VM, "0")
+    assert known.has_begun(VM, "1")
     assert known.has_begun(VM, "4096")
+    known.note(VM, "1")  # anew: now 2 is the oldest
+    known.note(VM, "4097")
+    assert known.has_begun(VM, "1")
+    assert not known.has_begun(VM, "2")
+
+
+class NotingArm(FakeArm):
+    """Notes by which client request ID each operation is begun."""
+
+    def __init__(self, vms: int) -> None:
+        super().__init__(reads=[RUNNING] * vms, begins=[ACTIVITY] * vms)
+        self.ids: list[str] = []
+
+    async def begin(self, vm_id: VirtualMachineId, client_request_id: str) -> Begun:
+        """Notes the ID, then gives the next scripted operation."""
+        self.ids.append(client_request_id)
+        return await super().begin(vm_id, client_request_id)
+
+
+async def test_a_begin_is_named_by_its_request_and_vm(crowd: Crowd) -> None:
+    """A repeat after a crash has the same client request ID; nobody else's has."""
+    arm = NotingArm(3)
+    for message_id in ("m-1", "m-1", "m-2"):
+        worker = build_app(
+            settings(ASSESS_HOLD_SECONDS="0"), ports(clock=crowd.clock, bus=crowd.bus, arm=arm)
+        )
+        await worker.requests.receive(crowd.message({"vmId": str(VM)}, message_id))
+    first, repeated, others = arm.ids
+    assert first == repeated == name_based_id("client-request", identity_of("m-1"), VM.key)
+    assert others != first
