@@ -7,6 +7,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 INFRA  := $(VENV)/infra
 AZ     := $(VENV)/az
+AUDIT  := $(VENV)/audit
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-emit-index-url
 # tests/conftest.py says how many processes `auto` is.
 PYTEST = $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
@@ -19,7 +20,7 @@ DEEP   = $(shell grep -rlE 'mark\.deep|hypothesis' --include='test_*.py' tests l
 # Each test starts several processes; each of them would compile the app again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run up send watch posture console dead-letters test test-deep fuzz mutants soak interop bench bench-az check check-infra snapshots format lock schemas clean
+.PHONY: run up send watch posture console dead-letters test test-deep fuzz mutants soak interop bench bench-az check check-infra audit snapshots format lock schemas clean
 .DEFAULT_GOAL := run
 
 # A Python that is named, and is not the environment's own, makes it anew.
@@ -103,6 +104,14 @@ check-infra: $(READY) $(INFRA)/.ready ## infrastructure: Bicep, Kusto, security 
 	$(INFRA)/bin/checkov --directory $(VENV)/templates --framework arm --config-file infra/checkov.yaml --compact --quiet --skip-download
 	$(INFRA)/bin/azure-functions-doctor doctor --path . --profile deploy
 
+audit: $(AUDIT)/.ready  ## ask PyPI which advisories there are of what is deployed; ARGS='--vulnerability-service osv' asks another
+	$(AUDIT)/bin/pip-audit --requirement requirements.txt --disable-pip --require-hashes --strict $(ARGS)
+
+$(AUDIT)/.ready: Makefile | $(READY)
+	@$$(scripts/choose-python) -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python $(PIP) pip-audit==2.10.1
+	@touch $@
+
 snapshots: $(READY)  ## what each golden deployment asks of ARM, made anew
 	$(BIN)/python infra/check.py --write
 
@@ -121,7 +130,7 @@ schemas: $(READY)  ## make schemas/ from the models again, and what else is made
 
 lock: $(READY)   ## pin again what pyproject.toml allows, for every Python that it allows
 	$(BIN)/python $(PIP) uv
-	$(COMPILE) --group app --output-file requirements.txt
+	$(COMPILE) --generate-hashes --group app --output-file requirements.txt
 	$(COMPILE) --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean:

@@ -78,6 +78,16 @@ _HEADERS: Final = st.fixed_dictionaries(
         "azure-asyncoperation": st.sampled_from(
             [OPERATION, OPERATION + "?t=1&c=x", "https://management.azure.com@evil.example/x", ""]
         ),
+        "www-authenticate": st.sampled_from(
+            [
+                'Bearer realm="https://evil.example/", error="insufficient_claims", claims="e30="',
+                'Bearer claims="%%%"',
+                "Basic",
+                "",
+            ]
+        ),
+        "date": st.sampled_from(["Mon, 05 Jan 2026 12:00:00 GMT", "Mon, 99 Jan 0000", "x"]),
+        "x-ms-request-id": st.sampled_from([ACTIVITY_ID, "x" * 300, ""]),
         "x-ms-ratelimit-remaining-resource": st.sampled_from(
             ["Microsoft.Compute/AssessPatchesVM3Min;0", "a;b;c", ";", "x;-5,y;99999999999999999999"]
         ),

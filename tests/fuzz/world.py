@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from azure.core.pipeline.transport import AsyncHttpTransport
@@ -24,7 +25,8 @@ from assessor.events.event import read_event
 from assessor.messages.in_progress import InProgressError, parse_in_progress
 from assessor.messages.request import IncomingMessage
 from assessor.settings import ArmCloud
-from tests.support.app import ENTITIES, ports, settings
+from assessor.telemetry.telemetry import Telemetry
+from tests.support.app import ENTITIES, ports, settings, silent_telemetry
 from tests.support.fakes import FakeClock
 from tests.support.recorded_arm import Credential
 from tests.support.schemas import assert_published
@@ -63,15 +65,23 @@ class OddArm(AsyncHttpTransport[HttpRequest, AsyncHttpResponseImpl]):
         calls: the URLs that were called, each with the token.
     """
 
-    def __init__(self, answers: Sequence[Answer]) -> None:
-        """Keeps the answers; there is at least one."""
+    def __init__(
+        self, answers: Sequence[Answer], place: str = f"{_ENDPOINT}/subscriptions/"
+    ) -> None:
+        """Keeps the answers; there is at least one.
+
+        Args:
+            answers: what is answered.
+            place: where calls may go; one that goes elsewhere is a finding.
+        """
         self._answers = list(answers)
+        self._place = place
         self.calls: list[str] = []
 
     async def send(self, request: HttpRequest, **options: Any) -> AsyncHttpResponseImpl:  # noqa: ANN401 - SDK's
         """Answers; raises what the answer breaks with."""
         self.calls.append(request.url)
-        assert request.url.startswith(f"{_ENDPOINT}/subscriptions/"), request.url
+        assert request.url.startswith(self._place), request.url
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if answer.breaks is not None:
             raise answer.breaks
@@ -104,6 +114,12 @@ class OddArm(AsyncHttpTransport[HttpRequest, AsyncHttpResponseImpl]):
         del raised
 
 
+@cache
+def _telemetry() -> Telemetry:
+    """Returns telemetry that goes nowhere; to make it takes longer than many an input."""
+    return silent_telemetry()
+
+
 class World:
     """The app, with ways to bring it what comes from outside.
 
@@ -131,6 +147,7 @@ class World:
                 bus=self.bus,
                 arm=client,
                 lister=ArmVmLister(client.client, _ENDPOINT),
+                telemetry=_telemetry(),
             ),
         )
         self._resumed = 0
