@@ -68,8 +68,9 @@ def outline_of(row: Mapping[str, Any], alert_columns: Mapping[str, str]) -> Outl
         row: OUTLINE_COLUMNS of it, and the columns of alerts.
         alert_columns: what each rule's columns begin with, by the rule's name.
     """
+    named = row.get("VmId")
     try:
-        vm_id = VirtualMachineId.parse(row.get("VmId") or "")
+        vm_id = VirtualMachineId.parse(named if isinstance(named, str) else "")
     except ResourceIdError:
         return None
     assessed_at, attempted_at = _time(row.get("AssessedAt")), _time(row.get("AttemptedAt"))

@@ -119,7 +119,12 @@ def from_row(row: Row, alert_columns: AlertColumns) -> Posture:
     alerts = (*posture.open_alerts, *(each.alert for each in posture.unpublished))
     if any(each.rule not in alert_columns for each in alerts):
         raise RowError("the row has an alert of a rule that this version does not have")
-    return replace(posture, lacks=from_columns(row), lacks_omitted=row.get(OMITTED) or 0)
+    omitted = row.get(OMITTED)
+    return replace(
+        posture,
+        lacks=from_columns(row),
+        lacks_omitted=omitted if isinstance(omitted, int) else 0,
+    )
 
 
 def durations_from_row(row: Row) -> Learned | None:

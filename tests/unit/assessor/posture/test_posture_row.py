@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.posture.learned import Learned
 from assessor.posture.model import Posture
+from assessor.posture.outline import outline_of
 from assessor.posture.row import (
     COLUMN_BYTES,
     DURATION_COLUMNS,
@@ -139,3 +140,12 @@ def test_durations_are_read_from_their_own_columns(learned: Learned) -> None:
 def test_durations_that_make_no_sense_are_none(row: dict[str, Any]) -> None:
     """They only say when to poll."""
     assert durations_from_row(row) is None
+
+
+@pytest.mark.parametrize("odd", [7, 0.5, True, b"x"], ids=repr)
+def test_columns_of_another_type_are_as_if_they_were_not_there(odd: object) -> None:
+    """Somebody else's row ends no sweep over all of them, and no number is made of a text."""
+    row = {**to_row(Posture(VM_ID), ALERT_COLUMNS), "VmId": odd, "LacksOmitted": "many"}
+
+    assert outline_of(row, ALERT_COLUMNS) is None
+    assert from_row(row, ALERT_COLUMNS).lacks_omitted == 0
