@@ -26,8 +26,8 @@ from assessor.arm.authentication import RenewableCredential
 from assessor.arm.client import ArmClient
 from assessor.arm.continuation import TokenRefusedError, check, name_in
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
-from assessor.arm.origin import Origin
 from assessor.arm.listing import read_page
+from assessor.arm.origin import Origin
 from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.reading import read_object
 from assessor.arm.result import parse_error, parse_result
