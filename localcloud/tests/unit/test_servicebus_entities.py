@@ -34,9 +34,16 @@ def _with_rule(properties: dict[str, Any]) -> dict[str, Any]:
     return _config(topics=[{"Name": "t", "Subscriptions": [{"Name": "s", "Rules": rules}]}])
 
 
-def test_the_apps_own_entities_are_read_and_valid_for_the_official_emulator() -> None:
-    """`infra/servicebus.json` passes the emulator's schema, and every entity comes out."""
-    path = _ROOT / "infra" / "servicebus.json"
+@pytest.mark.parametrize(
+    "path",
+    [
+        _ROOT / "infra" / "servicebus.json",
+        _ROOT / "localcloud" / "tests" / "integration" / "servicebus_contract.json",
+    ],
+    ids=lambda path: path.stem,
+)
+def test_entities_are_read_and_valid_for_the_official_emulator(path: Path) -> None:
+    """The app's and the contract suite's pass the emulator's schema, and every entity comes out."""
     config = json.loads(path.read_text())
     schema = _ROOT / "tests" / "recorded" / "servicebus-emulator-config.schema.json"
     # The schema's `[\w-\.]` has a literal hyphen in JavaScript, and is an error in Python.

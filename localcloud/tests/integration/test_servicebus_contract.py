@@ -1,4 +1,9 @@
-"""The local bus under the unmodified asynchronous SDK."""
+"""What Service Bus does for the unmodified asynchronous SDK: the same on every bus.
+
+`--service-bus CONNECTION_STRING` names Microsoft's emulator, started with servicebus_contract.json,
+or a Standard namespace of one's own; else it is the local bus, which some tests then also look
+behind the back of. Time is waited for as the receivers notice it, so that a bus may be slow.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,45 +27,86 @@ from azure.servicebus.exceptions import (
 )
 
 from localcloud.servicebus.server import ServiceBus
-from localcloud.tests.integration.servicebus_clients import Lane, entities, open_lanes, receive
+from localcloud.tests.integration.servicebus_clients import Lane, open_lanes, receive
 from localcloud.tests.integration.servicebus_clients import client as client_of
+from localcloud.tests.integration.servicebus_place import (
+    ONCE,
+    QUEUES,
+    TOPIC,
+    Place,
+    everything,
+    open_place,
+)
 from tests.support.waiting import BOUND_SECONDS, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
-_QUEUES = [f"queue-{i}" for i in range(15)]
+_CLOCKS = timedelta(minutes=5)
+"""How far a bus's clock may be from this machine's."""
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def bus() -> AsyncIterator[ServiceBus]:
-    """A running bus."""
-    async with ServiceBus.start(entities(*_QUEUES)) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def client(bus: ServiceBus) -> AsyncIterator[ServiceBusClient]:
-    """A client of it."""
-    async with client_of(bus) as opened:
+async def place(pytestconfig: pytest.Config) -> AsyncIterator[Place]:
+    """Where the tests run."""
+    async with open_place(pytestconfig.getoption("--service-bus", None)) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def lanes(client: ServiceBusClient) -> AsyncIterator[list[Lane]]:
-    """Open links to queues that no test has used."""
-    async with open_lanes(client, *_QUEUES) as opened:
+async def client(place: Place) -> AsyncIterator[ServiceBusClient]:
+    """A client of it."""
+    async with client_of(place) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def lanes(place: Place, client: ServiceBusClient) -> AsyncIterator[list[Lane]]:
+    """Open links to all queues of the local bus; other buses don't take so many connections."""
+    async with open_lanes(client, *(QUEUES if place.local else ())) as opened:
         yield list(opened)
 
 
-@pytest.fixture
-def lane(lanes: list[Lane]) -> Lane:
+@pytest.fixture(scope="module")
+def free_queues() -> list[str]:
+    """The queues of a bus without lanes that no test has used."""
+    return list(QUEUES)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def lane(
+    client: ServiceBusClient, lanes: list[Lane], free_queues: list[str]
+) -> AsyncIterator[Lane]:
     """A queue of the test's own, empty, with open links."""
-    return lanes.pop()
+    if lanes:
+        yield lanes.pop()
+        return
+    async with open_lanes(client, free_queues.pop()) as (opened,):
+        yield opened
 
 
-async def test_a_message_arrives_as_it_was_sent(bus: ServiceBus, lane: Lane) -> None:
+@pytest.fixture
+def bus(place: Place) -> ServiceBus:
+    """The local bus itself."""
+    if place.local is None:
+        pytest.skip("only the local bus lets a test look at its locks")
+    return place.local
+
+
+async def _bodies(lane: Lane) -> list[str]:
+    """What is in the queue, locked messages included."""
+    return [str(each) for each in await everything(lane.receiver)]
+
+
+async def _take(lane: Lane, count: int) -> list[str]:
+    """Receives and completes so many messages."""
+    got = await lane.receive(count)
+    for each in got:
+        await lane.receiver.complete_message(each)
+    return [str(each) for each in got]
+
+
+async def test_a_message_arrives_as_it_was_sent(lane: Lane) -> None:
     """Body, properties and annotations; then it is completed and gone."""
-    before = datetime.now(UTC) - timedelta(seconds=1)
     sent = ServiceBusMessage(
         b"\x00\xffbody",
         message_id="m-1",
@@ -83,18 +129,19 @@ async def test_a_message_arrives_as_it_was_sent(bus: ServiceBus, lane: Lane) -> 
         b"count": 3,
         b"ratio": 0.5,
     }
-    assert (got.delivery_count, got.sequence_number) == (0, 1)
+    assert got.delivery_count == 0
+    assert got.sequence_number
     assert got.state is ServiceBusMessageState.ACTIVE
     assert got.enqueued_time_utc is not None
-    assert before <= got.enqueued_time_utc <= datetime.now(UTC)
+    assert abs(got.enqueued_time_utc - datetime.now(UTC)) < _CLOCKS
     assert got.locked_until_utc is not None
-    assert got.locked_until_utc > datetime.now(UTC) + timedelta(seconds=30)
+    assert got.locked_until_utc > got.enqueued_time_utc + timedelta(seconds=30)
+    assert len(await everything(lane.receiver)) == 1
     await lane.receiver.complete_message(got)
-    counts = bus.counts()[lane.queue]
-    assert (counts.active, counts.locked, counts.total) == (0, 0, 1)
+    assert not await everything(lane.receiver)
 
 
-async def test_a_batch_arrives_as_its_messages(bus: ServiceBus, lane: Lane) -> None:
+async def test_a_batch_arrives_as_its_messages(lane: Lane) -> None:
     """A list and an explicit batch; a batch may hold what fits the limit and no more."""
     await lane.sender.send_messages([ServiceBusMessage(str(i)) for i in range(50)])
     batch = await lane.sender.create_message_batch()
@@ -104,12 +151,13 @@ async def test_a_batch_arrives_as_its_messages(bus: ServiceBus, lane: Lane) -> N
     with pytest.raises(MessageSizeExceededError):
         batch.add_message(ServiceBusMessage("x" * 10_000))
     await lane.sender.send_messages(batch)
-    assert bus.counts()[lane.queue].active == 50 + 26
-    assert [str(each) for each in await lane.receive(50)] == [str(i) for i in range(50)]
+    sent = [*(str(i) for i in range(50)), *["x" * 10_000] * 26]
+    assert await _bodies(lane) == sent
+    assert await _take(lane, 76) == sent
 
 
 async def test_abandoned_messages_come_back_until_they_are_dead(
-    bus: ServiceBus, client: ServiceBusClient, lane: Lane
+    client: ServiceBusClient, lane: Lane
 ) -> None:
     """At once, with the count one higher; after the last delivery in the dead-letter queue."""
     await lane.send("stubborn")
@@ -117,12 +165,12 @@ async def test_abandoned_messages_come_back_until_they_are_dead(
         (got,) = await lane.receive()
         assert got.delivery_count == delivery
         await lane.receiver.abandon_message(got)
-    assert bus.counts()[lane.queue].dead_letter == 1
+    assert not await _bodies(lane)
     async with client.get_queue_receiver(lane.queue, sub_queue="deadletter") as receiver:
         (dead,) = await receive(receiver)
         assert dead.dead_letter_reason == "MaxDeliveryCountExceeded"
         await receiver.complete_message(dead)
-    assert bus.counts()[lane.queue].dead_letter == 0
+        assert not await everything(receiver)
 
 
 async def test_dead_letters_say_why(client: ServiceBusClient, lane: Lane) -> None:
@@ -140,17 +188,18 @@ async def test_dead_letters_say_why(client: ServiceBusClient, lane: Lane) -> Non
         await receiver.complete_message(dead)
 
 
-async def test_a_lost_lock_is_lost_for_every_purpose(bus: ServiceBus, lane: Lane) -> None:
+async def test_a_lost_lock_is_lost_for_every_purpose(place: Place, lane: Lane) -> None:
     """Completing and renewing fail, and the message is delivered again."""
     await lane.send("contested")
     (got,) = await lane.receive()
-    assert bus.expire_locks(lane.queue) == 1
+    if place.local is not None:
+        assert place.local.expire_locks(lane.queue) == 1
+    (again,) = await lane.receive()  # elsewhere, once the lock's minute is over
+    assert again.delivery_count == 1
     with pytest.raises(MessageLockLostError):
         await lane.receiver.renew_message_lock(got)
     with pytest.raises(MessageLockLostError):
         await lane.receiver.complete_message(got)
-    (again,) = await lane.receive()
-    assert again.delivery_count == 1
     await lane.receiver.complete_message(again)
 
 
@@ -165,7 +214,9 @@ async def test_a_renewed_lock_lasts_longer(lane: Lane) -> None:
     await lane.receiver.complete_message(got)
 
 
-async def test_deferred_messages_are_received_by_number(bus: ServiceBus, lane: Lane) -> None:
+async def test_deferred_messages_are_received_by_number(
+    client: ServiceBusClient, lane: Lane
+) -> None:
     """And settled like others, over the management link; an unknown one is not found."""
     await lane.send("later", "dead")
     numbers = []
@@ -173,15 +224,20 @@ async def test_deferred_messages_are_received_by_number(bus: ServiceBus, lane: L
         await lane.receiver.defer_message(got)
         assert got.sequence_number is not None
         numbers.append(got.sequence_number)
-    assert bus.counts()[lane.queue].deferred == 2
+    deferred = ServiceBusMessageState.DEFERRED
+    assert [each.state for each in await everything(lane.receiver)] == [deferred] * 2
     later, dead = await lane.receiver.receive_deferred_messages(numbers)
     assert str(later) == "later"
-    assert later.state is ServiceBusMessageState.DEFERRED
+    assert later.state is deferred
     await lane.receiver.renew_message_lock(later)
     await lane.receiver.complete_message(later)
     await lane.receiver.dead_letter_message(dead, reason="Old", error_description="Too")
-    counts = bus.counts()[lane.queue]
-    assert (counts.deferred, counts.locked, counts.dead_letter) == (0, 0, 1)
+    assert not await _bodies(lane)
+    sub_queue = ServiceBusSubQueue.DEAD_LETTER
+    async with client.get_queue_receiver(lane.queue, sub_queue=sub_queue) as receiver:
+        (letter,) = await receive(receiver)
+        assert (str(letter), letter.dead_letter_reason) == ("dead", "Old")
+        await receiver.complete_message(letter)
 
 
 async def test_peeking_shows_active_and_scheduled_messages(lane: Lane) -> None:
@@ -189,21 +245,22 @@ async def test_peeking_shows_active_and_scheduled_messages(lane: Lane) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     await lane.send("now")
     await lane.sender.schedule_messages(ServiceBusMessage("later"), later)
-    for _ in range(2):
-        peeked = await lane.receiver.peek_messages(10, sequence_number=1)
-        assert [(str(each), each.state) for each in peeked] == [
-            ("now", ServiceBusMessageState.ACTIVE),
-            ("later", ServiceBusMessageState.SCHEDULED),
-        ]
-    assert await lane.receiver.peek_messages(10, sequence_number=99) == []
+    peeked = await lane.receiver.peek_messages(10, sequence_number=1)
+    assert [(str(each), each.state) for each in peeked] == [
+        ("now", ServiceBusMessageState.ACTIVE),
+        ("later", ServiceBusMessageState.SCHEDULED),
+    ]
+    again = await lane.receiver.peek_messages(10, sequence_number=1)
+    assert [str(each) for each in again] == ["now", "later"]
+    beyond = 1 + max(each.sequence_number or 0 for each in peeked)
+    assert await lane.receiver.peek_messages(10, sequence_number=beyond) == []
 
 
-async def test_scheduled_messages_come_at_their_time(bus: ServiceBus, lane: Lane) -> None:
+async def test_scheduled_messages_come_at_their_time(lane: Lane) -> None:
     """Sent with a time or scheduled through management; not before, and under a new number."""
     due = datetime.now(UTC) + timedelta(seconds=1)
     (number,) = await lane.sender.schedule_messages(ServiceBusMessage("scheduled"), due)
     await lane.send("sent", scheduled_enqueue_time_utc=due)
-    assert bus.counts()[lane.queue].total == 0
     got = await lane.receive(2)
     assert {str(each) for each in got} == {"scheduled", "sent"}
     for each in got:
@@ -211,79 +268,103 @@ async def test_scheduled_messages_come_at_their_time(bus: ServiceBus, lane: Lane
         assert each.sequence_number > number
         assert each.enqueued_time_utc is not None
         assert each.enqueued_time_utc >= due - timedelta(milliseconds=1)  # sent in whole ones
+        await lane.receiver.complete_message(each)
 
 
-async def test_a_cancelled_message_is_not_there(
-    bus: ServiceBus, client: ServiceBusClient, lane: Lane
-) -> None:
+async def test_a_cancelled_message_is_not_there(client: ServiceBusClient, lane: Lane) -> None:
     """Cancelling works on queues and topics alike."""
     later = datetime.now(UTC) + timedelta(hours=1)
     messages = [ServiceBusMessage(each) for each in "ab"]
     numbers = await lane.sender.schedule_messages(messages, later)
     await lane.sender.cancel_scheduled_messages(numbers[0])
-    assert bus.counts()[lane.queue].scheduled == 1
-    async with client.get_topic_sender("events") as sender:
+    assert await _bodies(lane) == ["b"]
+    async with client.get_topic_sender(TOPIC) as sender:
         numbers = await sender.schedule_messages(ServiceBusMessage("c"), later)
         await sender.cancel_scheduled_messages(numbers)
 
 
 async def test_expired_messages_are_dead_lettered(
-    bus: ServiceBus, client: ServiceBusClient, lane: Lane
+    place: Place, client: ServiceBusClient, lane: Lane
 ) -> None:
-    """By time alone, with nobody asking."""
+    """By time alone on the local bus; elsewhere perhaps when somebody asks for messages."""
     await lane.send("brief", time_to_live=timedelta(seconds=1))
-    await eventually(lambda: bus.counts()[lane.queue].dead_letter == 1, "it was dead-lettered")
+    over = datetime.now(UTC) + timedelta(seconds=1)
+    await eventually(lambda: datetime.now(UTC) > over, "its time is over")
+    if place.local is None:
+        assert not await lane.receiver.receive_messages(max_wait_time=1)
     async with client.get_queue_receiver(lane.queue, sub_queue="deadletter") as receiver:
         (dead,) = await receive(receiver)
         assert dead.dead_letter_reason == "TTLExpiredException"
+        await receiver.complete_message(dead)
 
 
-async def test_duplicates_are_accepted_and_dropped(
-    bus: ServiceBus, client: ServiceBusClient
-) -> None:
+async def test_duplicates_are_accepted_and_dropped(place: Place, client: ServiceBusClient) -> None:
     """Alone, in one batch, and scheduled; the entity's name has no case."""
     later = datetime.now(UTC) + timedelta(hours=1)
-    async with client.get_queue_sender("ONCE") as sender:
-        for _ in range(2):
-            await sender.send_messages(ServiceBusMessage("1", message_id="1"))
-        batch = [ServiceBusMessage(each, message_id=each) for each in ("2", "1", "3", "2")]
-        await sender.send_messages(batch)
-        await sender.schedule_messages(ServiceBusMessage("3", message_id="3"), later)
-    counts = bus.counts()["once"]
-    assert (counts.active, counts.scheduled) == (3, 0)
 
+    def message(number: str) -> ServiceBusMessage:
+        return ServiceBusMessage(number, message_id=f"{place.run}-{number}")
 
-async def test_subscriptions_get_what_their_rules_let_in(
-    bus: ServiceBus, client: ServiceBusClient
-) -> None:
-    """A copy each; settling one leaves the other."""
     async with (
-        client.get_topic_sender("events") as sender,
-        client.get_subscription_receiver("events", "only-a") as receiver,
+        client.get_queue_sender(ONCE.upper()) as sender,
+        client.get_queue_receiver(ONCE) as receiver,
     ):
+        for _ in range(2):
+            await sender.send_messages(message("1"))
+        await sender.send_messages([message(each) for each in ("2", "1", "3", "2")])
+        await sender.schedule_messages(message("3"), later)
+        assert [str(each) for each in await everything(receiver)] == ["1", "2", "3"]
+        for each in await receive(receiver, 3):
+            await receiver.complete_message(each)
+
+
+async def test_a_topic_drops_duplicates_before_it_copies(
+    place: Place, client: ServiceBusClient
+) -> None:
+    """No subscription gets the second one; a time to come does not save it."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    first, second = (
+        ServiceBusMessage(body, message_id=f"{place.run}-topic", subject="unheard")
+        for body in ("first", "second")
+    )
+    async with (
+        client.get_topic_sender(TOPIC) as sender,
+        client.get_subscription_receiver(TOPIC, "all") as receiver,
+    ):
+        await sender.send_messages(first)
+        await sender.send_messages(second)
+        await sender.schedule_messages(second, later)
+        await sender.send_messages(ServiceBusMessage("last", subject="unheard"))
+        got = await receive(receiver, 2)
+        assert [str(each) for each in got] == ["first", "last"]
+        for each in got:
+            await receiver.complete_message(each)
+
+
+async def test_subscriptions_get_what_their_rules_let_in(client: ServiceBusClient) -> None:
+    """A copy each; settling one leaves the other. Rules are of correlation or of SQL."""
+    expected = {"only-a": ["AL"], "by-sql": ["BL", "Aother"], "all": ["AL", "BL", "Aother"]}
+    async with client.get_topic_sender(TOPIC) as sender:
         for kind, label in (("A", "L"), ("B", "L"), ("A", "other")):
             properties: dict[str | bytes, Any] = {"type": kind}
             message = ServiceBusMessage(
                 kind + label, subject=label, application_properties=properties
             )
             await sender.send_messages(message)
-        (got,) = await receive(receiver)
-        assert str(got) == "AL"
-        await receiver.complete_message(got)
-    assert bus.counts()["events/Subscriptions/only-a"].total == 1
-    assert bus.counts()["events/Subscriptions/all"].active == 3
+    for subscription, bodies in expected.items():
+        async with client.get_subscription_receiver(TOPIC, subscription) as receiver:
+            assert [str(each) for each in await everything(receiver)] == bodies
+            for each in await receive(receiver, len(bodies)):
+                await receiver.complete_message(each)
 
 
-async def test_receive_and_delete_needs_no_settling(
-    bus: ServiceBus, client: ServiceBusClient, lane: Lane
-) -> None:
+async def test_receive_and_delete_needs_no_settling(client: ServiceBusClient, lane: Lane) -> None:
     """What is received is gone."""
     await lane.send("a", "b")
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
     async with client.get_queue_receiver(lane.queue, receive_mode=mode) as receiver:
         assert [str(each) for each in await receive(receiver, 2)] == ["a", "b"]
-    counts = bus.counts()[lane.queue]
-    assert (counts.active, counts.locked) == (0, 0)
+    assert not await _bodies(lane)
 
 
 async def test_closing_a_receiver_gives_back_what_it_prefetched(
@@ -303,26 +384,26 @@ async def test_competing_receivers_share_the_work(client: ServiceBusClient, lane
     """Each asks for one message, and gets one that the other doesn't get."""
     async with client.get_queue_receiver(lane.queue) as other:
         first, second, _ = await asyncio.gather(lane.receive(), receive(other), lane.send("a", "b"))
-    assert {str(first[0]), str(second[0])} == {"a", "b"}
+        assert {str(first[0]), str(second[0])} == {"a", "b"}
+        await lane.receiver.complete_message(first[0])
+        await other.complete_message(second[0])
 
 
-async def test_what_an_address_cannot_do_is_refused(client: ServiceBusClient) -> None:
+async def test_what_an_address_cannot_do_is_refused(place: Place, client: ServiceBusClient) -> None:
     """Entities that aren't there are not found; a topic is only sent to."""
     outcomes = await asyncio.gather(
         client.get_queue_sender("nothing").send_messages(ServiceBusMessage("x")),
         client.get_queue_receiver("nothing").receive_messages(max_wait_time=BOUND_SECONDS),
-        client.get_queue_receiver("events").receive_messages(max_wait_time=BOUND_SECONDS),
+        client.get_queue_receiver(TOPIC).receive_messages(max_wait_time=BOUND_SECONDS),
         return_exceptions=True,
     )
-    assert [type(each) for each in outcomes] == [
-        MessagingEntityNotFoundError,
-        MessagingEntityNotFoundError,
-        ServiceBusError,
-    ]
-    assert "can't be received from the topic" in str(outcomes[2])
+    assert [type(each) for each in outcomes[:2]] == [MessagingEntityNotFoundError] * 2
+    assert isinstance(outcomes[2], ServiceBusError)
+    if place.local is not None:
+        assert "can't be received from the topic" in str(outcomes[2])
 
 
-async def test_the_tiers_limit_on_size(bus: ServiceBus, lane: Lane) -> None:
+async def test_the_tiers_limit_on_size(lane: Lane) -> None:
     """A message of just under 256 KiB passes, in several frames; one over it is refused."""
     await lane.sender.send_messages(ServiceBusMessage(b"x" * 261_000))
     too_large = ServiceBusMessage(b"x" * 262_200)
@@ -331,6 +412,4 @@ async def test_the_tiers_limit_on_size(bus: ServiceBus, lane: Lane) -> None:
     with pytest.raises(MessageSizeExceededError):
         await lane.sender.schedule_messages(too_large, datetime.now(UTC))
     await lane.send("the link is still good")
-    assert bus.counts()[lane.queue].active == 2
-    got, _ = await lane.receive(2)
-    assert b"".join(got.body) == b"x" * 261_000
+    assert await _take(lane, 2) == ["x" * 261_000, "the link is still good"]
