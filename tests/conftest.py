@@ -17,8 +17,11 @@ from tests.support.dealing import deal
 if TYPE_CHECKING:
     from tests.support.cloud_harness import Harness
 
-PROCESSES_A_CORE = 3
+PROCESSES_A_CORE = 2
 MOST_PROCESSES = 12
+GARBAGE_THRESHOLD = 20_000
+"""New objects before garbage is looked for: ten times Python's own number, in processes that are
+short-lived and keep their reports."""
 SECONDS_OF_REAL_PARTS = 10.0
 """What a test that starts them takes of a core, if its mark `takes` does not say otherwise."""
 
@@ -78,6 +81,7 @@ def pytest_collection() -> Iterator[None]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(GARBAGE_THRESHOLD)
         gc.enable()
 
 

@@ -10,7 +10,10 @@ from typing import Final
 
 BOUND_SECONDS: Final = 480.0
 """Within this anything that is going to happen has happened."""
-_LOOK_SECONDS: Final = 0.05
+_FIRST_LOOKS_SECONDS: Final = 0.02
+_LATER_LOOKS_SECONDS: Final = 0.25
+"""To look costs requests to the part that is waited for, which has other things to do meanwhile."""
+_SLOWING: Final = 1.3
 
 
 async def eventually(
@@ -18,7 +21,7 @@ async def eventually(
     what: str | Callable[[], str],
     within: float = BOUND_SECONDS,
 ) -> None:
-    """Waits until a condition holds.
+    """Waits until a condition holds; looks often at first, and less often the longer it takes.
 
     Args:
         condition: is looked at again and again; may be a coroutine function.
@@ -28,10 +31,12 @@ async def eventually(
     Raises:
         AssertionError: the condition never held; it says `what`.
     """
+    pause = _FIRST_LOOKS_SECONDS
     try:
         async with asyncio.timeout(within):
-            while not await _holds(condition):  # noqa: ASYNC110 - nobody tells when it changes
-                await asyncio.sleep(_LOOK_SECONDS)
+            while not await _holds(condition):
+                await asyncio.sleep(pause)
+                pause = min(pause * _SLOWING, _LATER_LOOKS_SECONDS)
     except TimeoutError:
         said = what if isinstance(what, str) else what()
         raise AssertionError(f"not within {within:g} s: {said}") from None
