@@ -67,10 +67,8 @@ class App:
     ) -> None:
         """Resumes whatever another invocation has rescheduled, or the app has asked itself for.
 
-        Args:
-            progress: what is resumed.
-            enqueued_at: when its message appeared, by the bus's clock.
-            delivery: the message, for telemetry.
+        `enqueued_at` is when its message appeared, by the bus's clock; `delivery` is that, for
+        telemetry.
 
         Raises:
             PublishError: Service Bus takes nothing; the message has to come again.

@@ -38,10 +38,8 @@ class Concluded:
 class ScanState:
     """How far a scan is.
 
-    Attributes:
-        started_at: when it was accepted for the first time.
-        expanded: whether all of its requests are sent.
-        summed_up: whether its end was told, and its records are gone.
+    It was accepted for the first time at `started_at`; once `expanded`, all of its requests are
+    sent; once `summed_up`, its end was told, and its records are gone.
     """
 
     started_at: datetime
@@ -53,14 +51,8 @@ class ScanState:
 class Tally:
     """A scan's records, counted.
 
-    Attributes:
-        requested: the VMs that requests were sent for.
-        assessed: of these, those whose assessment completed.
-        failed: those whose assessment failed.
-        skipped: those that could not be assessed then.
-        with_critical_patches: those that lack critical or security patches.
-        reboot_pending: those that wait for a reboot.
-        last_at: when the last outcome was known; None if there is none.
+    `requested` are the VMs that requests were sent for; the other numbers are of these. `last_at`
+    is when the last outcome was known; None if there is none.
     """
 
     requested: int = 0

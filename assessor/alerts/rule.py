@@ -66,11 +66,7 @@ class Sentences:
     `{name}` is the VM, `{patches}` how many patches it lacks, `{since}` when it was last assessed
     or first heard of, and `{why}` why it was not since, as far as is known.
 
-    Attributes:
-        appeared: when it fires.
-        reminder: when it lasts.
-        gone: when it is resolved.
-        grew: when there is more of it; None for a rule that can't grow.
+    `grew` is None for a rule that can't grow.
     """
 
     appeared: str

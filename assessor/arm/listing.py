@@ -42,10 +42,8 @@ class ListedVm:
 class Page:
     """A page of a list.
 
-    Attributes:
-        vms: the VMs on it.
-        next_link: what leads to the next page; None on the last one.
-        unreadable: how many more VMs are on it that can't be asked for, by the reason.
+    `next_link` leads to the next page; None on the last one. `unreadable` tells how many more VMs
+    are on it that can't be asked for, by the reason.
     """
 
     vms: tuple[ListedVm, ...]

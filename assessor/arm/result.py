@@ -85,17 +85,9 @@ class Patch:
 class AssessmentResult:
     """What an assessment found: VirtualMachineAssessPatchesResult. What ARM did not tell is None.
 
-    Attributes:
-        status: PatchOperationStatus, or whatever else ARM wrote.
-        activity_id: assessmentActivityId.
-        reboot_pending: rebootPending.
-        critical_and_security_count: criticalAndSecurityPatchCount.
-        other_count: otherPatchCount.
-        start_text: startDateTime as ARM wrote it.
-        started_at: the same as a moment in UTC.
-        patches: availablePatches; None where there is no list.
-        error: why the assessment failed.
-        raw: the whole document as ARM sent it.
+    `start_text` is startDateTime as ARM wrote it, and `started_at` the same as a moment in UTC;
+    `patches` are availablePatches, None where there is no list; `raw` is the whole document as ARM
+    sent it.
     """
 
     status: str | None

@@ -73,9 +73,7 @@ def retry_after(text: str | None, now: datetime) -> float | None:
 
     The longest one where there are several. None where it asks for nothing that can be understood.
 
-    Args:
-        text: the header's value; None where there is none.
-        now: the time, from which a date counts; a date without a zone is in UTC.
+    A date counts from `now`; one without a zone is in UTC.
     """
     wishes = list(_wishes((text or "")[:_LONGEST], now))
     return min(MOST_SECONDS, max(0.0, *wishes)) if wishes else None

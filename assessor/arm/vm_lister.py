@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -24,6 +24,7 @@ from assessor.resource_id import Scope
 _VMS: Final = "/providers/Microsoft.Compute/virtualMachines"
 
 
+@dataclass(frozen=True, slots=True)
 class ArmVmLister:
     """Lists VMs by azure-mgmt-compute, one call at a time.
 
@@ -31,9 +32,8 @@ class ArmVmLister:
     the app's token.
     """
 
-    def __init__(self, clients: Callable[[str], ComputeManagementClient], endpoint: str) -> None:
-        self._clients = clients
-        self._endpoint = endpoint
+    clients: Callable[[str], ComputeManagementClient]
+    endpoint: str
 
     async def page(self, scope: Scope, link: str | None) -> Page:
         """Returns a page of the scope's VMs; raises ArmError or PageLinkRefusedError."""
@@ -55,9 +55,9 @@ class ArmVmLister:
         if link is not None:
             request = HttpRequest("GET", self._checked(scope, link))
         else:
-            first = f"{self._endpoint}{quote(path)}"
+            first = f"{self.endpoint}{quote(path)}"
             request = HttpRequest("GET", first, params={**parameters, "api-version": API_VERSION})
-        client = self._clients(scope.subscription_id)
+        client = self.clients(scope.subscription_id)
         with arm_errors(Phase.LIST):
             async with asyncio.timeout(CALL_SECONDS):
                 answer = await client.send_request(request, stream=True)
@@ -70,7 +70,7 @@ class ArmVmLister:
         return page
 
     def _checked(self, scope: Scope, link: str) -> str:
-        problem = Origin(self._endpoint, scope.subscription_id).problem_with(link)
+        problem = Origin(self.endpoint, scope.subscription_id).problem_with(link)
         if problem is not None:
             raise PageLinkRefusedError(problem)
         return link

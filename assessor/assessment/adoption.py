@@ -50,12 +50,8 @@ def adoptable(
     request's own, else another request's of the same time. Either way it is as fresh as a new one
     would be. Whether it is an assessment is known at its end: see `proves_assessment`.
 
-    Args:
-        vm: the VM as it was just read.
-        request: what was asked.
-        now: the time.
-        deadline: nobody is at work any more on an assessment that has run for longer.
-        refused: the activity IDs that were tried before, in vain.
+    Nobody is at work any more on an assessment that has run for longer than `deadline`; `refused`
+    are the activity IDs that were tried before, in vain.
     """
     summary = vm.last_assessment
     if summary is None or not _GUID.fullmatch(summary.activity_id or ""):

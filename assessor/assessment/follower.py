@@ -25,12 +25,8 @@ _GIVES_WAY: Final = f"{_RUNS}; polls are further apart, for ARM has few reads le
 class Follower:
     """Polls operations by what is expected of them.
 
-    Attributes:
-        polls: polls operations, once for the requests that share one.
-        limiter: which subscriptions' polls are held back.
-        known: which operations are assessments that this app has begun.
-        new_window: opens the polling window of one invocation.
-        steps: makes the steps that it returns.
+    `limiter` tells which subscriptions' polls are held back; `new_window` opens the polling window
+    of one invocation.
     """
 
     polls: SharedPolls

@@ -108,12 +108,7 @@ def _runs(start: Start) -> bool:
 class Starter:
     """Starts requests, those for one VM one after another.
 
-    Attributes:
-        starts: lets one of the requests for a VM start for all.
-        known: is told of each assessment that is begun.
-        begin_limiter: which regions' begins are held back.
-        durations: what to expect of a VM.
-        deadline: no assessment older than that is adopted.
+    `known` is told of each assessment that is begun; none older than `deadline` is adopted.
     """
 
     arm: Arm

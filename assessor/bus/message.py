@@ -14,15 +14,9 @@ Property = str | int | float | bool
 class OutgoingMessage:
     """A message as it goes to Service Bus.
 
-    Attributes:
-        body: the bytes.
-        message_id: what duplicate detection looks at.
-        correlation_id: the request's ID.
-        content_type: the body's media type.
-        application_properties: what subscriptions filter on.
-        subject: the VM's resource ID, where there is a VM.
-        enqueue_at: when it is to appear; at once if None.
-        record: what telemetry keeps of it once it is sent.
+    `message_id` is what duplicate detection looks at, `correlation_id` the request's ID, `subject`
+    the VM's resource ID where there is a VM. Subscriptions filter on `application_properties`. It
+    appears at `enqueue_at`, at once if that is None; once it is sent, telemetry keeps its `record`.
     """
 
     body: bytes

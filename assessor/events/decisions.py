@@ -50,9 +50,7 @@ class Retire:
 class Request:
     """Ask what a request of the contract asks.
 
-    Attributes:
-        fields: the request.
-        identity: the same at each delivery of the event.
+    Its identity is the same at each delivery of the event.
     """
 
     fields: Mapping[str, Any]
@@ -85,11 +83,8 @@ def decide(  # noqa: PLR0911 - one return for each meaning
 ) -> Sequence[Decision]:
     """Returns what follows from an event; one or more, for a window touches several subscriptions.
 
-    Args:
-        event: what happened.
-        now: the time; nothing happened later than that.
-        settle: how long after a change a VM is assessed.
-        allowed: the scopes that the app may assess; none: any.
+    Nothing happened later than `now`; a VM is assessed `settle` after a change; no `allowed` scopes
+    allow any.
     """
     if event.problem is not None:
         return (Malformed((FieldError("event", event.problem),)),)

@@ -99,10 +99,7 @@ class AssessmentProgress:
 class Scan:
     """A scan that was accepted: one request for a whole scope, from its acceptance to its sum.
 
-    Attributes:
-        id: the scan's; each of its requests carries it.
-        request: what was asked.
-        started_at: when the scan was accepted.
+    Each of its requests carries its ID.
     """
 
     id: ScanId
@@ -197,10 +194,7 @@ InProgress = Underway | AssessmentRequest
 class Later:
     """What is rescheduled: it goes on in another invocation.
 
-    Attributes:
-        progress: what that one starts from.
-        at: when.
-        why: for the log.
+    `why` is for the log.
     """
 
     progress: Underway

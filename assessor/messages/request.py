@@ -203,9 +203,7 @@ def parse_request(
 ) -> tuple[AssessmentRequest, ...] | ScanRequest | Rejection:
     """Returns the requests that `message` holds, one for each VM or one for a scope, or why none.
 
-    Args:
-        message: what came from the queue.
-        allowed: the scopes that a request may name; none of them: everything may be named.
+    `allowed` are the scopes that a request may name; none of them: everything may be named.
     """
     try:
         payload, traceparent = _payload(message)

@@ -16,14 +16,7 @@ from assessor.resource_id import VirtualMachineId
 class Assessment:
     """A completed assessment in numbers. What ARM did not tell is None.
 
-    Attributes:
-        activity_id: its assessmentActivityId.
-        status: PatchOperationStatus, or whatever else ARM wrote.
-        started_at: when it began, which orders the assessments of one VM.
-        completed_at: when its outcome was known.
-        critical_and_security_count: criticalAndSecurityPatchCount.
-        other_count: otherPatchCount.
-        reboot_pending: rebootPending.
+    `started_at` orders the assessments of one VM; `completed_at` is when the outcome was known.
     """
 
     activity_id: str

@@ -39,9 +39,7 @@ class Place:
 class Outline:
     """A VM as its row's columns have it.
 
-    Attributes:
-        posture: what the columns tell; what is in no column is not known.
-        has_unpublished: whether alerts are decided and not known to be published.
+    What is in no column is not known of its posture.
     """
 
     posture: Posture
@@ -52,9 +50,8 @@ class Outline:
 class OutlinePage:
     """Some rows of one partition.
 
-    Attributes:
-        outlines: the VMs of them that are not gone.
-        next: where the rows after them begin; None at the table's end.
+    They are those of the VMs that are not gone; `next` is where the rows after them begin, None at
+    the table's end.
     """
 
     outlines: tuple[Outline, ...]
@@ -64,9 +61,7 @@ class OutlinePage:
 def outline_of(row: Mapping[str, Any], alert_columns: Mapping[str, str]) -> Outline | None:
     """Returns a row's outline; None where the row names no VM.
 
-    Args:
-        row: OUTLINE_COLUMNS of it, and the columns of alerts.
-        alert_columns: what each rule's columns begin with, by the rule's name.
+    `alert_columns` tells what each rule's columns begin with, by the rule's name.
     """
     named = row.get("VmId")
     try:

@@ -17,9 +17,7 @@ from assessor.resource_id import VirtualMachineId
 class PostureError(UnavailableError):
     """The store did not do what it was asked.
 
-    Attributes:
-        vm_id: the VM; None where it was about several.
-        reason: what the store, or the way to it, said.
+    `vm_id` is None where it was about several.
     """
 
     def __init__(self, vm_id: VirtualMachineId | None, reason: str) -> None:

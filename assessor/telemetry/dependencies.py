@@ -29,11 +29,10 @@ _TABLE: Final = re.compile(r"/(\$?[A-Za-z0-9]{1,63})")
 class Service:
     """What is called.
 
-    Attributes:
-        provider: as the SDK's own tracing names it.
-        route: returns the part of a name that stands for a URL's path, without any ID.
-        peer: the service's name where its host tells nobody what it is.
-        handled: answers that the app expects and does something about: no failures of the call.
+    `provider` is as the SDK's own tracing names it, `route` returns the part of a name that stands
+    for a URL's path, without any ID, and `peer` is the service's name where its host tells nobody
+    what it is. The app expects the `handled` answers and does something about them: they are no
+    failures of the call.
     """
 
     provider: str

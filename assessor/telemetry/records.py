@@ -82,9 +82,7 @@ class Records:
     ) -> None:
         """Writes to the app's log.
 
-        Args:
-            flush: sends what was logged, and blocks until that is done; None: nothing is sent.
-            wait_seconds: how long to wait for it at the most.
+        `flush` sends what was logged, and blocks until that is done; without it nothing is sent.
         """
         self._flush = flush
         self._wait_seconds = wait_seconds

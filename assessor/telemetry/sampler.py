@@ -26,13 +26,7 @@ _MASK: Final = (1 << _BITS) - 1
 
 
 class SamplerError(ValueError):
-    """A sampler setting that names none.
-
-    Attributes:
-        setting: the environment variable.
-        expected: what it must be.
-        value: what it is.
-    """
+    """A sampler setting that names none."""
 
     def __init__(self, setting: str, expected: str, value: str) -> None:
         super().__init__(f"The setting {setting} must be {expected}; it is {value!r}.")
