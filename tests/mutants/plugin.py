@@ -14,11 +14,12 @@ import resource
 import sys
 import threading
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, NoReturn, TextIO
 
 import pytest
 from hypothesis import Phase, settings
@@ -32,6 +33,8 @@ _LOOK_SECONDS: Final = 3.0
 _IDLE_SECONDS: Final = 0.005
 _IDLE_LOOKS: Final = 8
 """A mutant that has computed for less than that in each of so many looks waits for nothing."""
+_NONE: Final = Mutant(name="", module="", function="", was="", now="")
+"""The code as it is: each test has to pass in such a process too."""
 _MUTATING: Final = pytest.StashKey[Mutating]()
 
 
@@ -69,6 +72,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, sys.stdout.fileno())
         runs = _Runs(session, out)
+        session.config.pluginmanager.register(runs)
         runs.run_unchanged()
         print(f"{len(session.items)} tests pass, {len(mutants)} mutants", file=out, flush=True)
         with Path(session.config.getoption("mutant_results")).open("w", encoding="utf-8") as into:
@@ -98,6 +102,7 @@ class _Runs:
         self._callers: dict[str, list[pytest.Item]] = defaultdict(list)
         self._cost: dict[pytest.Item, float] = {}
         self._killers: dict[str, list[pytest.Item]] = defaultdict(list)
+        self._tell: int | None = None
 
     def run_unchanged(self) -> None:
         """Notes which test calls what, and what it takes; ends the run if one fails."""
@@ -116,7 +121,13 @@ class _Runs:
 
     def run(self, mutants: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
         """Yields each mutant with what became of it: killed, timeout, survived, not called."""
+        # The threads are those of telemetry's exporters; a mutant's process does without.
+        warnings.filterwarnings("ignore", message=".*multi-threaded.*", category=DeprecationWarning)
         running: dict[int, tuple[Mutant, list[pytest.Item], int]] = {}
+        pid, told = self._fork(_NONE, self._session.items)
+        running[pid] = (_NONE, self._session.items, told)
+        if self._ended(running)[1] != "survived":
+            raise self._session.Failed("a test fails in a process of its own, without any mutant")
         for mutant in mutants:
             tests = self._tests(mutant)
             if not tests:
@@ -149,20 +160,33 @@ class _Runs:
         if pid:
             os.close(tell)
             return pid, told
+        self._tell = tell
         fate = _SURVIVED
         try:
             os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
             self._limit(tests)
             set_mutant_under_test(mutant.name)
-            for index, (test, following) in enumerate(zip(tests, [*tests[1:], None], strict=True)):
+            for test, following in zip(tests, [*tests[1:], None], strict=True):
                 _protocol(test, following)
                 if self._session.testsfailed:
-                    os.write(tell, str(index).encode())
-                    fate = _KILLED
-                    break
+                    self._end_as_killed(test)
         except BaseException:  # noqa: BLE001 - whatever a mutant throws through pytest is seen
             fate = _KILLED
         os._exit(fate)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Ends a mutant's process at the first failure: to write its report takes most time."""
+        failed = call.excinfo is not None and not call.excinfo.errisinstance(
+            (pytest.skip.Exception, pytest.xfail.Exception)
+        )
+        if self._tell is not None and failed and item.get_closest_marker("xfail") is None:
+            self._end_as_killed(item)
+
+    def _end_as_killed(self, test: pytest.Item) -> NoReturn:
+        if self._tell is not None:
+            os.write(self._tell, test.nodeid.encode())
+        os._exit(_KILLED)
 
     def _limit(self, tests: list[pytest.Item]) -> None:
         """Ends this process once it computes far longer than is due, or waits for nothing."""
@@ -176,9 +200,10 @@ class _Runs:
         pid, status = os.wait()
         mutant, tests, told = running.pop(pid)
         with os.fdopen(told, "rb") as pipe:
-            index = pipe.read()
-        if index and tests[int(index)] not in self._killers[mutant.trampoline]:
-            self._killers[mutant.trampoline].insert(0, tests[int(index)])
+            node = pipe.read().decode()
+        found = [each for each in tests if each.nodeid == node]
+        known = self._killers[mutant.trampoline]
+        known[:0] = [each for each in found if each not in known]
         if os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == _STUCK:
             return mutant, "timeout"
         return mutant, "killed" if os.WEXITSTATUS(status) == _KILLED else "survived"
