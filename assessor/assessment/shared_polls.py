@@ -63,6 +63,7 @@ class _Operation:
         polls: how many polls have begun; the answer is the last one's.
         arm_asks: until when ARM wishes not to be asked again.
         due: when the next poll is due by the schedule too.
+        seconds: how many seconds after the answer that is.
         by: the request that polled last.
         turn: held by the one who polls.
         followers: the requests that follow it.
@@ -72,6 +73,7 @@ class _Operation:
     polls: int = 0
     arm_asks: datetime | None = None
     due: datetime | None = None
+    seconds: float = 0.0
     by: str = ""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     followers: set[str] = field(default_factory=set)
@@ -137,14 +139,16 @@ class SharedPolls:
                 operation.by = follower
                 await self._poll(operation, vm_id, token, activity_id, gap)
             answer = operation.answer
+            seconds = operation.seconds
         if answer is None:  # whoever polled was cancelled, or was refused by a check of its own
             answer, is_shared = await self._arm.poll(vm_id, token, activity_id), False
+            seconds = _gap_after(answer, gap)
         if isinstance(answer, ArmError):
             raise answer.with_traceback(None)
         if isinstance(answer, Ended):
             return Polled(answer, is_shared=is_shared)
         if not is_shared:
-            return Polled(answer, max(answer.retry_after, gap(answer)))
+            return Polled(answer, seconds)
         return Polled(answer, self._left(operation), operation.crowd, is_shared=True)
 
     async def _poll(
@@ -166,8 +170,9 @@ class SharedPolls:
         operation.answer = answer
         if isinstance(answer, Running):
             now = self._clock.now()
+            operation.seconds = _gap_after(answer, gap)
             operation.arm_asks = now + timedelta(seconds=answer.retry_after)
-            operation.due = max(operation.arm_asks, now + timedelta(seconds=gap(answer)))
+            operation.due = now + timedelta(seconds=operation.seconds)
 
     def _left(self, operation: _Operation) -> float:
         """Returns the seconds until the next poll is due."""
@@ -187,3 +192,8 @@ class SharedPolls:
         if len(self._known) > _OPERATIONS:
             self._known.popitem(last=False)
         return operation
+
+
+def _gap_after(answer: Running | Ended, gap: Gap) -> float:
+    """Returns in how many seconds the next poll is due; 0.0 after an end."""
+    return max(answer.retry_after, gap(answer)) if isinstance(answer, Running) else 0.0

@@ -66,7 +66,8 @@ class StateMachine:
                 progress.attempt,
                 not_before,
             )
-        progress = replace(progress, came_early=False)
+        if progress.came_early:
+            progress = replace(progress, came_early=False)
         if progress.operation is None:
             return await self._start(progress)
         return await self._resume(progress, progress.operation)

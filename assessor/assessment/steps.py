@@ -60,7 +60,7 @@ class Steps:
         left = (self.ends_at(progress) - now).total_seconds()
         if left <= 0:
             return self.overdue(progress, why)
-        if not attempt:
+        if not attempt and progress.problem is not None:
             progress = replace(progress, problem=None)
         rescheduled = progress.rescheduled(now, attempt=attempt, not_before=not_before)
         return Later(rescheduled, now + timedelta(seconds=min(delay, left)), why)

@@ -15,6 +15,10 @@ from dotnet_text import ignoring_case
 MAX_VALUE: Final = 256
 """ARM's own limit for a value; what is longer is cut."""
 _REMEMBERED_BYTES: Final = 8 * 1024
+_MOST_BYTES: Final = 12
+"""What a character takes in JSON at most: two escapes of UTF-16's units."""
+_AROUND_BYTES: Final = 8
+"""More than the marks around a name and its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ def remembered(tags: Mapping[str, str] | None) -> dict[str, str] | None:
     """
     if tags is None:
         return None
+    most = sum(_AROUND_BYTES + _MOST_BYTES * (len(name) + len(tags[name])) for name in tags)
+    if most <= _REMEMBERED_BYTES:
+        return dict(tags)
     sizes = {name: len(json.dumps({name: value})) for name, value in tags.items()}
     room, kept = _REMEMBERED_BYTES, set()
     for name in sorted(sizes, key=lambda each: (sizes[each], each)):

@@ -13,7 +13,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import SpanContext
 
-_RANDOM_UUID = 4
+_RANDOM_UUID: Final = (4, 0b10)
+"""The version and the variant of a UUID of random bits (RFC 9562)."""
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
@@ -35,7 +36,7 @@ def is_random(trace_id: int) -> bool:
 
     W3C trace context level 2, "random-trace-id flag".
     """
-    return uuid.UUID(int=trace_id).version == _RANDOM_UUID
+    return (trace_id >> 76 & 0xF, trace_id >> 62 & 0b11) == _RANDOM_UUID
 
 
 def root_span_id(activity_id: str, identity: str) -> str:

@@ -75,10 +75,15 @@ class SimulatedClock:
             seconds_now: returns the seconds since START: the loop's own time.
         """
         self.seconds = seconds_now
+        self._told = (0.0, START)
 
     def now(self) -> datetime:
-        """Returns the time now, in UTC."""
-        return START + timedelta(seconds=self.seconds())
+        """Returns the time now, in UTC; between two timers it is asked for again and again."""
+        at, moment = self._told
+        if (seconds := self.seconds()) != at:
+            moment = START + timedelta(seconds=seconds)
+            self._told = (seconds, moment)
+        return moment
 
     def ticks(self) -> Ticks:
         """Returns the time now, as the local cloud counts it."""
