@@ -7,11 +7,13 @@ import pty
 import signal
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.commands_harness import Place
+from tests.integration.commands_harness import Ended, Place
 from tests.support.schemas import assert_event
 from tests.support.waiting import BOUND_SECONDS, eventually
 
@@ -21,23 +23,49 @@ ESCAPE = "\x1b"
 FEW = ("run", "--vms", "4", "--time-scale", "300")
 
 
+@dataclass(frozen=True)
+class Run:
+    """A demo that has run to its end.
+
+    Attributes:
+        ended: how it ended, and what it printed.
+        left: what it has left running.
+        messages: what it wrote into its file.
+    """
+
+    ended: Ended
+    left: dict[int, str]
+    messages: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One run with few VMs, at which several tests look."""
+    place = Place(tmp_path_factory.mktemp("demo"))
+
+    async def run() -> tuple[Ended, dict[int, str]]:
+        return await place.run(*FEW, "--out", "out.jsonl"), place.processes()
+
+    ended, left = asyncio.run(run())
+    assert ended.code == 0, ended
+    lines = (place.directory / "out.jsonl").read_text("utf-8").splitlines()
+    return Run(ended, left, [json.loads(line) for line in lines])
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     """A directory of the test's own."""
     return Place(tmp_path)
 
 
-async def test_each_request_has_its_one_outcome_and_nothing_is_left_running(place: Place) -> None:
+def test_each_request_has_its_one_outcome_and_nothing_is_left_running(few: Run) -> None:
     """Exit code 0, every message in the file, no control codes, no process."""
-    ended = await place.run(*FEW, "--out", "out.jsonl")
-    assert ended.code == 0, ended
-    assert place.processes() == {}
+    ended, messages = few.ended, few.messages
+    assert few.left == {}
     assert ESCAPE not in ended.out
     assert "each request has its one outcome" in ended.out
     assert "Rejected message" in ended.out
 
-    lines = (place.directory / "out.jsonl").read_text("utf-8").splitlines()
-    messages = [json.loads(line) for line in lines]
     for each in messages:
         assert_event(each["body"])
     outcomes = [each for each in messages if each["topic"] == "assessment-results"]
@@ -53,15 +81,11 @@ async def test_each_request_has_its_one_outcome_and_nothing_is_left_running(plac
     assert begun
 
 
-@pytest.mark.deep
-async def test_each_change_of_a_vm_has_its_one_alert(place: Place) -> None:
+def test_each_change_of_a_vm_has_its_one_alert(few: Run) -> None:
     """The patches of a clean VM appear, grow and go; an assessment with no change has no alert."""
-    ended = await place.run(*FEW, "--out", "out.jsonl")
-    assert ended.code == 0, ended
-    title = next(line for line in ended.out.splitlines() if line.startswith("What changed on "))
+    title = next(line for line in few.ended.out.splitlines() if line.startswith("What changed on "))
     vm = title.split()[-1]
-    lines = (place.directory / "out.jsonl").read_text("utf-8").splitlines()
-    of_vm = [each for each in map(json.loads, lines) if (each["subject"] or "").endswith(f"/{vm}")]
+    of_vm = [each for each in few.messages if (each["subject"] or "").endswith(f"/{vm}")]
     counts = [
         each["body"]["data"]["criticalAndSecurityPatchCount"]
         for each in of_vm
@@ -73,20 +97,18 @@ async def test_each_change_of_a_vm_has_its_one_alert(place: Place) -> None:
         (data["essentials"]["monitorCondition"], data["alertContext"]["change"]) for data in told
     ] == [("Fired", "Appeared"), ("Fired", "Grew"), ("Resolved", "Gone")]
     assert len({data["essentials"]["alertId"] for data in told}) == 1, "one alert, all the way"
-    assert ended.out.rstrip().endswith(
+    assert few.ended.out.rstrip().endswith(
         "each request has its one outcome, and each change its alert."
     )
 
 
-@pytest.mark.deep
-async def test_it_ends_with_the_trace_of_an_assessment_that_told_of_a_change(place: Place) -> None:
+def test_it_ends_with_the_trace_of_an_assessment_that_told_of_a_change(few: Run) -> None:
     """From the begin to the alert; what the hosts tell only as they end is in it."""
-    ended = await place.run(*FEW)
-    assert ended.code == 0, ended
-    _, _, tree = ended.out.partition("One of the assessments, as its trace tells it\n")
+    out = few.ended.out
+    _, _, tree = out.partition("One of the assessments, as its trace tells it\n")
     first, root, *rest = tree.splitlines()
     trace_id = first.removeprefix("trace ").partition(",")[0]
-    assert trace_id in ended.out.partition("What changed on ")[2].partition(first)[0]
+    assert trace_id in out.partition("What changed on ")[2].partition(first)[0]
     assert root.endswith("assess_patches (Succeeded)")
     for name in ("POST virtualMachines/assessPatches (202", "send assessment-results"):
         assert any(name in line for line in rest), tree
