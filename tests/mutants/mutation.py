@@ -87,13 +87,13 @@ class _Loader(SourceFileLoader):
 
 def _mutant(module: str, name: str, lines: Sequence[str], spans: Mapping[str, LineSpan]) -> Mutant:
     mangled = name.partition("__mutmut_")[0]
+    names = f"{mangled}__mutmut_orig", name
     before, after = (
-        [line.strip() for line in lines[span.start - 1 : span.end]]
-        for span in (spans[f"{mangled}__mutmut_orig"], spans[name])
+        [line.strip().replace(each, _plain(mangled)) for line in lines[span.start - 1 : span.end]]
+        for each in names
+        for span in [spans[each]]
     )
-    changes = [
-        each for each in difflib.ndiff(before, after) if each[0] in "-+" and "__mutmut_" not in each
-    ]
+    changes = [each for each in difflib.ndiff(before, after) if each[0] in "-+"]
     return Mutant(
         name=f"{module}.{name}",
         module=module,
@@ -101,3 +101,8 @@ def _mutant(module: str, name: str, lines: Sequence[str], spans: Mapping[str, Li
         was=" ".join(each[2:] for each in changes if each[0] == "-"),
         now=" ".join(each[2:] for each in changes if each[0] == "+"),
     )
+
+
+def _plain(mangled: str) -> str:
+    """Returns a function's own name, without its class's."""
+    return mangled.removeprefix("x_").rpartition("ǁ")[2]

@@ -63,7 +63,9 @@ class World:
             clock=self.clock,
             random=Random(1),
         )
-        return await concluder.conclude(done, is_last=is_last)
+        if is_last:
+            return await concluder.conclude(done, is_last=True)
+        return await concluder.conclude(done)
 
     def told(self) -> dict[str, object]:
         """Returns what the root span tells, by the app's own names."""
@@ -141,7 +143,10 @@ async def test_an_outcome_has_one_record_of_the_request_and_its_way(world: World
     async def follow(*_: object) -> Facts:
         return {"patch_assessor.alert.changes": "x"}
 
-    world.consequences = [follow]
+    async def follow_silently(*_: object) -> None:
+        return None
+
+    world.consequences = [follow, follow_silently]
     await world.conclude(Done(PROGRESS, SKIPPED))
 
     (record,) = world.records()
@@ -188,7 +193,8 @@ async def test_an_outcome_goes_out_with_the_owners_tags_in_the_assessments_trace
     """What follows from it is told the same trace."""
     traces = list[str | None]()
 
-    async def follow(_: AssessmentRequest, outcome: Outcome, traceparent: str | None) -> None:
+    async def follow(asked: AssessmentRequest, outcome: Outcome, traceparent: str | None) -> None:
+        assert asked == PROGRESS.request
         assert outcome == conclude(PROGRESS.request, PROGRESS.vm, SKIPPED)
         traces.append(traceparent)
 

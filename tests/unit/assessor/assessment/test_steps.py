@@ -134,7 +134,9 @@ def test_a_fault_of_the_app_itself_is_told_as_it_is_at_the_deadline(steps: Steps
     assert steps.overdue(progress, "x") == steps.failed(progress, problem, OPERATION)
 
 
-@pytest.mark.parametrize(("minutes", "wait"), [(0, 60.0), (119, 60.0), (119.5, 30.0)])
+@pytest.mark.parametrize(
+    ("minutes", "wait"), [(0, 60.0), (119, 60.0), (119.5, 30.0), (119.9875, 0.75)]
+)
 def test_no_wait_goes_beyond_the_deadline(
     steps: Steps, clock: FakeClock, minutes: float, wait: float
 ) -> None:
@@ -155,13 +157,15 @@ def test_at_the_deadline_nothing_is_waited_for(
     assert steps.later(PROGRESS, 60.0, "why") == steps.overdue(PROGRESS, "why")
 
 
-@pytest.mark.parametrize(("attempt", "kept"), [(0, None), (1, PROBLEM)])
+@pytest.mark.parametrize(
+    ("attempt", "kept", "attempts"), [((), None, 0), ((0,), None, 0), ((1,), PROBLEM, 1)]
+)
 def test_a_problem_is_forgotten_with_the_wait_that_follows_a_success(
-    steps: Steps, attempt: int, kept: ApiError | None
+    steps: Steps, attempt: tuple[int, ...], kept: ApiError | None, attempts: int
 ) -> None:
     """What was waited out is over once something has come of it."""
-    made = steps.later(replace(PROGRESS, problem=PROBLEM), 60.0, "why", attempt)
+    made = steps.later(replace(PROGRESS, problem=PROBLEM), 60.0, "why", *attempt)
     assert isinstance(made, Later)
     assert isinstance(made.progress, AssessmentProgress)
     assert made.progress.problem == kept
-    assert made.progress.attempt == attempt
+    assert made.progress.attempt == attempts
