@@ -25,6 +25,12 @@ from localcloud.host.settings import Connection, ConnectionString, IdentityConne
 
 _WAIT_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
+_READ_SECONDS = 1.0
+"""How long the SDK reads before it looks around.
+
+By itself it looks five times a second, for each of a host's receivers, of which there are as many
+as calls at a time: a tenth of a core, for nothing.
+"""
 # The loop above has its own back-off; these retries only carry a settlement over a reconnect.
 _RETRY_TOTAL = 3
 _RETRY_BACKOFF_FACTOR = 0.1
@@ -88,6 +94,7 @@ class BusClients:
                     retry_backoff_factor=_RETRY_BACKOFF_FACTOR,
                     retry_backoff_max=_RETRY_BACKOFF_MAX,
                     ssl_context=self._tls,
+                    socket_timeout=_READ_SECONDS,
                 )
             case IdentityConnection(namespace, client_id):
                 # A quarter of the host's start, and the local cloud connects without it.
@@ -103,6 +110,7 @@ class BusClients:
                     retry_backoff_factor=_RETRY_BACKOFF_FACTOR,
                     retry_backoff_max=_RETRY_BACKOFF_MAX,
                     ssl_context=self._tls,
+                    socket_timeout=_READ_SECONDS,
                 )
             case never:
                 assert_never(never)
