@@ -3,11 +3,12 @@
 .NET's SDK, Java's, Qpid JMS, Go's with its ARM and its identity, bare go-amqp, JavaScript's SDK and
 rhea, as programs that try one scenario after another and print a line of JSON for each:
 `{"scenario": …, "ok": …}`.
-JavaScript's is here, the others lie beside the project in `../shared/tools`, where they are at
-hand; what is not, or whose language is not installed, is left out with a word. Built in
-`.localcloud/interop`, from the languages' own registries. Each gets a bus of its own, some of them
-the whole local cloud with the app. Python's clients, the service's and Proton's, are tried by the
-integration tests.
+JavaScript's and the collector are here, the others lie beside the project in `../shared/tools`,
+where they are at hand; what is not, or whose language is not installed, is left out with a word.
+Built in `.localcloud/interop`, from the languages' own registries. Each gets a bus of its own, some
+of them the whole local cloud with the app. Python's clients, the service's and Proton's, are tried
+by the integration tests. The app's messages are judged by cloudevents and ajv, and its telemetry
+goes through the OpenTelemetry Collector.
 
 Prints how many scenarios passed for each client, and every one that did not; the exit code is 1
 when one failed that isn't known to.
@@ -59,8 +60,8 @@ class Client:
     place: "Place" = "plain"
 
 
-Place = Literal["plain", "app"]
-"""A bus, or the local cloud with the app."""
+Place = Literal["plain", "app", "own"]
+"""A bus, the local cloud with the app, or what the program starts itself."""
 _MAVEN = ("mvn", "-q", "-B", "package")
 _JAVA = ("java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-jar", "target/busjava.jar")
 _THROUGH_APP = (sys.executable, "-m", "tests.interop.requests_through_app", "{up}")
@@ -70,6 +71,7 @@ _GO_LEFT_OUT = {
     "47 admin client": "no administration API",
     "r01 SASL EXTERNAL": "the client wants TLS for it",
 }
+_NPM = ("npm", "install", "--silent", "--no-audit", "--no-fund")
 CLIENTS = (
     Client(
         "Azure.Messaging.ServiceBus (.NET)",
@@ -154,12 +156,31 @@ CLIENTS = (
         (),
         (sys.executable, "-m", "tests.interop.azure_cli"),
         {},
+        "own",
+    ),
+    Client(
+        "cloudevents (Python), ajv (JavaScript)",
+        Path(__file__).parent / "javascript",
+        ("npm", "node"),
+        _NPM,
+        (sys.executable, "-m", "tests.interop.messages", "{up}"),
+        {},
+        "app",
+    ),
+    Client(
+        "OpenTelemetry Collector (Go)",
+        Path(__file__).parent / "collector",
+        ("go",),
+        ("go", "build", "-o", "collector", "."),
+        (sys.executable, "-m", "tests.interop.telemetry", "./collector"),
+        {},
+        "own",
     ),
     Client(
         "@azure/service-bus, rhea (JavaScript)",
         Path(__file__).parent / "javascript",
         ("npm", "node"),
-        ("npm", "install", "--silent", "--no-audit", "--no-fund"),
+        _NPM,
         ("node", "bus.mjs", "{connection}"),
         {},
     ),
@@ -168,8 +189,11 @@ CLIENTS = (
 
 @contextmanager
 def _place(kind: Place) -> Iterator[Mapping[str, str]]:
+    if kind == "own":
+        yield {}
+        return
     if kind == "app":
-        with _app() as up:
+        with app_running() as up:
             yield {"up": str(up)}
         return
     command = [sys.executable, "-m", "localcloud.servicebus", "--config", str(ENTITIES)]
@@ -188,14 +212,21 @@ def _place(kind: Place) -> Iterator[Mapping[str, str]]:
 
 
 @contextmanager
-def _app() -> Iterator[Path]:
-    """Leaves the local cloud and the app running; gives the file that tells where."""
+def app_running(*settings: str) -> Iterator[Path]:
+    """Leaves the local cloud and the app running; gives the file that tells where.
+
+    Args:
+        settings: of the app, each NAME=VALUE.
+    """
     place = WORK / "up"
     place.mkdir(parents=True, exist_ok=True)
     file = place / UP_FILE
     file.unlink(missing_ok=True)
-    with subprocess.Popen(
-        [sys.executable, "-m", "demo", "up", "--vms", "60", "--time-scale", "60"],
+    with subprocess.Popen(  # noqa: S603 - the demo, by our own interpreter
+        [
+            *(sys.executable, "-m", "demo", "up", "--vms", "60", "--time-scale", "60"),
+            *(f"--setting={each}" for each in settings),
+        ],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
@@ -213,7 +244,7 @@ def _app() -> Iterator[Path]:
 def _missing(client: Client) -> str | None:
     if not client.source.is_dir():
         return f"its files are not at hand ({client.source})"
-    if not ENTITIES.is_file():
+    if client.place == "plain" and not ENTITIES.is_file():
         return f"the scenarios' entities are not at hand ({ENTITIES})"
     absent = [name for name in client.needs if shutil.which(name) is None]
     return f"{', '.join(absent)} not installed" if absent else None
