@@ -76,7 +76,7 @@ mutants: $(READY)  ## what the domain's unit tests notice of mutmut's changes; A
 soak: $(READY)   ## an hour of mixed load with faults that come and go; ARGS='--minutes 10' is shorter
 	$(BIN)/python -m tests.soak $(ARGS)
 
-interop: $(READY)  ## .NET's, Java's, JMS's and Go's clients against the local Service Bus, where they are at hand
+interop: $(READY)  ## .NET's, Java's, JMS's, Go's and JavaScript's clients against the local Service Bus; cloudevents, ajv and a collector against the app
 	$(BIN)/python -m tests.interop.clients $(ARGS)
 
 bench: $(READY) $(AZ)/.ready  ## measure: see docs/performance.md
