@@ -1,7 +1,9 @@
 """Each end of a request says what it was, when, and how long it took."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -158,13 +160,14 @@ def test_at_the_deadline_nothing_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("attempt", "kept", "attempts"), [((), None, 0), ((0,), None, 0), ((1,), PROBLEM, 1)]
+    ("attempt", "kept", "attempts"),
+    [({}, None, 0), ({"attempt": 0}, None, 0), ({"attempt": 1}, PROBLEM, 1)],
 )
 def test_a_problem_is_forgotten_with_the_wait_that_follows_a_success(
-    steps: Steps, attempt: tuple[int, ...], kept: ApiError | None, attempts: int
+    steps: Steps, attempt: Mapping[str, Any], kept: ApiError | None, attempts: int
 ) -> None:
     """What was waited out is over once something has come of it."""
-    made = steps.later(replace(PROGRESS, problem=PROBLEM), 60.0, "why", *attempt)
+    made = steps.later(replace(PROGRESS, problem=PROBLEM), 60.0, "why", **attempt)
     assert isinstance(made, Later)
     assert isinstance(made.progress, AssessmentProgress)
     assert made.progress.problem == kept
