@@ -16,7 +16,7 @@ from azure.servicebus.aio import ServiceBusClient
 from assessor.bus.servicebus import tls_context
 from localcloud.azurite import run_azurite
 from localcloud.cloud import CloudOptions, LocalCloud
-from tests.support.cloud_harness import OFTEN, REQUESTS, Harness, Published
+from tests.support.cloud_harness import OFTEN, REQUESTS, Harness, Published, app_with_calls
 
 pytestmark = pytest.mark.integration
 
@@ -27,6 +27,8 @@ SUBSCRIPTIONS: Final = (
 OTHER_SUBSCRIPTION: Final = "77777777-8888-4999-8aaa-bbbbbbbbbbbb"
 REGIONS: Final = ("eastus", "westeurope", "southeastasia")
 MINUTE: Final = timedelta(minutes=1)
+CALLS: Final = 16
+"""What a host works on at a time; a scan's first VMs are more, so that some wait for others."""
 
 
 def _vm(index: int, **fields: object) -> dict[str, object]:
@@ -58,6 +60,7 @@ async def _cloud(
             LocalCloud(
                 CloudOptions(
                     logs=directory / "logs",
+                    app=app_with_calls(directory, CALLS),
                     scenario=scenario,
                     settings={**OFTEN, **settings},
                     **options,

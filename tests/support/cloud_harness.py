@@ -361,7 +361,7 @@ async def running(directory: Path, plan: Plan) -> AsyncIterator[Harness]:
     scenario.write_text(json.dumps({"vms": list(plan.vms), **recorded}))
     options = CloudOptions(
         logs=directory / "logs",
-        app=_app(directory, plan),
+        app=app_with_calls(directory, plan.calls),
         entities=_entities(directory, plan),
         scenario=scenario,
         seed=plan.seed,
@@ -392,14 +392,17 @@ def to_sdk(message: OutgoingMessage) -> ServiceBusMessage:
     )
 
 
-def _app(directory: Path, plan: Plan) -> Path:
-    """Lays out the app with another concurrency in its host.json, and returns the directory."""
+def app_with_calls(directory: Path, calls: int) -> Path:
+    """Lays out the app in a directory with another concurrency in its host.json; returns where.
+
+    A host connects once for each call at a time, which takes longer than few calls do.
+    """
     app = directory / "app"
     app.mkdir()
     for part in {path.parts[0] for path in shipped_files(_ROOT)} - {"host.json"}:
         (app / part).symlink_to(_ROOT / part)  # compiled once, not by each worker of each test
     config = json.loads((_ROOT / "host.json").read_text())
-    config["extensions"]["serviceBus"]["maxConcurrentCalls"] = plan.calls
+    config["extensions"]["serviceBus"]["maxConcurrentCalls"] = calls
     (app / "host.json").write_text(json.dumps(config))
     return app
 
