@@ -6,8 +6,7 @@ where their places are. Figures that are not measured keep what they had.
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,90 +15,18 @@ import typer
 from rich.console import Console
 
 from benchmarks import plots, report
-from benchmarks.crew import assessor_app
-from benchmarks.figures import calls, cost, cpu, delays, makespan
-from benchmarks.fleet import Fleet, vm_id
-from benchmarks.readings import Reading, Readings, Verdict
+from benchmarks.figures import calls, cost, cpu, makespan
+from benchmarks.readings import Readings, Verdict
 from benchmarks.results import Run, load, readings_of, run_of, save
-from benchmarks.rig import RigOptions, running
-from benchmarks.ways import az
 
-_ROOT: Final = Path(__file__).resolve().parents[1]
-_DOCS: Final = _ROOT / "docs"
-_AZ_PROCESSES: Final = 12
-_AZ_SIDE_BY_SIDE: Final = 2
-_AZ_TIME_SCALE: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to measure.
-
-    Attributes:
-        sizes: How many VMs or assessments, where everything is real.
-        simulated: How many, where bus and clock are simulated.
-        az: Whether the Azure CLI is measured.
-    """
-
-    sizes: tuple[int, ...]
-    simulated: tuple[int, ...]
-    az: bool
-
-
-Measure = Callable[[Plan], Awaitable[list[Reading]]]
-
-
-async def _measure_cpu(plan: Plan) -> list[Reading]:
-    return await cpu.measure(plan.sizes, choice=cpu.Choice(az=_measure_az if plan.az else None))
-
-
-async def _measure_az() -> az.AzUsage:
-    """Runs az against an ARM of its own, whose operations take as long as for the other ways."""
-    conditions = cpu.Conditions()
-    fleet = Fleet(_AZ_PROCESSES, conditions.seconds, conditions.spread)
-    options = RigOptions(assessor_app(), fleet, _AZ_TIME_SCALE)
-    async with running(options) as rig:
-        address = az.ArmAddress.of(rig.cloud.arm.ready)
-        vms = [vm_id(index) for index in range(_AZ_PROCESSES)]
-        return await az.assess(address, vms, side_by_side=_AZ_SIDE_BY_SIDE)
-
-
-async def _measure_calls(plan: Plan) -> list[Reading]:
-    return await asyncio.to_thread(calls.measure, plan.simulated)
-
-
-async def _measure_delays(plan: Plan) -> list[Reading]:
-    return await asyncio.to_thread(delays.measure, plan.simulated)
-
-
-async def _measure_makespan(plan: Plan) -> list[Reading]:
-    return await asyncio.to_thread(makespan.measure, plan.simulated)
-
-
-_FIGURES: Final[Mapping[str, Measure]] = {
-    "cpu": _measure_cpu,
-    "calls": _measure_calls,
-    "delays": _measure_delays,
-    "makespan": _measure_makespan,
-}
+_DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
+_FIGURES: Final = ("cpu", "calls", "makespan")
 """Each figure that is measured by itself; `cost` follows from `calls`."""
 
 
 def verdicts_of(readings: Readings) -> list[Verdict]:
     """Returns what became of every target that there are readings for."""
-    figures = {each.figure for each in readings.all}
-    judges = {
-        "calls": calls.judge,
-        "delays": delays.judge,
-        "makespan": makespan.judge,
-        "cost": cost.judge,
-    }
-    return [
-        verdict
-        for figure, judge in judges.items()
-        if figure in figures
-        for verdict in judge(readings)
-    ]
+    return [verdict for figure in (calls, makespan, cost) for verdict in figure.judge(readings)]
 
 
 def tables_of(readings: Readings, verdicts: Sequence[Verdict]) -> dict[str, str]:
@@ -123,21 +50,11 @@ def publish(runs: Mapping[str, Run], docs: Path) -> None:
     page.write_text(report.write_into(page.read_text("utf-8"), tables), "utf-8")
 
 
-async def _measure(chosen: Sequence[str], plan: Plan, console: Console) -> dict[str, Run]:
-    runs = {}
-    for figure in chosen:
-        console.print(f"\n[bold]{report.LAYOUTS[figure].title}[/bold]")
-        readings = await _FIGURES[figure](plan)
-        runs[figure] = run_of(readings, datetime.now(UTC))
-        console.print(report.table(figure, Readings.of(readings)), markup=False)
-    return runs
-
-
 def main(
     figures: Annotated[str, typer.Option(help="Which, with commas between them.")] = ",".join(
         _FIGURES
     ),
-    sizes: Annotated[str, typer.Option(help="How many VMs, where all is real.")] = "100,1000",
+    sizes: Annotated[str, typer.Option(help="How many VMs, where all is real.")] = "100,300",
     simulated: Annotated[
         str, typer.Option(help="How many, where bus and clock are simulated.")
     ] = "100,1000,10000",
@@ -145,13 +62,24 @@ def main(
     keep: Annotated[bool, typer.Option(help="Write the results into docs/.")] = True,  # noqa: FBT002 - an option
 ) -> None:
     """Measures the app side by side with what a user would do instead."""
-    console = Console(width=max(shutil.get_terminal_size().columns, 160))
     chosen = [each.strip() for each in figures.split(",") if each.strip()]
     unknown = [each for each in chosen if each not in _FIGURES]
     if unknown:
         raise typer.BadParameter(f"no figure {', '.join(unknown)}; there are {', '.join(_FIGURES)}")
-    plan = Plan(_numbers(sizes), _numbers(simulated), az_cli)
-    measured = asyncio.run(_measure(chosen, plan, console))
+    real, worlds = _numbers(sizes), _numbers(simulated)
+    console = Console(width=max(shutil.get_terminal_size().columns, 160))
+    measured = {}
+    for figure in chosen:
+        console.print(f"\n[bold]{report.LAYOUTS[figure].title}[/bold]")
+        match figure:
+            case "cpu":
+                readings = asyncio.run(cpu.measure(real, az_cli=az_cli))
+            case "calls":
+                readings = calls.measure(worlds)
+            case _:
+                readings = makespan.measure(worlds)
+        measured[figure] = run_of(readings, datetime.now(UTC))
+        console.print(report.table(figure, Readings.of(readings)), markup=False)
     runs = (load(_DOCS / "performance.json") if keep else {}) | measured
     costs = cost.measure(readings_of(runs))
     if costs:

@@ -27,7 +27,6 @@ class Fleet:
         vms: How many there are.
         seconds: How long an assessment takes, in ARM's time, which a time scale divides.
         spread: How far from that it may be, either way; the durations lie evenly in between.
-        behaviour: What their assessments find: one of `localcloud.arm.behaviours`.
         regions: Over how many regions they are spread. ARM's buckets are for a region each, and the
             app holds a region back whose bucket is empty: that is not to be measured.
     """
@@ -35,7 +34,6 @@ class Fleet:
     vms: int
     seconds: float
     spread: float = 0.0
-    behaviour: str = "patches"
     regions: int = len(REGIONS)
 
     def scenario(self) -> Mapping[str, object]:
@@ -45,7 +43,7 @@ class Fleet:
                 {
                     "id": vm_id(index),
                     "location": REGIONS[index % self.regions].name,
-                    "behaviour": self.behaviour,
+                    "behaviour": "patches",
                     "durationSeconds": self.duration(index),
                 }
                 for index in range(self.vms)
@@ -69,13 +67,20 @@ def vm_id(index: int) -> str:
     )
 
 
-def request(index: int, enqueue_at: datetime | None = None) -> ServiceBusMessage:
-    """Returns the message that asks for one VM.
+def paced(vms: Sequence[int], begin: datetime, per_second: float) -> list[ServiceBusMessage]:
+    """Returns a request for each VM, which the bus hands out one after the other at an even pace.
 
     Args:
-        index: The VM.
-        enqueue_at: When the bus is to hand it out; at once if None.
+        vms: Whom to ask for.
+        begin: When the first is handed out.
+        per_second: How many a second; `math.inf` hands all of them out at `begin`.
     """
+    return [
+        _request(vm, begin + timedelta(seconds=place / per_second)) for place, vm in enumerate(vms)
+    ]
+
+
+def _request(index: int, enqueue_at: datetime) -> ServiceBusMessage:
     request_id = f"bench-{index:05d}"
     return ServiceBusMessage(
         json.dumps({"vmId": vm_id(index), "requestId": request_id}),
@@ -84,16 +89,3 @@ def request(index: int, enqueue_at: datetime | None = None) -> ServiceBusMessage
         content_type="application/json",
         scheduled_enqueue_time_utc=enqueue_at,
     )
-
-
-def paced(vms: Sequence[int], begin: datetime, per_second: float) -> list[ServiceBusMessage]:
-    """Returns requests which the bus hands out one after the other at an even pace.
-
-    Args:
-        vms: Whom to ask for.
-        begin: When the first is handed out.
-        per_second: How many a second; `math.inf` hands all of them out at `begin`.
-    """
-    return [
-        request(vm, begin + timedelta(seconds=place / per_second)) for place, vm in enumerate(vms)
-    ]

@@ -1,9 +1,8 @@
 """Plots of a run's growth, one for each figure, as SVG for the page that shows them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benchmarks.readings import Readings
 
@@ -11,38 +10,33 @@ if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """What is drawn of a figure.
+class Plot(NamedTuple):
+    """What is drawn: a figure's reading, what the upright axis says, and what the plot says."""
 
-    Attributes:
-        name: The reading on the upright axis.
-        label: What that axis says.
-        title: What the plot says.
-        sizes: What the other axis counts.
-        logarithmic: Whether the upright axis is, too.
-        target: A line to be under, or over; None for none.
-    """
-
+    figure: str
     name: str
     label: str
     title: str
-    sizes: str = "VMs"
     logarithmic: bool = False
-    target: float | None = None
 
 
 PLOTS: Final[Mapping[str, Plot]] = {
-    "cpu": Plot("cpu_ms", "CPU ms, worker", "CPU time for each assessment", logarithmic=True),
-    "calls": Plot("arm_calls", "ARM calls", "Calls of ARM for each assessment", target=8),
-    "delay": Plot("delay_median_s", "seconds", "Median delay of the outcome", target=20),
-    "makespan": Plot(
-        "makespan_s", "seconds", "A scan of one subscription and region", logarithmic=True
+    "cpu": Plot(
+        "cpu", "cpu_ms", "CPU ms, worker", "CPU time for each assessment", logarithmic=True
     ),
-    "cost": Plot("dollars_day", "US dollars", "1,000 assessments over a day", logarithmic=True),
+    "calls": Plot("calls", "arm_calls", "ARM calls", "Calls of ARM for each assessment"),
+    "delay": Plot("calls", "late_p50_s", "seconds", "Median delay of the outcome"),
+    "makespan": Plot(
+        "makespan",
+        "makespan_s",
+        "seconds",
+        "A scan of one subscription and region",
+        logarithmic=True,
+    ),
+    "cost": Plot(
+        "cost", "dollars_day", "US dollars", "1,000 assessments over a day", logarithmic=True
+    ),
 }
-FIGURE_OF: Final[Mapping[str, str]] = {"delay": "calls"}
-"""The figure that a plot is of, where it has another name."""
 _INCHES: Final = (6.4, 3.6)
 _STYLE: Final[dict["RcKeyType", Any]] = {
     "svg.hashsalt": "patch-assessor",  # so that the same run gives the same file
@@ -69,7 +63,7 @@ def draw(readings: Readings, directory: Path) -> list[Path]:
     drawn = []
     with mpl.rc_context(_STYLE):
         for name, plot in PLOTS.items():
-            lines = _lines(readings, FIGURE_OF.get(name, name), plot.name)
+            lines = _lines(readings, plot.figure, plot.name)
             if lines:
                 drawn.append(_draw(plot, lines, directory / f"{name}.svg"))
     return drawn
@@ -94,14 +88,12 @@ def _draw(plot: Plot, lines: Mapping[str, tuple[list[int], list[float]]], path: 
     axes = figure.add_subplot()
     for way, (sizes, values) in lines.items():
         axes.plot(sizes, values, marker="o", markersize=3, linewidth=1.2, label=way)
-    if plot.target is not None:
-        axes.axhline(plot.target, color="0.4", linestyle=":", linewidth=1, label="target")
     axes.set_xscale("log")
     if plot.logarithmic:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
-    axes.set_xlabel(plot.sizes)
+    axes.set_xlabel("VMs")
     axes.set_ylabel(plot.label)
     axes.set_title(plot.title)
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

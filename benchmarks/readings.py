@@ -5,7 +5,7 @@ A figure is a module of `benchmarks.figures`: its `measure` runs things and retu
 of an earlier run.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -16,8 +16,8 @@ class Reading:
     Attributes:
         figure: The figure that it is for: the module's name in `benchmarks.figures`.
         way: Who did the work: `app`, or what a user would do instead.
-        size: How many VMs, requests or assessments that was.
-        name: What was measured, with its unit: `cpu_ms`, `peak_rss_mib`, `delay_median_s`.
+        size: How many VMs or assessments that was.
+        name: What was measured, with its unit: `cpu_ms`, `peak_rss_mib`, `late_p50_s`.
         value: The number.
         note: How it was come by, where that is not plain: `extrapolated from 32 processes`.
     """
@@ -30,19 +30,17 @@ class Reading:
     note: str = ""
 
 
+def read_off(
+    figure: str, way: str, size: int, values: Mapping[str, float], note: str = ""
+) -> list[Reading]:
+    """Returns what one way came to at one size, each value by its name."""
+    return [Reading(figure, way, size, name, value, note) for name, value in values.items()]
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A target and whether a run met it.
+    """A target in words, what was measured of it, whether that is enough, and at which size."""
 
-    Attributes:
-        figure: The figure.
-        target: What was to be reached, in words.
-        measured: What was measured, in words.
-        met: Whether that is enough.
-        size: At which size it was judged.
-    """
-
-    figure: str
     target: str
     measured: str
     met: bool
@@ -81,14 +79,7 @@ class Readings:
 
     def sizes(self, figure: str, way: str, name: str) -> Sequence[int]:
         """Returns the sizes at which something was read, in ascending order."""
+        wanted = (figure, way, name)
         return sorted(
-            {
-                each.size
-                for each in self.all
-                if (each.figure, each.way, each.name) == (figure, way, name)
-            }
+            {each.size for each in self.all if (each.figure, each.way, each.name) == wanted}
         )
-
-    def has(self, figure: str, way: str, size: int, name: str) -> bool:
-        """Whether there is such a reading."""
-        return size in self.sizes(figure, way, name)

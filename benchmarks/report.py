@@ -6,49 +6,32 @@ between the comments that name them in a page, so that a page's numbers are alwa
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks.readings import Reading, Readings, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        name: The reading's.
-        heading: What stands above it.
-        digits: How many digits behind the point.
-    """
+class Column(NamedTuple):
+    """A column of a table: a reading's name, what stands above it, and digits behind the point."""
 
     name: str
     heading: str
     digits: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A figure's table: a row for each way and size.
-
-    Attributes:
-        title: What the figure is.
-        sizes: What the sizes count.
-        columns: What is shown of it.
-    """
+class Layout(NamedTuple):
+    """A figure's table, a row for each way and size: its title, and what is shown."""
 
     title: str
-    sizes: str
     columns: tuple[Column, ...]
 
 
 LAYOUTS: Final[Mapping[str, Layout]] = {
     "cpu": Layout(
         "CPU time for each assessment",
-        "VMs",
         (
             Column("cpu_ms", "worker, ms", 1),
-            Column("host_cpu_ms", "receiving side, ms", 1),
+            Column("host_cpu_ms", "host, ms", 1),
             Column("arm_calls", "ARM calls", 1),
             Column("sends", "messages sent", 1),
             Column("peak_rss_mib", "worker's peak, MiB"),
@@ -56,20 +39,6 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
     ),
     "calls": Layout(
         "Calls of ARM and delay",
-        "VMs",
-        (
-            Column("arm_calls", "ARM calls", 1),
-            Column("delay_median_s", "median delay, s", 1),
-            Column("delay_mean_s", "mean, s", 1),
-            Column("delay_p95_s", "95 %, s"),
-            Column("invocations", "invocations", 1),
-            Column("bus_operations", "bus operations", 1),
-            Column("polls_busiest_minute", "polls in the busiest minute"),
-        ),
-    ),
-    "delays": Layout(
-        "How late outcomes are",
-        "VMs",
         (
             Column("late_p10_s", "10 %, s", 1),
             Column("late_p25_s", "25 %", 1),
@@ -80,11 +49,13 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
             Column("late_p100_s", "all", 1),
             Column("arm_calls", "ARM calls", 1),
             Column("throttled", "refused"),
+            Column("polls_busiest_minute", "polls in the busiest minute"),
+            Column("invocations", "invocations", 1),
+            Column("bus_operations", "bus operations", 1),
         ),
     ),
     "makespan": Layout(
         "A scan of one subscription and region",
-        "VMs",
         (
             Column("begun_s", "last begin after, s"),
             Column("makespan_s", "last outcome after, s"),
@@ -94,7 +65,6 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
     ),
     "cost": Layout(
         "1,000 assessments in US dollars",
-        "VMs",
         (
             Column("invocations", "invocations"),
             Column("arm_calls", "ARM calls"),
@@ -125,14 +95,13 @@ class PageError(Exception):
 
 def table(figure: str, readings: Readings) -> str:
     """Returns a figure's table; a column without any reading is left out."""
-    layout = LAYOUTS[figure]
     mine = [each for each in readings.all if each.figure == figure]
-    shown = [each for each in layout.columns if any(one.name == each.name for one in mine)]
-    rows = dict.fromkeys((each.way, each.size) for each in mine)
     values = {(each.way, each.size, each.name): each for each in mine}
-    head = ["", layout.sizes, *(each.heading for each in shown)]
-    lines = [_row(head), _row(["---", "---:", *("---:" for _ in shown)])]
-    for way, size in rows:
+    names = {each.name for each in mine}
+    shown = [each for each in LAYOUTS[figure].columns if each.name in names]
+    lines = [_row(["", "VMs", *(each.heading for each in shown)])]
+    lines.append(_row(["---", "---:", *("---:" for _ in shown)]))
+    for way, size in dict.fromkeys((each.way, each.size) for each in mine):
         cells = [_cell(values.get((way, size, each.name)), each.digits) for each in shown]
         if any(cells):
             lines.append(_row([way, f"{size:,}", *cells]))

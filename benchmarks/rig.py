@@ -1,4 +1,4 @@
-"""One local cloud with one crew at work on it: what figures do to it, and read off it.
+"""One local cloud with one function app at work on it: what figures do to it, and read off it.
 
 Everything is read where it can't be argued away: what was done from the bus and from ARM, what it
 took from the kernel. Waiting is always for a condition with a description. Telemetry is off: no
@@ -9,29 +9,39 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from benchmarks.crew import ROOT, Crew, start_crew
-from benchmarks.errors import NotReachedError, SpoiledError
-from benchmarks.fleet import Fleet, request
-from benchmarks.snapshot import ALERTS, IN_PROGRESS, OUTCOMES, REQUESTS, Snapshot
+from benchmarks.fleet import Fleet
 from benchmarks.usage import Usage, read_usage, reset_peak
 from localcloud.cloud import CloudOptions, LocalCloud
-from localcloud.control import Control, Counts
-from localcloud.processes import Part
+from localcloud.control import Control
 
-_BOUND_SECONDS: Final = 300.0
+ROOT: Final = Path(__file__).resolve().parents[1]
+_REQUESTS: Final = "assessment-requests"
+_IN_PROGRESS: Final = "assessments-in-progress"
+_OUTCOMES: Final = "assessment-results/Subscriptions/all"
+_ALERTS: Final = "patch-alerts/Subscriptions/all"
 _LOOK_SECONDS: Final = 0.1
 _BATCH: Final = 100
+_TAIL_LINES: Final = 15
+
+
+class RigError(Exception):
+    """A benchmark could not be carried through; the host's log goes with it, so its end is told."""
+
+    def __init__(self, problem: str, log: Path) -> None:
+        lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
+        said = "\n".join(f"  {line}" for line in lines[-_TAIL_LINES:])
+        super().__init__(f"{problem}. The last lines of the host's log:\n{said}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,190 +49,133 @@ class RigOptions:
     """What to run.
 
     Attributes:
-        crew: Who does the work.
+        app: The directory of the function app that does the work.
         fleet: The VMs.
         time_scale: How many times faster than real assessments run.
         tables: Whether there is an Azurite.
-        settings: More app settings; they win over the crew's and the local cloud's.
-        drain_seconds: How long the host may take for what is in flight at the end.
+        settings: More app settings; they win over the local cloud's.
     """
 
-    crew: Crew
+    app: Path
     fleet: Fleet
     time_scale: float = 1.0
     tables: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-    drain_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was used and done by a moment.
+
+    Attributes:
+        worker: The process that does the assessments.
+        host: The one that receives and settles for it.
+        calls: ARM's calls by operation.
+        sends: How many messages the app has sent.
+    """
+
+    worker: Usage
+    host: Usage
+    calls: Mapping[str, int]
+    sends: int
 
 
 class Rig:
-    """A local cloud, its crew, and the controls of both."""
+    """A local cloud, its one host, and the controls of both."""
 
-    def __init__(
-        self,
-        cloud: LocalCloud,
-        crew: Part,
-        http: aiohttp.ClientSession,
-        client: ServiceBusClient,
-    ) -> None:
+    def __init__(self, cloud: LocalCloud, control: Control, client: ServiceBusClient) -> None:
         self.cloud = cloud
-        self._crew = crew
-        self._control = Control(http, cloud.control_addresses)
+        self._host = cloud.hosts[0]
+        self._control = control
         self._client = client
-
-    # What is asked of the crew.
-
-    async def ask(self, vms: Sequence[int]) -> None:
-        """Sends a request for each VM."""
-        await self.send([request(vm) for vm in vms])
 
     async def send(self, requests: Sequence[ServiceBusMessage]) -> None:
         """Sends requests, many in one transfer."""
-        async with self._client.get_queue_sender(REQUESTS) as sender:
+        async with self._client.get_queue_sender(_REQUESTS) as sender:
             for start in range(0, len(requests), _BATCH):
                 await sender.send_messages(list(requests[start : start + _BATCH]))
 
-    # What is waited for.
-
-    async def until(
-        self,
-        condition: Callable[[], Awaitable[bool]],
-        what: str,
-        within: float = _BOUND_SECONDS,
-    ) -> None:
-        """Waits until a condition holds.
-
-        Args:
-            condition: Whether it does.
-            what: What is waited for, in words.
-            within: For how many seconds at the most.
-
-        Raises:
-            NotReachedError: It does not in time.
-            PartError: A part of the cloud, or the crew, ended.
-        """
-
-        async def hold() -> None:
-            end = time.monotonic() + within
-            while not await condition():
-                if self._crew.ended.done():
-                    raise self._crew.ended_early()
-                if time.monotonic() >= end:
-                    raise NotReachedError(what, within, await self.counts(), self._crew.options.log)
-                await asyncio.sleep(_LOOK_SECONDS)
-
-        await self.cloud.guard(hold())
-
-    async def until_done(self, outcomes: int, within: float = _BOUND_SECONDS) -> None:
+    async def until_done(self, outcomes: int, within: float) -> None:
         """Waits until so many outcomes are there and all that led to them is settled.
 
         Raises:
-            NotReachedError: They are not in time.
-            SpoiledError: Something failed on the way.
+            RigError: They are not in time, or something failed on the way: then the numbers are
+                not those of the work.
+            PartError: A part of the cloud ended.
         """
-
-        async def done() -> bool:
-            counts = await self.counts()
-            left = counts[REQUESTS].left + counts[IN_PROGRESS].left
-            return counts[OUTCOMES].total >= outcomes and left == 0
-
-        await self.until(done, f"{outcomes} outcomes and nothing left in the queues", within)
-        await self.check()
-
-    # What is read off.
-
-    async def check(self) -> None:
-        """Makes sure that all went well so far; raises SpoiledError."""
-        counts = await self.counts()
+        await self.cloud.guard(self._until_done(outcomes, within))
+        counts = await self._control.counts()
+        status = await self._control.host_status(str(self._host.ready["controlUrl"]))
         failures = {
             "failed outcomes": counts["assessment-results/Subscriptions/failures"].total,
             "rejected requests": counts["assessment-results/Subscriptions/rejected"].total,
-            "dead letters": counts[REQUESTS].dead_letter + counts[IN_PROGRESS].dead_letter,
+            "dead letters": counts[_REQUESTS].dead_letter + counts[_IN_PROGRESS].dead_letter,
+            "failed invocations": status["invocations"]["failed"],
         }
-        if self._is_host:
-            failures["failed invocations"] = (await self.host_status())["invocations"]["failed"]
-        found = {what: often for what, often in failures.items() if often}
-        if found:
-            raise SpoiledError(found, self._crew.options.log)
-
-    async def counts(self) -> Mapping[str, Counts]:
-        """Returns the counts of every queue and subscription, by the bus's names."""
-        return await self._control.counts()
-
-    async def calls(self) -> Mapping[str, int]:
-        """Returns how often each of ARM's operations was called."""
-        counted: Mapping[str, int] = (await self._control.calls())["byOperation"]
-        return counted
-
-    async def host_status(self) -> Mapping[str, Any]:
-        """Returns what the Functions host says of itself."""
-        return await self._control.host_status(str(self._crew.ready["controlUrl"]))
-
-    async def worker_pid(self) -> int:
-        """Returns the process that does the assessments."""
-        said = await self.host_status() if self._is_host else self._crew.ready
-        return int(said["workerPid"])
-
-    async def worker_usage(self) -> Usage:
-        """Returns what the worker has used."""
-        return read_usage(await self.worker_pid())
+        if any(failures.values()):
+            raise RigError(f"The run is spoiled: {failures}", self._host.options.log)
 
     async def reset_peak(self) -> None:
         """Begins the worker's peak memory anew."""
-        reset_peak(await self.worker_pid())
+        reset_peak(await self._worker_pid())
 
     async def snapshot(self) -> Snapshot:
         """Returns what was used and done by now."""
-        counts, calls = await self.counts(), await self.calls()
-        sends = sum(counts[entity].total for entity in (IN_PROGRESS, OUTCOMES, ALERTS))
+        counts = await self._control.counts()
         return Snapshot(
-            at=time.monotonic(),
-            worker=await self.worker_usage(),
-            host=read_usage(self._crew.pid),
-            bus=read_usage(self.cloud.bus.pid),
-            arm=read_usage(self.cloud.arm.pid),
-            calls=calls,
-            sends=sends,
+            worker=read_usage(await self._worker_pid()),
+            host=read_usage(self._host.pid),
+            calls=(await self._control.calls())["byOperation"],
+            sends=sum(counts[entity].total for entity in (_IN_PROGRESS, _OUTCOMES, _ALERTS)),
         )
 
-    @property
-    def _is_host(self) -> bool:
-        return "controlUrl" in self._crew.ready
+    async def _until_done(self, outcomes: int, within: float) -> None:
+        end = time.monotonic() + within
+        while True:
+            counts = await self._control.counts()
+            if counts[_OUTCOMES].total >= outcomes and not (
+                counts[_REQUESTS].left + counts[_IN_PROGRESS].left
+            ):
+                return
+            if time.monotonic() >= end:
+                problem = f"Not within {within:g} s: {outcomes} outcomes and nothing left; {counts}"
+                raise RigError(problem, self._host.options.log)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _worker_pid(self) -> int:
+        status = await self._control.host_status(str(self._host.ready["controlUrl"]))
+        return int(status["workerPid"])
 
 
 @asynccontextmanager
 async def running(options: RigOptions) -> AsyncIterator[Rig]:
-    """Runs a crew on a local cloud of its own; everything that is written goes with it.
+    """Runs an app on a local cloud of its own; everything that is written goes with it.
 
     Args:
         options: What to run.
 
     Yields:
-        The rig, when the crew is ready.
+        The rig, when the app serves.
 
     Raises:
         PartError: A part does not start.
     """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="bench-")))
-        cloud = await stack.enter_async_context(LocalCloud(_cloud_options(options, directory)))
-        crew = await start_crew(options.crew, cloud, directory, options.drain_seconds)
-        stack.push_async_callback(crew.stop)
+        scenario = directory / "fleet.json"
+        scenario.write_text(json.dumps(options.fleet.scenario()))
+        untold = {name: "" for name in os.environ if name.startswith("OTEL_")}
+        made = CloudOptions(
+            logs=directory / "logs",
+            app=options.app,
+            scenario=scenario,
+            time_scale=options.time_scale,
+            tables=options.tables,
+            drain_seconds=5.0,
+            settings={**untold, **options.settings},
+        )
+        cloud = await stack.enter_async_context(LocalCloud(made))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         client = ServiceBusClient.from_connection_string(cloud.connection_string)
-        yield Rig(cloud, crew, http, await stack.enter_async_context(client))
-
-
-def _cloud_options(options: RigOptions, directory: Path) -> CloudOptions:
-    scenario = directory / "fleet.json"
-    scenario.write_text(json.dumps(options.fleet.scenario()))
-    untold = {name: "" for name in os.environ if name.startswith("OTEL_")}
-    return CloudOptions(
-        logs=directory / "logs",
-        entities=ROOT / "infra" / "servicebus.json",
-        scenario=scenario,
-        time_scale=options.time_scale,
-        tables=options.tables,
-        hosts=0,
-        settings={**untold, **options.crew.settings, **options.settings},
-    )
+        control = Control(http, cloud.control_addresses)
+        yield Rig(cloud, control, await stack.enter_async_context(client))

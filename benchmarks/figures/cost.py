@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.figures import calls, cpu
-from benchmarks.readings import Reading, Readings, Verdict
+from benchmarks.readings import Reading, Readings, Verdict, read_off
 from infra.costs import bus_operations, gb_seconds
 
 FIGURE: Final = "cost"
@@ -23,6 +23,8 @@ PRICES: Final = Path(__file__).resolve().parents[2] / "docs" / "costs.json"
 WINDOWS: Final[Mapping[str, float]] = {"day": 86_400.0, "hour": 3_600.0}
 """Within which the assessments are asked for."""
 
+_KNOWN: Final = calls.way_of(calls.ALL, calls.KNOWN)
+_SDK: Final = calls.way_of(calls.ALL, calls.SDK_DEFAULT)
 _LOCK_SECONDS: Final = 60.0
 """How often the host renews the lock of a message whose invocation lasts."""
 _MILLION: Final = 1_000_000
@@ -50,21 +52,16 @@ class Use:
 def measure(readings: Readings) -> list[Reading]:
     """Returns the costs that follow from the readings of `calls`; none where there are none.
 
-    Each size of that figure gives one: what is learned does not depend on the size, and the counts
-    of a larger fleet are less a matter of chance.
+    Of a fleet that is known, at each size of that figure: the counts of a larger one are less a
+    matter of chance.
     """
     data: Mapping[str, Any] = json.loads(PRICES.read_text())
-    way = _last_round(readings)
-    if way is None:
-        return []
-    found: list[Reading] = []
-    for size in readings.sizes(calls.FIGURE, way, "arm_calls"):
-        for name, use in _uses(readings, way, size, data["assumptions"]).items():
-            found += (
-                Reading(FIGURE, name, size, each, value)
-                for each, value in _numbers(use, data).items()
-            )
-    return found
+    return [
+        reading
+        for size in readings.sizes(calls.FIGURE, _KNOWN, "arm_calls")
+        for way, use in _uses(readings, size, data["assumptions"]).items()
+        for reading in read_off(FIGURE, way, size, _numbers(use, data))
+    ]
 
 
 def judge(readings: Readings) -> list[Verdict]:
@@ -83,7 +80,6 @@ def judge(readings: Readings) -> list[Verdict]:
     }
     return [
         Verdict(
-            FIGURE,
             "cheaper than either way that waits for the operation in an invocation",
             ", ".join(f"{each:.0f} times within a {window}" for window, each in times.items()),
             min(times.values()) > 1,
@@ -92,25 +88,17 @@ def judge(readings: Readings) -> list[Verdict]:
     ]
 
 
-def _last_round(readings: Readings) -> str | None:
-    ways = [calls.way_of(number) for number in range(1, calls.ROUNDS + 1)]
-    read = [way for way in ways if readings.sizes(calls.FIGURE, way, "arm_calls")]
-    return read[-1] if read else None
-
-
-def _uses(
-    readings: Readings, way: str, size: int, assumptions: Mapping[str, Any]
-) -> dict[str, Use]:
-    def read(name: str, of: str = way) -> float:
+def _uses(readings: Readings, size: int, assumptions: Mapping[str, Any]) -> dict[str, Use]:
+    def read(name: str, of: str = _KNOWN) -> float:
         return readings.value(calls.FIGURE, of, size, name)
 
     least = float(assumptions["invocation_seconds"])
-    lasts = _operation_seconds(readings, size)
+    lasts = read("waited_mean_s", _SDK)
     waiting = {
         "invocations": 1.0,
         "seconds": max(least, lasts),
         "bus": bus_operations({**assumptions, "polls": 0}) + lasts / _LOCK_SECONDS,
-        "arm": read("arm_calls", calls.SDK_DEFAULT),
+        "arm": read("arm_calls", _SDK),
     }
     return {
         cpu.APP: Use(
@@ -123,11 +111,6 @@ def _uses(
         cpu.SYNC: Use(**waiting, concurrency=assumptions["threads"]),
         cpu.SDK: Use(**waiting, concurrency=assumptions["concurrency"]),
     }
-
-
-def _operation_seconds(readings: Readings, size: int) -> float:
-    """Returns how long an invocation waits that polls as the SDK does."""
-    return readings.value(calls.FIGURE, calls.SDK_DEFAULT, size, "waited_mean_s")
 
 
 def _numbers(use: Use, data: Mapping[str, Any]) -> dict[str, float]:

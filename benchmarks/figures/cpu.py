@@ -4,33 +4,32 @@ Operations take as long as real ones do, divided by the time scale, and so does 
 waits for: so an assessment has as many polls and hand-overs as a real one. Requests come at a pace
 that leaves the machine room; what is counted is CPU time, not time.
 
-The floor polls as often as the app did just before, so that both make the same exchange. What the
-Functions host takes is no part of the app's; it is there to be seen, and on the local host includes
-the polling of receivers that get nothing.
+Every way but `az` is a function app. The floor polls as often as the app did just before, so that
+both make the same exchange. What the Functions host takes is no part of the app's; it is there to
+be seen, and on the local host includes the polling of receivers that get nothing.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Final, Protocol
+from pathlib import Path
+from typing import Final
 
-from benchmarks.crew import Crew, FunctionApp, Program, assessor_app, sdk_poller, sync_handler
-from benchmarks.fleet import Fleet, paced
-from benchmarks.phase import Page, Phase
-from benchmarks.readings import Reading
-from benchmarks.rig import RigOptions, running
+from benchmarks import az
+from benchmarks.fleet import Fleet, paced, vm_id
+from benchmarks.readings import Reading, read_off
+from benchmarks.rig import ROOT, RigOptions, Snapshot, running
 
 FIGURE: Final = "cpu"
 APP: Final = "app"
 APP_TABLES: Final = "app, tables"
 FLOOR: Final = "floor"
-FLOOR_TABLES: Final = "floor, tables"
 SYNC: Final = "sync handler"
 SDK: Final = "SDK poller"
 AZ: Final = "az"
 
+_APPS: Final = Path(__file__).parents[1] / "apps"
 _WARM_UP: Final = 20
 _THREADS: Final = 32
 _SYNC_MOST: Final = 4 * _THREADS
@@ -40,20 +39,9 @@ _GAP_SHARE: Final = 0.05
 _LATE_SECONDS: Final = 60.0
 _LEAD_SECONDS: Final = 1.0
 """From the sending of requests to when the bus hands out the first."""
-
-
-class AzCost(Protocol):
-    """What `az vm assess-patches` took for some VMs."""
-
-    @property
-    def count(self) -> int:
-        """How many VMs: one process for each."""
-        ...
-
-    @property
-    def cpu_seconds(self) -> float:
-        """The processes' CPU time together."""
-        ...
+_AZ_PROCESSES: Final = 12
+_AZ_SIDE_BY_SIDE: Final = 2
+_AZ_TIME_SCALE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +75,15 @@ class Conditions:
             "ASSESS_EXPECTED_MINUTES": f"{self.operation_seconds / 60:g}",
         }
 
-    def floor(self, polls: float, *, tables: bool) -> Program:
+    def floor(self, polls: float) -> "Way":
         """Returns the floor that polls an operation so often on average.
 
         The polls are a gap apart, and the last one is on average half a gap after the end.
         """
         gap = self.operation_seconds * _GAP_SHARE
         first = max(gap, self.operation_seconds - (polls - 1.5) * gap)
-        arguments = (f"--first={first:.3f}", f"--gap={gap:.3f}", "--alert")
-        return Program("benchmarks.ways.floor", (*arguments, *(["--tables"] if tables else [])))
-
-    def in_flight(self) -> int:
-        """Returns how many assessments are under way at the same time where none has to wait."""
-        return math.ceil(self.per_second * self.operation_seconds * 1.5) + _WARM_UP
+        settings = {"FLOOR_FIRST_SECONDS": f"{first:.3f}", "FLOOR_GAP_SECONDS": f"{gap:.3f}"}
+        return Way(FLOOR, _APPS / "floor", settings=settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,45 +92,48 @@ class Way:
 
     Attributes:
         name: Its name in the readings.
-        crew: Who does it.
+        app: The function app that does it.
+        settings: App settings of its own.
         tables: Whether there are tables.
         most: How many assessments are enough to tell; more are not made.
         at_once: How many it does at the same time; None for as many as come.
     """
 
     name: str
-    crew: Crew
+    app: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
     tables: bool = False
     most: int | None = None
     at_once: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What is measured besides the app and the floor, which always are.
-
-    Attributes:
-        tables: The app and the floor once more, with tables.
-        others: The sync handler and the SDK's poller.
-        app: The app.
-        az: Measures the Azure CLI; None leaves it out.
-    """
-
-    tables: bool = True
-    others: bool = True
-    app: FunctionApp = field(default_factory=assessor_app)
-    az: Callable[[], Awaitable[AzCost]] | None = None
+_OTHERS: Final = (
+    Way(APP_TABLES, ROOT, tables=True),
+    Way(
+        SYNC,
+        _APPS / "sync_handler",
+        {"PYTHON_THREADPOOL_THREAD_COUNT": str(_THREADS)},
+        most=_SYNC_MOST,
+        at_once=_THREADS,
+    ),
+    Way(SDK, _APPS / "sdk_poller"),
+)
 
 
 async def measure(
-    sizes: Sequence[int], conditions: Conditions | None = None, choice: Choice | None = None
+    sizes: Sequence[int],
+    conditions: Conditions | None = None,
+    *,
+    others: bool = True,
+    az_cli: bool = False,
 ) -> list[Reading]:
     """Measures every way at each size.
 
     Args:
         sizes: How many assessments.
         conditions: What is the same for every way.
-        choice: Which ways.
+        others: Whether ways besides the app and the floor are measured.
+        az_cli: Whether the Azure CLI is.
 
     Returns:
         `cpu_ms` of the worker, `host_cpu_ms`, `arm_calls`, `polls` and `sends` for each
@@ -155,50 +142,60 @@ async def measure(
     Raises:
         RigError: The work was not done.
         PartError: A part of the local cloud ended.
+        AzError: The Azure CLI is not there, or failed.
     """
-    conditions, choice = conditions or Conditions(), choice or Choice()
+    conditions = conditions or Conditions()
     readings: list[Reading] = []
     for size in sizes:
-        run = partial(_run, size=size, conditions=conditions)
-        for tables in (False, True) if choice.tables else (False,):
-            app, floor = (APP_TABLES, FLOOR_TABLES) if tables else (APP, FLOOR)
-            phase = await run(Way(app, choice.app, tables))
-            readings += _readings(app, size, phase)
-            same = conditions.floor(phase.polls, tables=tables)
-            readings += _readings(floor, size, await run(Way(floor, same, tables)))
-        for way in _others(conditions) if choice.others else ():
-            readings += _readings(way.name, size, await run(way))
-    if choice.az is not None:
-        readings += az_readings(sizes, await choice.az())
+        app = await _run(Way(APP, ROOT), size, conditions)
+        readings += app
+        (polls,) = (each.value for each in app if each.name == "polls")
+        for way in (conditions.floor(polls), *(_OTHERS if others else ())):
+            readings += await _run(way, size, conditions)
+    if az_cli:
+        values = {"cpu_ms": await _az_seconds(conditions) * 1000}
+        note = f"extrapolated from {_AZ_PROCESSES} processes"
+        readings += (each for size in sizes for each in read_off(FIGURE, AZ, size, values, note))
     return readings
 
 
-def _others(conditions: Conditions) -> tuple[Way, ...]:
-    return (
-        Way(SYNC, sync_handler(), most=_SYNC_MOST, at_once=_THREADS),
-        Way(SDK, sdk_poller(conditions.in_flight())),
-    )
-
-
-async def _run(way: Way, *, size: int, conditions: Conditions) -> Phase:
+async def _run(way: Way, size: int, conditions: Conditions) -> list[Reading]:
     assessments = min(size, way.most or size)
     options = RigOptions(
-        crew=way.crew,
+        app=way.app,
         fleet=Fleet(_WARM_UP + assessments, conditions.seconds, conditions.spread),
         time_scale=conditions.time_scale,
         tables=way.tables,
-        settings=conditions.settings,
+        settings={**conditions.settings, **way.settings},
     )
-    vms = range(_WARM_UP, _WARM_UP + assessments)
     async with running(options) as rig:
-        await rig.ask(range(_WARM_UP))
+        await rig.send(paced(range(_WARM_UP), datetime.now(UTC), math.inf))
         await rig.until_done(_WARM_UP, within=_bound(way, _WARM_UP, conditions))
         await rig.reset_peak()
         before = await rig.snapshot()
         begin = datetime.now(UTC) + timedelta(seconds=_LEAD_SECONDS)
+        vms = range(_WARM_UP, _WARM_UP + assessments)
         await rig.send(paced(vms, begin, conditions.per_second))
         await rig.until_done(_WARM_UP + assessments, within=_bound(way, assessments, conditions))
-        return Phase(before, await rig.snapshot(), assessments)
+        numbers = between(before, await rig.snapshot(), assessments)
+    note = "" if assessments == size else f"measured with {assessments}"
+    return read_off(FIGURE, way.name, size, numbers, note)
+
+
+def between(before: Snapshot, after: Snapshot, assessments: int) -> dict[str, float]:
+    """Returns what was used and done between two snapshots, for each of so many assessments."""
+    calls = {name: often - before.calls.get(name, 0) for name, often in after.calls.items()}
+    numbers = {
+        "cpu_ms": (after.worker.cpu_seconds - before.worker.cpu_seconds) * 1000,
+        "host_cpu_ms": (after.host.cpu_seconds - before.host.cpu_seconds) * 1000,
+        "arm_calls": sum(calls.values()),
+        "polls": calls.get("operation", 0),
+        "sends": after.sends - before.sends,
+    }
+    return {
+        **{name: value / assessments for name, value in numbers.items()},
+        "peak_rss_mib": after.worker.peak_rss_mib,
+    }
 
 
 def _bound(way: Way, assessments: int, conditions: Conditions) -> float:
@@ -208,21 +205,9 @@ def _bound(way: Way, assessments: int, conditions: Conditions) -> float:
     return 2 * usual + _LATE_SECONDS
 
 
-def _readings(way: str, size: int, phase: Phase) -> list[Reading]:
-    values = {
-        "cpu_ms": phase.worker_ms,
-        "host_cpu_ms": phase.host_ms,
-        "arm_calls": phase.calls,
-        "polls": phase.polls,
-        "sends": phase.sends,
-        "peak_rss_mib": phase.peak_rss_mib,
-    }
-    note = "" if phase.assessments == size else f"measured with {phase.assessments}"
-    return Page(FIGURE, way, size).read(values, note)
-
-
-def az_readings(sizes: Sequence[int], cost: AzCost) -> list[Reading]:
-    """Returns what az took for one VM, at each size: a process for each costs the same for many."""
-    values = {"cpu_ms": cost.cpu_seconds * 1000 / cost.count}
-    note = f"extrapolated from {cost.count} processes"
-    return [each for size in sizes for each in Page(FIGURE, AZ, size).read(values, note)]
+async def _az_seconds(conditions: Conditions) -> float:
+    """Returns the CPU time of one az, against an ARM whose operations take as long."""
+    fleet = Fleet(_AZ_PROCESSES, conditions.seconds, conditions.spread)
+    async with running(RigOptions(ROOT, fleet, _AZ_TIME_SCALE)) as rig:
+        vms = [vm_id(index) for index in range(_AZ_PROCESSES)]
+        return await az.assess(rig.cloud.arm.ready, vms, side_by_side=_AZ_SIDE_BY_SIDE)

@@ -44,8 +44,7 @@ async def test_figures_are_measured_and_told() -> None:
 async def test_ways_are_measured_side_by_side() -> None:
     """The app and the bare exchange, through the real SDKs on the local cloud."""
     fast = cpu.Conditions(time_scale=100)
-    choice = cpu.Choice(tables=False, others=False)
-    readings = Readings.of(await cpu.measure((4,), fast, choice))
+    readings = Readings.of(await cpu.measure((4,), fast, others=False))
     for way in (cpu.APP, cpu.FLOOR):
         assert readings.value("cpu", way, 4, "cpu_ms") > 0
         assert readings.value("cpu", way, 4, "sends") >= 1

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from benchmarks.figures import delays, makespan
+from benchmarks.figures import calls, makespan
 from benchmarks.readings import Readings
 from tests.simulation.clock import run_virtual
 from tests.simulation.fleet import FleetSpec, make_vms
@@ -93,12 +93,12 @@ def test_a_fleet_is_scanned_at_arms_pace(spec: FleetSpec) -> None:
 @pytest.mark.takes(25)
 def test_outcomes_are_on_time_by_system_first_and_later() -> None:
     """Half Linux, half Windows, a tenth failing early: as docs/performance.md has it."""
-    spec = delays.spec_of(1_000)
-    first, known = delays.scan_twice(spec)
+    spec = calls.spec_of(1_000)
+    scans = calls.scan_twice(spec)
 
-    _assert_paced(first, spec)
-    readings = Readings.of(delays.readings_of([delays.Scans(spec, first, known)]))
-    assert [each.target for each in delays.judge(readings) if not each.met] == []
+    _assert_paced(scans.rounds[calls.FIRST], spec)
+    readings = Readings.of(calls.readings_of([scans]))
+    assert [each.target for each in calls.judge(readings) if not each.met] == []
 
 
 @pytest.mark.deep

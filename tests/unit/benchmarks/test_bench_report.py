@@ -53,8 +53,8 @@ def test_a_table_has_a_row_for_each_way_and_size() -> None:
 def test_a_target_that_is_missed_stands_out() -> None:
     """So that nobody reads over it."""
     verdicts = [
-        Verdict("cpu", "little", "much", met=False, size=1000),
-        Verdict("cpu", "much", "little", met=True, size=10),
+        Verdict("little", "much", met=False, size=1000),
+        Verdict("much", "little", met=True, size=10),
     ]
     assert report.verdicts_table(verdicts).splitlines()[2:] == [
         "| little | 1,000 | much | **no** |",

@@ -3,27 +3,41 @@
 import pytest
 
 from benchmarks.figures import calls, makespan
-from benchmarks.readings import Reading, Readings
-from tests.simulation.rounds import PublishedOutcome
+from benchmarks.readings import Reading, Readings, read_off
+from tests.simulation.bus import Traffic
+from tests.simulation.endpoint import ArmCalls
+from tests.simulation.fleet import FleetSpec, make_vms
+from tests.simulation.rounds import PublishedOutcome, Round
 
 
-def test_a_known_fleet_is_looked_at_less_often() -> None:
-    """The second round costs fewer polls than the first: the app has learned."""
-    readings = Readings.of(calls.measure([12], rounds=2))
-    first, second = (readings.value("calls", calls.way_of(n), 12, "polls") for n in (1, 2))
-    assert second < first
-    assert readings.value("calls", calls.SDK_DEFAULT, 12, "polls") > first
+def test_a_known_fleet_is_polled_less_often() -> None:
+    """The second scan costs fewer calls than the first: the app has learned."""
+    readings = Readings.of(calls.readings_of([calls.scan_twice(calls.spec_of(12))]))
+
+    def made(when: str) -> float:
+        return readings.value("calls", calls.way_of(calls.ALL, when), 12, "arm_calls")
+
+    assert made(calls.KNOWN) < made(calls.FIRST) < made(calls.SDK_DEFAULT)
 
 
 def test_the_sdk_polls_at_the_begin_each_30_s_and_for_the_result() -> None:
-    """An operation of 665 s takes 24 polls until it is seen to be over, 25 s late."""
-    numbers = calls._sdk_numbers(
-        [PublishedOutcome("vm", "any", 700.0, begun_at=10.0, ended_at=675.0)]
+    """An operation of 665 s takes 23 polls after a wait until it is seen to be over, 25 s late."""
+    spec = FleetSpec(1)
+    (vm,) = make_vms(spec)
+    done = Round(
+        started_at=0.0,
+        published=(PublishedOutcome(vm.key, "any", 700.0, begun_at=10.0, ended_at=675.0),),
+        calls=ArmCalls(),
+        traffic=Traffic(),
+        handed_over=0,
     )
-    assert numbers["polls"] == 24 + 1
-    assert numbers["arm_calls"] == 1 + 24 + 1
-    assert numbers["delay_median_s"] == pytest.approx(25.0)
-    assert numbers["waited_mean_s"] == pytest.approx(690.0)
+    scans = calls.Scans(spec, {calls.FIRST: done, calls.KNOWN: done})
+    readings = Readings.of(calls.readings_of([scans]))
+    sdk = calls.way_of(calls.ALL, calls.SDK_DEFAULT)
+    assert readings.value("calls", sdk, 1, "arm_calls") == 1 + 1 + 23 + 1
+    assert readings.value("calls", sdk, 1, "waited_mean_s") == pytest.approx(690.0)
+    late = calls.way_of(vm.image.os_type, calls.SDK_DEFAULT)
+    assert readings.value("calls", late, 1, "late_p50_s") == pytest.approx(25.0)
 
 
 def test_the_floor_is_what_the_bucket_holds_and_then_its_refill() -> None:
@@ -40,48 +54,39 @@ def test_no_scan_is_faster_than_the_floor() -> None:
     assert least < readings.value("makespan", makespan.APP, 12, "makespan_s") < 1.5 * least
 
 
-def calls_readings(size: int, rounds: dict[int, tuple[float, float]], refused: float) -> Readings:
-    """Returns readings of calls and delays by round."""
-    values = {
-        number: {
-            "arm_calls": made,
-            "delay_median_s": delay,
-            "polls_throttled": refused,
-            "polls_busiest_minute": 900.0,
-        }
-        for number, (made, delay) in rounds.items()
-    }
-    return Readings.of(
-        Reading("calls", calls.way_of(number), size, name, value)
-        for number, named in values.items()
-        for name, value in named.items()
-    )
-
-
 @pytest.mark.parametrize(
-    ("rounds", "refused", "met"),
+    ("median", "made", "refused", "met"),
     [
-        ({1: (11.0, 30.0), 2: (7.9, 19.9)}, 0.0, [True, True]),
-        ({1: (11.0, 30.0), 2: (7.9, 19.9), 3: (8.1, 10.0)}, 0.0, [False, True]),
-        ({1: (11.0, 30.0), 2: (7.9, 20.1)}, 0.0, [False, True]),
-        ({1: (7.0, 15.0), 2: (7.0, 15.0)}, 1.0, [True, False]),
+        (8.0, 7.0, 0.0, [True, True]),
+        (8.1, 7.0, 0.0, [False, True]),
+        (8.0, 7.1, 0.0, [True, False]),
+        (8.0, 7.0, 1.0, [True, False]),
     ],
 )
-def test_calls_are_judged_by_the_worst_round_that_knew_the_fleet(
-    rounds: dict[int, tuple[float, float]], refused: float, met: list[bool]
+def test_delays_calls_and_refusals_are_judged_each_by_its_target(
+    median: float, made: float, refused: float, met: list[bool]
 ) -> None:
-    """The first round decides nothing; of the others each has to reach the target."""
-    verdicts = calls.judge(calls_readings(1_000, rounds, refused))
-    assert [each.met for each in verdicts] == met
+    """Here of Linux VMs that are known, of a fleet with no others; the first scan was well."""
+    values = {
+        calls.way_of("Linux", calls.KNOWN): {
+            "late_p50_s": median,
+            "late_p95_s": 25.0,
+            "late_p100_s": 60.0,
+        },
+        calls.way_of(calls.ALL, calls.FIRST): {"arm_calls": 9.0, "throttled": 0.0},
+        calls.way_of(calls.ALL, calls.KNOWN): {"arm_calls": made, "throttled": refused},
+    }
+    verdicts = calls.judge(
+        Readings.of(
+            reading
+            for way, named in values.items()
+            for reading in read_off("calls", way, 1_000, named)
+        )
+    )
+    late, first, known = verdicts
+    assert [late.met, known.met] == met
+    assert first.met
     assert {each.size for each in verdicts} == {1_000}
-
-
-def test_calls_are_judged_at_the_largest_size() -> None:
-    """What was reached with few VMs does not count where there were more."""
-    small = calls_readings(100, {2: (7.0, 15.0)}, 0.0)
-    large = calls_readings(1_000, {2: (9.0, 15.0)}, 0.0)
-    verdict, _ = calls.judge(Readings.of(small.all + large.all))
-    assert (verdict.met, verdict.size) == (False, 1_000)
 
 
 @pytest.mark.parametrize(
@@ -107,18 +112,3 @@ def test_what_was_not_measured_is_not_judged() -> None:
     """Readings of other figures alone give no verdict."""
     others = Readings.of([Reading("cost", "app", 10, "arm_calls", 1.0)])
     assert calls.judge(others) == makespan.judge(others) == []
-
-
-def test_a_scan_larger_than_the_target_is_for_is_shown_and_not_judged() -> None:
-    """There the pace alone is nine tenths of ARM's."""
-    readings = Readings.of(
-        Reading("makespan", way, size, name, value)
-        for size, seconds in ((10_000, 108.0), (100_000, 111.0))
-        for way, name, value in (
-            ("app", "makespan_s", seconds),
-            ("app", "throttled", 0.0),
-            ("floor", "makespan_s", 100.0),
-        )
-    )
-    [verdict] = makespan.judge(readings)
-    assert (verdict.size, verdict.met) == (10_000, True)
