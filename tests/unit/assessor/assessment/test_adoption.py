@@ -15,6 +15,7 @@ from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.adoption import (
     adoptable,
     finished_by_summary,
+    is_of_another,
     operation_lost,
     patience_ends_at,
     summary_of,
@@ -413,3 +414,21 @@ def test_a_lost_operation_is_named_with_all_that_stood_in_the_way() -> None:
         target=OTHERS,
         details=(one.to_json(), two.to_json()),
     )
+
+
+@pytest.mark.parametrize(
+    ("result", "is_anothers"),
+    [
+        ({"assessmentActivityId": OTHERS.upper()}, False),
+        ({"assessmentActivityId": OWN, "availablePatches": []}, True),
+        ({"assessmentActivityId": OWN, "status": "Failed"}, True),
+        ({"status": "Succeeded"}, True),
+        ({"status": "Failed"}, False),
+        ({"status": "Succeeded", "criticalAndSecurityPatchCount": 0}, False),
+    ],
+)
+def test_a_result_without_a_name_passes_if_only_an_assessment_tells_it(
+    result: dict[str, object], *, is_anothers: bool
+) -> None:
+    """Or if it has failed; one with a name has to have the operation's."""
+    assert is_of_another(parse_result(result), _OPERATION) is is_anothers

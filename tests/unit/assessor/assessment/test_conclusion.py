@@ -21,8 +21,19 @@ from assessor.messages.progress import AssessmentProgress, Later, OperationRef
 from assessor.messages.request import AssessmentRequest, Rejection
 from assessor.posture.durations import Durations
 from assessor.posture.store import MemoryPosture, PostureError
+from assessor.telemetry.attributes import OUTCOME, STATUS
+from assessor.telemetry.metrics import ASSESSMENTS, DURATION
 from assessor.telemetry.records import Facts
-from tests.support.builders import ACTIVITY_ID, NOW, VM_ID, finished, incoming, machine, request
+from tests.support.builders import (
+    ACTIVITY_ID,
+    NOW,
+    TRACEPARENT,
+    VM_ID,
+    finished,
+    incoming,
+    machine,
+    request,
+)
 from tests.support.fakes import FakeBus, FakeClock
 from tests.support.telemetry_rig import Rig
 
@@ -135,6 +146,43 @@ async def test_the_root_span_tells_how_the_assessment_ended(
         **_REQUESTED,
         **told,
     }
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "status", "seconds"),
+    [(finished(), "Succeeded", 665.4984124), (FAILED, "Failed", 12.5), (SKIPPED, None, None)],
+)
+async def test_numbers_count_an_outcome_and_measure_its_operation(
+    world: World, conclusion: Conclusion, status: str | None, seconds: float | None
+) -> None:
+    """By its type and status; a skipped one has no operation to measure."""
+    await world.conclude(Done(PROGRESS, conclusion))
+    labels = {
+        OUTCOME: conclude(PROGRESS.request, None, conclusion).type.value,
+        STATUS: status or "VmNotRunning",
+    }
+    assert [(each.labels, each.value) for each in world.rig.points(ASSESSMENTS)] == [(labels, 1)]
+    measured = [(each.labels, each.value) for each in world.rig.points(DURATION)]
+    assert measured == ([(labels, seconds)] if seconds else [])
+
+
+async def test_the_root_span_begins_with_the_operation_and_links_to_its_request(
+    world: World,
+) -> None:
+    """It is an error where the assessment failed, by its code."""
+    asked = replace(PROGRESS.request, traceparent=TRACEPARENT)
+    await world.conclude(Done(replace(PROGRESS, request=asked), FAILED))
+    root = world.rig.one("assess_patches")
+    assert root.start_time == int(NOW.timestamp() * 1_000_000_000)
+    assert root.status.description == "OperationLost"
+    assert int(TRACEPARENT.split("-")[1], 16) in {each.context.trace_id for each in root.links}
+
+
+async def test_a_result_that_calls_itself_otherwise_is_told_by_that_name_too(world: World) -> None:
+    """As attribute of the root span."""
+    other = "68f8b292-dfc2-4646-9781-33cc88631968"
+    await world.conclude(Done(PROGRESS, finished(assessmentActivityId=other)))
+    assert world.told()["reported_activity_id"] == other
 
 
 async def test_an_outcome_has_one_record_of_the_request_and_its_way(world: World) -> None:

@@ -59,7 +59,8 @@ def test_a_skipped_vm_is_told_with_the_reason(
 
 def test_an_image_that_azure_does_not_assess_is_told_in_arms_words_too(steps: Steps) -> None:
     """With the hint that belongs to them."""
-    error = ApiError("OperationNotAllowed", "The image is a custom one.")
+    error = ApiError("AuthorizationFailed", "The image is a custom one.")
+    assert hint_for(error) is not None
     message = "Azure does not assess VMs of this image. ARM says: The image is a custom one."
     skipped = Skipped(SkipReason.IMAGE_NOT_SUPPORTED, message, NOW, hint_for(error))
     assert steps.unsupported(PROGRESS, error) == Done(PROGRESS, skipped)
