@@ -90,7 +90,7 @@ def _fuzz(name: str, runs: int) -> NoReturn:
         f"-runs={runs}",
         "-len_control=0",
         "-rss_limit_mb=2048",
-        "-timeout=60",
+        "-timeout=300",  # what Hypothesis makes once takes a while on a machine that is busy
         f"-artifact_prefix={corpus}{os.sep}",
         *more,
     ]
