@@ -19,7 +19,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from tests.soak.load import VMS, Load, account
+from localcloud.control import ControlError
+from tests.soak.load import VMS, Load, account, serving
 from tests.support.cloud_harness import IN_PROGRESS, REQUESTS, Harness, Plan, fleet, running
 
 _CALM, _TROUBLE = 20.0, 20.0
@@ -101,8 +102,21 @@ class Troubles:
 
     async def _worker(self) -> None:
         if time.monotonic() < self.kills_until:
-            (host, *_) = self.harness.cloud.hosts
+            host = await serving(self.harness)
             self.dealt["workers killed"] += await self.harness.kill_worker(host)
+
+
+async def replace_hosts(harness: Harness, replaced: Counter[str]) -> None:
+    """Starts another host where one has ended, as the platform does, until it is cancelled.
+
+    A host ends when its worker has gone three times.
+    """
+    while True:
+        (host,) = harness.cloud.hosts
+        await asyncio.wait({host.ended})
+        await harness.cloud.add_host()
+        await harness.cloud.kill_host(host)
+        replaced["hosts replaced"] += 1
 
 
 @dataclass(frozen=True)
@@ -118,13 +132,13 @@ class Sample:
 async def watch(harness: Harness, samples: list[Sample]) -> None:
     """Samples the worker until it is cancelled."""
     while True:
-        (host, *_) = harness.cloud.hosts
-        pid = (await harness.host_status(host))["workerPid"]
+        host = await serving(harness)
         try:
+            pid = (await harness.host_status(host))["workerPid"]
             if pid is not None:
                 samples.append(_sample(int(pid)))
-        except OSError:
-            pass  # it was killed just now
+        except (ControlError, OSError):
+            pass  # one of both ended just now
         await asyncio.sleep(_SAMPLE_EVERY)
 
 
@@ -146,14 +160,17 @@ async def soak(minutes: float, requests_a_second: float, folder: Path) -> bool:
     async with running(folder, plan) as harness:
         load, began = Load(harness, random), time.monotonic()
         troubles = Troubles(harness, began + seconds / 3)
-        watching = asyncio.create_task(watch(harness, samples))
-        troubling = asyncio.create_task(troubles.run())
-        await load.run(seconds, requests_a_second)
-        sent_in = time.monotonic() - began
-        troubling.cancel()
-        await asyncio.gather(troubling, return_exceptions=True)
-        await harness.until_told(load.owed.total(), within=_FINISH_SECONDS)
-        watching.cancel()
+        async with asyncio.TaskGroup() as beside:
+            watching = beside.create_task(watch(harness, samples))
+            replacing = beside.create_task(replace_hosts(harness, troubles.dealt))
+            troubling = beside.create_task(troubles.run())
+            await load.run(seconds, requests_a_second)
+            sent_in = time.monotonic() - began
+            troubling.cancel()
+            await asyncio.wait({troubling})
+            replacing.cancel()
+            await harness.until_told(load.owed.total(), within=_FINISH_SECONDS)
+            watching.cancel()
         told = account(load.owed, await harness.outcomes())
         dead = [(await harness.counts(each)).dead_letter for each in (REQUESTS, IN_PROGRESS)]
     before, after = _thirds(samples, began, sent_in)

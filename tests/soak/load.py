@@ -15,6 +15,7 @@ from assessor.ids import name_based_id
 from assessor.messages.in_progress import in_progress_message
 from assessor.messages.progress import Later, OverdueSweep
 from localcloud.eventgrid import EventGrid, Habits, Schema
+from localcloud.processes import Part
 from tests.support.cloud_harness import (
     IN_PROGRESS,
     REQUESTS,
@@ -26,6 +27,7 @@ from tests.support.cloud_harness import (
     vm_id,
 )
 from tests.support.event_grid import requested
+from tests.support.waiting import eventually
 
 VMS: Final = 60
 _SCANNED: Final = f"/subscriptions/{SUBSCRIPTIONS[0]}"
@@ -74,13 +76,21 @@ class Load:
 
     async def _tell(self) -> None:
         name = self._next("event")
-        (host, *_) = self.harness.cloud.hosts
+        data = {"vmId": vm_id(self.random.randrange(VMS)), "requestId": name}
+        self.owed[name] += 1
+        while not await self._delivered(requested(data, name), await serving(self.harness)):
+            pass
+
+    async def _delivered(self, event: Mapping[str, Any], host: Part) -> bool:
+        """Returns whether the host took the event before it ended; the next has another port."""
         url = f"{host.ready['eventGridUrl']}?functionName=resource_events"
         habits = Habits(duplicates=0.2, time_scale=60.0, source=self.random)
         grid = EventGrid(self.harness.http, url, Schema.EVENT_GRID, habits)
-        data = {"vmId": vm_id(self.random.randrange(VMS)), "requestId": name}
-        await grid.publish([requested(data, name)])
-        self.owed[name] += 1
+        async with asyncio.TaskGroup() as group:
+            publishing = group.create_task(grid.publish([event]))
+            await asyncio.wait({publishing, host.ended}, return_when=asyncio.FIRST_COMPLETED)
+            publishing.cancel()
+        return not publishing.cancelled()
 
     async def _scan(self) -> None:
         name = self._next("scan")
@@ -99,6 +109,16 @@ class Load:
     def _next(self, kind: str) -> str:
         self.sent[kind] += 1
         return f"{kind}-{self.sent[kind]}"
+
+
+async def serving(harness: Harness) -> Part:
+    """Returns a host that runs, as soon as there is one."""
+
+    async def one_runs() -> bool:
+        return any(not each.ended.done() for each in harness.cloud.hosts)
+
+    await eventually(one_runs, "a host that runs")
+    return next(each for each in harness.cloud.hosts if not each.ended.done())
 
 
 @dataclass(frozen=True)
