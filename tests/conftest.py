@@ -85,16 +85,29 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Has each process of a run begin with its share of the tests that take long.
 
     These are the tests that start real parts, and those whose mark `takes` says that they do. Those
     that share a part stay together, so that it is started once: those of one `xdist_group`, those
     that use Azurite, and those of a module that has a fixture for all of its tests.
+
+    Raises:
+        pytest.UsageError: `make test-deep` would not find one of its tests.
     """
+    for path in {item.path for item in items if _is_deep(item)}:
+        if not any(word in path.read_text() for word in ("mark.deep", "hypothesis")):
+            raise pytest.UsageError(f"{path} has a deep test and does not say mark.deep")
+    result = yield
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = deal(items, processes, _group_of, _seconds_of)
+    return result
+
+
+def _is_deep(item: pytest.Item) -> bool:
+    drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return drawn or item.get_closest_marker("deep") is not None
 
 
 def _group_of(item: pytest.Item) -> str | None:
