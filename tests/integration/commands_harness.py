@@ -66,6 +66,18 @@ class Place:
         """Runs a command to its end."""
         return await (await self.start(*arguments)).end(stdin)
 
+    async def watched(self, text: str, *arguments: str) -> str:
+        """Watches until a line with this text, and returns all up to it.
+
+        An alert may come before an outcome or after it, so no count of messages says that it came.
+        """
+        running = await self.start("watch", *arguments)
+        try:
+            return await running.printed(text)
+        finally:
+            running.kill()
+            await running.process.wait()
+
     async def empty(self) -> None:
         """Waits until nothing that was started here is alive."""
         await eventually(lambda: not self.processes(), lambda: f"left behind: {self.processes()}")

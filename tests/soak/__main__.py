@@ -135,20 +135,19 @@ async def watch(harness: Harness, samples: list[Sample]) -> None:
         host = await serving(harness)
         try:
             pid = (await harness.host_status(host))["workerPid"]
-            if pid is not None:
-                samples.append(_sample(int(pid)))
+            samples += _sample(int(pid)) if pid is not None else []
         except (ControlError, OSError):
             pass  # one of both ended just now
         await asyncio.sleep(_SAMPLE_EVERY)
 
 
-def _sample(pid: int) -> Sample:
+def _sample(pid: int) -> list[Sample]:
+    """Returns what the process holds; nothing of one that was killed and has no memory any more."""
     process = Path(f"/proc/{pid}")
-    (line,) = (
-        each for each in (process / "status").read_text().splitlines() if each.startswith("VmRSS:")
-    )
+    status = (process / "status").read_text().splitlines()
     files = sum(1 for _ in (process / "fd").iterdir())
-    return Sample(time.monotonic(), pid, int(line.split()[1]), files)
+    held = [int(each.split()[1]) for each in status if each.startswith("VmRSS:")]
+    return [Sample(time.monotonic(), pid, kilobytes, files) for kilobytes in held]
 
 
 async def soak(minutes: float, requests_a_second: float, folder: Path) -> bool:
