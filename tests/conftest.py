@@ -17,7 +17,7 @@ from tests.support.dealing import deal
 if TYPE_CHECKING:
     from tests.support.cloud_harness import Harness
 
-PROCESSES_A_CORE = 2
+PROCESSES_A_CORE = 3
 MOST_PROCESSES = 12
 GARBAGE_THRESHOLD = 20_000
 """New objects before garbage is looked for: ten times Python's own number, in processes that are
