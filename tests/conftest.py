@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.dealing import deal
 
@@ -27,8 +27,10 @@ SECONDS_OF_REAL_PARTS = 10.0
 
 # The machine's speed decides no test. `make test` tries some examples of each property, other ones
 # with each seed, and `make test-deep` many; on CI the same ones are tried each time.
-settings.register_profile("quick", deadline=None, max_examples=10)
-settings.register_profile("deep", deadline=None, max_examples=200)
+settings.register_profile(
+    "quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=10
+)
+settings.register_profile("deep", settings.get_profile("quick"), max_examples=200)
 settings.register_profile("ci", settings.get_profile("quick"), derandomize=True, print_blob=True)
 settings.register_profile("ci-deep", settings.get_profile("deep"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "quick")

@@ -3,10 +3,10 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The machine's speed decides no test. Where the app's tests run too, their profile stands.
-settings.register_profile("localcloud", deadline=None)
+settings.register_profile("localcloud", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if settings.get_current_profile_name() == "default":
     settings.load_profile("localcloud")
 
