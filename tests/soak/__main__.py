@@ -22,6 +22,7 @@ from typing import Final
 from localcloud.control import ControlError
 from tests.soak.load import VMS, Load, account, serving
 from tests.support.cloud_harness import IN_PROGRESS, REQUESTS, Harness, Plan, fleet, running
+from tests.support.waiting import eventually
 
 _CALM, _TROUBLE = 20.0, 20.0
 """Seconds between two faults, and that one lasts."""
@@ -141,6 +142,15 @@ async def watch(harness: Harness, samples: list[Sample]) -> None:
         await asyncio.sleep(_SAMPLE_EVERY)
 
 
+async def until_told(harness: Harness, outcomes: int) -> None:
+    """Waits until so many have come and no message is left, whichever hosts ended on the way."""
+
+    async def told() -> bool:
+        return await harness.arrived() >= outcomes and await harness.left() == 0
+
+    await eventually(told, f"{outcomes} outcomes and nothing left", _FINISH_SECONDS)
+
+
 def _sample(pid: int) -> list[Sample]:
     """Returns what the process holds; nothing of one that was killed and has no memory any more."""
     process = Path(f"/proc/{pid}")
@@ -168,7 +178,7 @@ async def soak(minutes: float, requests_a_second: float, folder: Path) -> bool:
             troubling.cancel()
             await asyncio.wait({troubling})
             replacing.cancel()
-            await harness.until_told(load.owed.total(), within=_FINISH_SECONDS)
+            await until_told(harness, load.owed.total())
             watching.cancel()
         told = account(load.owed, await harness.outcomes())
         dead = [(await harness.counts(each)).dead_letter for each in (REQUESTS, IN_PROGRESS)]
