@@ -307,14 +307,19 @@ def _row_seeds() -> list[bytes]:
 
 def _settings(data: bytes) -> None:
     environment, _ = _parted(data)
+    read_or_refuse(environment)
+    with suppress(SamplerError):
+        sampler_of(environment)
+
+
+def read_or_refuse(environment: Mapping[str, str]) -> None:
+    """Reads the app's settings; a refusal names the setting, in one line."""
     namespace = {"ServiceBus__fullyQualifiedNamespace": "contoso.servicebus.windows.net"}
     try:
-        read_settings(namespace | environment)
+        read_settings({**namespace, **environment})
     except SettingsError as error:
         assert error.name  # noqa: PT017 - most inputs raise nothing
         assert "\n" not in str(error)  # noqa: PT017
-    with suppress(SamplerError):
-        sampler_of(environment)
 
 
 def _settings_seeds() -> list[bytes]:

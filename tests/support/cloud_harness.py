@@ -308,11 +308,12 @@ class Harness:
 
     async def until_told(self, outcomes: int, within: float = BOUND_SECONDS) -> None:
         """Waits until so many outcomes have arrived and nothing is left to be worked on."""
+        what = f"{outcomes} outcomes and nothing left in the queues"
+        await self.until(lambda: self.is_told(outcomes), what, within)
 
-        async def told() -> bool:
-            return await self.arrived() >= outcomes and await self.left() == 0
-
-        await self.until(told, f"{outcomes} outcomes and nothing left in the queues", within)
+    async def is_told(self, outcomes: int) -> bool:
+        """Returns whether so many outcomes have arrived and nothing is left to be worked on."""
+        return await self.arrived() >= outcomes and await self.left() == 0
 
     async def until_calls(self, total: int, or_told: int) -> bool:
         """Waits until ARM was called so often; returns whether there is still work to disturb."""
