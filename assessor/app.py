@@ -16,7 +16,7 @@ from assessor.alerts.outbox import AlertOutbox
 from assessor.alerts.recorded import alerting, retiring
 from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.sweep import WINDOW_SECONDS, Sweeper
-from assessor.arm.rate_limiter import POLLS_PER_MINUTE, RateLimiter
+from assessor.arm.throttling import POLLS_PER_MINUTE, RateLimiter
 from assessor.assessment.assessor import Assessor
 from assessor.assessment.conclusion import Concluder
 from assessor.assessment.follower import Follower

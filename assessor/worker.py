@@ -19,7 +19,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.app import App, build_app
-from assessor.arm.authentication import RenewableCredential
+from assessor.arm.access_token import RenewableCredential
 from assessor.arm.client import ArmClient
 from assessor.arm.tracing import TracingPolicy
 from assessor.arm.vm_lister import ArmVmLister

@@ -24,14 +24,13 @@ from azure.mgmt import compute
 from azure.mgmt.compute.aio import ComputeManagementClient
 
 from assessor.arm import continuation
-from assessor.arm.authentication import ArmAuthentication
+from assessor.arm.access_token import ArmAuthentication, Origin, OriginPolicy
 from assessor.arm.errors import Phase
 from assessor.arm.operation import Begun, Ended, Running
-from assessor.arm.origin import Origin, OriginPolicy
 from assessor.arm.poller import CALL_SECONDS, Answers, OperationPoller, SinglePoll
-from assessor.arm.rate_limiter import region_name
-from assessor.arm.retry_after import PlainWaitPolicy
-from assessor.arm.sdk_errors import arm_errors, streamed_object
+from assessor.arm.reading import streamed_object
+from assessor.arm.sdk_errors import arm_errors
+from assessor.arm.throttling import PlainWaitPolicy, region_name
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
 from assessor.settings import ArmCloud

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from assessor.arm.origin import Origin, operation_name
+from assessor.arm.access_token import Origin, operation_name
 from assessor.resource_id import VirtualMachineId
 
 _MAX_CHARACTERS: Final = 32 * 1024

@@ -21,11 +21,10 @@ from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
 from assessor.arm.continuation import name_in
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
-from assessor.arm.rate_limiter import remaining_calls
-from assessor.arm.reading import object_of
+from assessor.arm.reading import document, json_object, object_of
 from assessor.arm.result import ApiError, parse_result
-from assessor.arm.retry_after import asked_to_wait
-from assessor.arm.sdk_errors import CANCELLED, arm_errors, document, json_object
+from assessor.arm.sdk_errors import CANCELLED, arm_errors
+from assessor.arm.throttling import asked_to_wait, remaining_calls
 from assessor.clock import from_text
 
 _COUNT: Final = re.compile(r"[0-9]{1,9}")

@@ -41,6 +41,41 @@ def object_in(text: str) -> Mapping[str, Any] | None:
         return None
 
 
+async def streamed_object(answer: Any) -> Mapping[str, Any]:  # noqa: ANN401 - the transport's own
+    """Returns the JSON object of an answer that was asked for as a stream, read from its bytes.
+
+    Raises:
+        JSONDecodeError: it holds none that can be read, or is too large: it counts as no answer.
+    """
+    body = bytearray()
+    async for part in answer.iter_raw():
+        body += part
+        if len(body) > MOST_BYTES:
+            await answer.close()
+            break
+    fields = read_object(bytes(body), answer.headers)
+    if fields is None:
+        raise json.JSONDecodeError("no JSON object", "", 0)  # without the body, which may be secret
+    return fields
+
+
+def document(text: str) -> Mapping[str, Any]:
+    """Returns the JSON object in `text`, {} for no text.
+
+    Raises:
+        JSONDecodeError: it holds none that can be read, which counts as no answer.
+    """
+    fields = object_in(text) if text else {}
+    if fields is None:
+        raise json.JSONDecodeError("no JSON object", "", 0)  # without the body, which may be secret
+    return fields
+
+
+def json_object(text: str) -> Mapping[str, Any]:
+    """Returns the JSON object in `text`; {} where there is none."""
+    return object_in(text) or {}
+
+
 def text_of(value: object) -> str | None:
     """Returns a value that is a text; None for any other."""
     return value if isinstance(value, str) else None

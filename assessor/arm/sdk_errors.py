@@ -1,6 +1,5 @@
 """What azure-core raises, as the domain's own errors."""
 
-import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,13 +8,11 @@ from typing import Any, Final
 
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 
-from assessor.arm.authentication import IdentityError
+from assessor.arm.access_token import IdentityError, UrlRefusedError
 from assessor.arm.errors import IDENTITY_UNAVAILABLE, ArmError, Phase
-from assessor.arm.origin import UrlRefusedError
-from assessor.arm.reading import object_in, read_object
+from assessor.arm.reading import json_object
 from assessor.arm.result import ApiError, parse_error
-from assessor.arm.retry_after import asked_to_wait
-from assessor.http import MOST_BYTES
+from assessor.arm.throttling import asked_to_wait
 
 CANCELLED: Final = "cancelled"
 """An end that the SDK knows with one l only, and would poll for ever."""
@@ -106,38 +103,3 @@ def error_fields(body: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
     named = {name[:1].lower() + name[1:]: value for name, value in error.items()}
     return {**named, **error}
-
-
-async def streamed_object(answer: Any) -> Mapping[str, Any]:  # noqa: ANN401 - the transport's own
-    """Returns the JSON object of an answer that was asked for as a stream, read from its bytes.
-
-    Raises:
-        JSONDecodeError: it holds none that can be read, or is too large: it counts as no answer.
-    """
-    body = bytearray()
-    async for part in answer.iter_raw():
-        body += part
-        if len(body) > MOST_BYTES:
-            await answer.close()
-            break
-    fields = read_object(bytes(body), answer.headers)
-    if fields is None:
-        raise json.JSONDecodeError("no JSON object", "", 0)  # without the body, which may be secret
-    return fields
-
-
-def document(text: str) -> Mapping[str, Any]:
-    """Returns the JSON object in `text`, {} for no text.
-
-    Raises:
-        JSONDecodeError: it holds none that can be read, which counts as no answer.
-    """
-    fields = object_in(text) if text else {}
-    if fields is None:
-        raise json.JSONDecodeError("no JSON object", "", 0)  # without the body, which may be secret
-    return fields
-
-
-def json_object(text: str) -> Mapping[str, Any]:
-    """Returns the JSON object in `text`; {} where there is none."""
-    return object_in(text) or {}

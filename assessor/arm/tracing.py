@@ -18,9 +18,10 @@ from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from opentelemetry.util.types import AttributeValue
 
-from assessor.arm.rate_limiter import remaining_calls
+from assessor.arm.reading import json_object
 from assessor.arm.result import parse_error
-from assessor.arm.sdk_errors import error_fields, json_object
+from assessor.arm.sdk_errors import error_fields
+from assessor.arm.throttling import remaining_calls
 from assessor.telemetry import attributes as names
 from assessor.telemetry.invocation_context import Call
 from assessor.telemetry.telemetry import Telemetry

@@ -11,10 +11,10 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest
 from azure.mgmt.compute.aio import ComputeManagementClient
 
+from assessor.arm.access_token import Origin
 from assessor.arm.client import API_VERSION
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.listing import Page, PageLinkRefusedError, read_page
-from assessor.arm.origin import Origin
 from assessor.arm.poller import CALL_SECONDS
 from assessor.arm.reading import read_object
 from assessor.arm.result import ApiError

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from assessor.arm.errors import ArmError
-from assessor.arm.rate_limiter import region_name
 from assessor.arm.result import ApiError, AssessmentResult
+from assessor.arm.throttling import region_name
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.clock import from_text, seconds_between
 from assessor.expectation import Expectation

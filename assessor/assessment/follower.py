@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from assessor.arm.operation import Ended, Running
-from assessor.arm.rate_limiter import RateLimiter, Region, dearness
+from assessor.arm.throttling import RateLimiter, Region, dearness
 from assessor.assessment.adoption import patience_ends_at, proves_assessment
 from assessor.assessment.known_assessments import KnownAssessments
 from assessor.assessment.shared_polls import SharedPolls

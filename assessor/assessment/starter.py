@@ -13,7 +13,7 @@ from functools import partial
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun
-from assessor.arm.rate_limiter import RateLimiter, Region
+from assessor.arm.throttling import RateLimiter, Region
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.adoption import adoptable
 from assessor.assessment.known_assessments import KnownAssessments

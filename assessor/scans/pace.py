@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from assessor.arm.rate_limiter import region_name
+from assessor.arm.throttling import region_name
 
 BUCKET_MINUTES: Final = 3
 """A bucket of 600 that is refilled by 200 a minute ("Compute throttling limits")."""

@@ -22,16 +22,14 @@ from typing import Any, Final, NoReturn
 from azure.identity.aio import ManagedIdentityCredential
 
 from assessor.alerts.rules import ALERT_COLUMNS
-from assessor.arm.authentication import RenewableCredential
+from assessor.arm.access_token import Origin, RenewableCredential
 from assessor.arm.client import ArmClient
 from assessor.arm.continuation import TokenRefusedError, check, name_in
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
 from assessor.arm.listing import read_page
-from assessor.arm.origin import Origin
-from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.reading import read_object
 from assessor.arm.result import parse_error, parse_result
-from assessor.arm.retry_after import MOST_SECONDS, asked_to_wait
+from assessor.arm.throttling import MOST_SECONDS, asked_to_wait, remaining_calls
 from assessor.arm.virtual_machine import read_virtual_machine
 from assessor.bus.amqp_body import read_body
 from assessor.events.event import read_event, rule_for

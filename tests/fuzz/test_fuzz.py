@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.alerts.rules import ALERT_COLUMNS
+from assessor.arm.access_token import Origin
 from assessor.arm.continuation import TokenRefusedError, check
-from assessor.arm.origin import Origin
 from assessor.posture.model import Posture
 from assessor.posture.row import RowError, from_row, to_row
 from assessor.settings import Settings

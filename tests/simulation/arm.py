@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
-from assessor.arm.rate_limiter import remaining_calls
 from assessor.arm.result import Json, parse_error, parse_result
+from assessor.arm.throttling import remaining_calls
 from assessor.arm.virtual_machine import VirtualMachine, read_virtual_machine
 from assessor.resource_id import VirtualMachineId
 from localcloud.arm import bodies

@@ -9,7 +9,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
-from assessor.arm.authentication import RenewableCredential
+from assessor.arm.access_token import RenewableCredential
 from assessor.arm.client import ArmClient
 from assessor.arm.errors import ArmError, Verdict, judge
 from assessor.arm.virtual_machine import VirtualMachine

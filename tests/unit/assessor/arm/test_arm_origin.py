@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 from azure.core.rest import HttpRequest
 
+from assessor.arm.access_token import Origin, UrlRefusedError, problem_with_origin
 from assessor.arm.client import ArmClient
 from assessor.arm.continuation import TokenRefusedError, check, for_operation
 from assessor.arm.errors import ArmError, Verdict, judge
-from assessor.arm.origin import Origin, UrlRefusedError, problem_with_origin
 from assessor.settings import ArmCloud
 from tests.support.builders import ACTIVITY_ID, OTHER_SUBSCRIPTION, SUBSCRIPTION, VM_ID
 from tests.support.recorded_arm import Credential, RecordedArm

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.reading import object_in, read_object
-from assessor.arm.retry_after import MOST_SECONDS, asked_to_wait, retry_after
 from assessor.arm.sdk_errors import arm_errors
+from assessor.arm.throttling import MOST_SECONDS, asked_to_wait, retry_after
 from assessor.http import MOST_BYTES
 
 NOW = datetime(2026, 10, 21, 7, 27, tzinfo=UTC)

@@ -15,8 +15,8 @@ from azure.core.polling._utils import _decode_continuation_token
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.arm.access_token import Origin
 from assessor.arm.continuation import TokenRefusedError, check, for_operation
-from assessor.arm.origin import Origin
 from assessor.resource_id import VirtualMachineId
 from tests.support.builders import (
     ACTIVITY_ID,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assessor.arm.reading import document
 from assessor.arm.result import parse_result
-from assessor.arm.sdk_errors import document
 from tests.support.builders import REFERENCE_RESULT, json_values
 
 _FIELDS = [*REFERENCE_RESULT, *REFERENCE_RESULT["availablePatches"][0]]

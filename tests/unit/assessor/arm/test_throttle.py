@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm.rate_limiter import RateLimiter, Region, dearness, remaining_calls
+from assessor.arm.throttling import RateLimiter, Region, dearness, remaining_calls
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION, recording
 
 _EAST = Region.of(SUBSCRIPTION, "eastus")

@@ -9,8 +9,8 @@ from assessor.app import build_state_machine
 from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Ended, Running
-from assessor.arm.rate_limiter import Region, dearness
 from assessor.arm.result import ApiError, parse_result
+from assessor.arm.throttling import Region, dearness
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
 from assessor.assessment.state_machine import StateMachine
 from assessor.assessment.steps import Done, Step

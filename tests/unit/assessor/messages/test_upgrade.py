@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 
 from assessor.alerts.rules import ALERT_COLUMNS
+from assessor.arm.access_token import Origin
 from assessor.arm.continuation import check, name_in
-from assessor.arm.origin import Origin
 from assessor.messages.in_progress import check_times, parse_in_progress
 from assessor.posture.row import from_row
 from assessor.scan_account import RUNNING_DIGEST_BYTES, ScanState
