@@ -17,11 +17,10 @@ from assessor.alerts.recorded import alerting, retiring
 from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.sweep import WINDOW_SECONDS, Sweeper
 from assessor.arm.throttling import POLLS_PER_MINUTE, RateLimiter
-from assessor.assessment.assessor import Assessor
+from assessor.assessment.adoption import KnownAssessments
+from assessor.assessment.assessor import Assessor, RequestIntake
 from assessor.assessment.conclusion import Concluder
 from assessor.assessment.follower import Follower
-from assessor.assessment.intake import RequestIntake
-from assessor.assessment.known_assessments import KnownAssessments
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.assessment.shared_polls import SharedPolls
 from assessor.assessment.starter import SharedStarts, Starter
@@ -207,6 +206,7 @@ def build_state_machine(settings: Settings, ports: Ports, durations: Durations) 
             polls=SharedPolls(ports.arm, ports.clock),
             limiter=RateLimiter(POLLS_PER_MINUTE),
             known=known,
+            durations=durations,
             clock=ports.clock,
             new_window=ports.windows(settings.hold_seconds, ports.telemetry.waiting),
             steps=steps,

@@ -4,9 +4,16 @@ ARM's instance view names the last assessment of a VM, with its counts and witho
 it names may be an installation, a write of the VM or the VM's own periodic assessment, and its
 `InProgress` may be left from long ago. So what is found is a candidate until ARM has shown its end,
 and that is an assessment's.
+
+An assessment whose end has no list of patches can't prove to be one. The app has begun it itself,
+and told its outcome: that is proof as well, for all the other requests for its VM
+(`KnownAssessments`).
 """
 
+import logging
 import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,22 +26,26 @@ from assessor.expectation import Expectation
 from assessor.messages.outcome import Finished
 from assessor.messages.progress import OperationRef
 from assessor.messages.request import AssessmentRequest
+from assessor.posture.store import PostureError, Remembered
+from assessor.resource_id import VirtualMachineId
 
+_LOG: Final = logging.getLogger(__name__)
 _CLOCKS_APART: Final = timedelta(seconds=2)
 """How much older than its request an assessment may seem that was begun for it: some hosts write
 whole seconds, and Compute and Service Bus have a clock each. This machine's clock, which may be off
 by minutes, has no part in it: when a request was enqueued is Service Bus's word."""
 _GUID: Final = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _REGION: Final = re.compile(r"[a-z0-9-]+")
-_OWN_FIELDS: Final = frozenset(
-    {"assessmentActivityId", "availablePatches", "criticalAndSecurityPatchCount"}
-)
-"""What VirtualMachineAssessPatchesResult has, and the result of no other operation of Compute."""
 _MOST_REFUSED: Final = 3
 """How many candidates one request tries; each is tried once, so that it never goes in circles."""
 _PATIENCE: Final = 3.0
 """How many times its expected duration a candidate is followed: an installation takes hours."""
 _LEAST_PATIENCE: Final = timedelta(minutes=30)
+_MOST_KNOWN: Final = 4096
+"""How many assessments a worker remembers: those of its last hours."""
+
+Load = Callable[[VirtualMachineId], Awaitable[Remembered | None]]
+"""Returns what is remembered of a VM, None if nothing is; raises PostureError."""
 
 
 def adoptable(
@@ -78,17 +89,6 @@ def proves_assessment(result: AssessmentResult, operation: OperationRef) -> bool
     if (result.activity_id or "").lower() != operation.activity_id.lower():
         return False
     return result.patches is not None or result.is_failed
-
-
-def is_of_another(result: AssessmentResult, operation: OperationRef) -> bool:
-    """Returns whether a result is not that of `operation`, or of no assessment at all.
-
-    What follows an operation came from the bus: a message that somebody forged may name any. A
-    result whose name can't be read passes if it tells what assessments alone tell, or has failed.
-    """
-    if result.activity_id:
-        return result.activity_id.lower() != operation.activity_id.lower()
-    return not result.is_failed and _OWN_FIELDS.isdisjoint(result.raw)
 
 
 def patience_ends_at(
@@ -153,3 +153,46 @@ def _why_listless(request: AssessmentRequest, error: ArmError) -> str:
             "the counts come from the VM's instance view."
         )
     return f"ARM no longer knew the operation ({said}); the counts come from the instance view."
+
+
+class KnownAssessments:
+    """Remembers what this worker has begun, and finds what others have published."""
+
+    def __init__(self, load: Load) -> None:
+        """Starts with none; `load` tells the VM's last assessment that any worker has published."""
+        self._load = load
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def note(self, vm_id: VirtualMachineId, activity_id: str) -> None:
+        """Takes note of an assessment that this app has begun, or that has proved to be one."""
+        key = _key(vm_id, activity_id)
+        self._known[key] = None
+        self._known.move_to_end(key)
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+
+    def has_begun(self, vm_id: VirtualMachineId, activity_id: str) -> bool:
+        """Returns whether this worker knows it; asks nobody."""
+        return _key(vm_id, activity_id) in self._known
+
+    async def includes(self, vm_id: VirtualMachineId, activity_id: str) -> bool:
+        """Returns whether it is known, to this worker or by what is remembered of the VM.
+
+        A store that does not answer knows of none: then one assessment more is begun.
+        """
+        if self.has_begun(vm_id, activity_id):
+            return True
+        try:
+            remembered = await self._load(vm_id)
+        except PostureError as error:
+            _LOG.warning("an operation counts as no assessment: %s", error)
+            return False
+        last = remembered.posture.assessment if remembered else None
+        if last is None or last.activity_id.lower() != activity_id.lower():
+            return False
+        self.note(vm_id, activity_id)
+        return True
+
+
+def _key(vm_id: VirtualMachineId, activity_id: str) -> tuple[str, str]:
+    return vm_id.key, activity_id.lower()

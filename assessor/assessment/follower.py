@@ -7,8 +7,7 @@ from typing import Final
 
 from assessor.arm.operation import Ended, Running
 from assessor.arm.throttling import RateLimiter, Region, dearness
-from assessor.assessment.adoption import patience_ends_at, proves_assessment
-from assessor.assessment.known_assessments import KnownAssessments
+from assessor.assessment.adoption import KnownAssessments, patience_ends_at, proves_assessment
 from assessor.assessment.shared_polls import SharedPolls
 from assessor.assessment.steps import Step, Steps
 from assessor.clock import seconds_between
@@ -16,6 +15,7 @@ from assessor.expectation import Expectation
 from assessor.messages.progress import AssessmentProgress, OperationRef
 from assessor.polling_window import PollingWindow
 from assessor.ports import Clock
+from assessor.posture.durations import Durations
 
 _RUNS: Final = "the operation runs"
 _GIVES_WAY: Final = f"{_RUNS}; polls are further apart, for ARM has few reads left"
@@ -32,6 +32,7 @@ class Follower:
     polls: SharedPolls
     limiter: RateLimiter
     known: KnownAssessments
+    durations: Durations
     clock: Clock
     new_window: Callable[[], PollingWindow]
     steps: Steps
@@ -56,18 +57,20 @@ class Follower:
         self,
         progress: AssessmentProgress,
         operation: OperationRef,
-        expected: Expectation,
         wait_first: float | None,
     ) -> Step | None:
         """Returns what comes next; None if the operation was adopted and is no assessment.
 
-        The first poll comes after `wait_first` seconds at the least; None: at once.
+        It is polled by what its start has told of its duration. Earlier versions of the app told
+        nothing; then by what is expected of any VM. The first poll comes after `wait_first` seconds
+        at the least; None: at once.
 
         Raises:
             ArmError: ARM refused the poll.
             TokenRefusedError: the token leads elsewhere; nothing was called.
         """
         window = self.new_window()
+        expected = progress.expected or self.durations.unknown
         vm_id, token, activity_id = progress.request.vm, operation.token, operation.activity_id
 
         def gap(running: Running, crowd: float = 1.0) -> float:

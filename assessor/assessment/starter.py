@@ -15,8 +15,7 @@ from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun
 from assessor.arm.throttling import RateLimiter, Region
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.adoption import adoptable
-from assessor.assessment.known_assessments import KnownAssessments
+from assessor.assessment.adoption import KnownAssessments, adoptable
 from assessor.expectation import Expectation
 from assessor.ids import name_based_id
 from assessor.messages.progress import AssessmentProgress
@@ -128,13 +127,6 @@ class Starter:
         return adoptable(
             vm, progress.request, self.clock.now(), self.deadline, progress.not_adopted
         )
-
-    def expected(self, progress: AssessmentProgress) -> Expectation:
-        """Returns how long the request's operation is expected to take, as was told at its start.
-
-        Earlier versions of the app told nothing; then what is expected of any VM.
-        """
-        return progress.expected or self.durations.unknown
 
     async def _read_and_begin(self, progress: AssessmentProgress) -> Start:
         """Reads the VM, and begins an assessment where that tells of none that would do."""

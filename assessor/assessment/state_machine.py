@@ -19,9 +19,13 @@ from assessor.arm.errors import ArmError, Phase, Verdict, judge
 from assessor.arm.operation import Begun
 from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.assessment.adoption import finished_by_summary, operation_lost, summary_of
+from assessor.assessment.adoption import (
+    KnownAssessments,
+    finished_by_summary,
+    operation_lost,
+    summary_of,
+)
 from assessor.assessment.follower import Follower
-from assessor.assessment.known_assessments import KnownAssessments
 from assessor.assessment.starter import Start, Starter
 from assessor.assessment.steps import Done, Step, Steps
 from assessor.clock import from_text
@@ -165,9 +169,8 @@ class StateMachine:
         wait_first: float | None = None,
     ) -> Step:
         """Follows the operation, and does what is due if that leads to no end of an assessment."""
-        expected = self.starter.expected(progress)
         try:
-            step = await self.follower.follow(progress, operation, expected, wait_first)
+            step = await self.follower.follow(progress, operation, wait_first)
         except ArmError as error:
             return await self._refused(progress, error)
         except TokenRefusedError as error:

@@ -6,9 +6,8 @@ from typing import Final
 
 from assessor.arm.hints import AGENT_HINT, hint_for
 from assessor.arm.operation import Ended
-from assessor.arm.result import ApiError
+from assessor.arm.result import ApiError, AssessmentResult
 from assessor.arm.virtual_machine import SkipReason
-from assessor.assessment.adoption import is_of_another
 from assessor.clock import seconds_between
 from assessor.messages.outcome import Conclusion, Finished, Refused, Skipped
 from assessor.messages.progress import AssessmentProgress, Later, OperationRef
@@ -17,6 +16,10 @@ from assessor.ports import Clock
 INTERNAL_ERROR: Final = "InternalError"
 """The code of an assessment that failed by a fault of the app's own."""
 
+_OWN_FIELDS: Final = frozenset(
+    {"assessmentActivityId", "availablePatches", "criticalAndSecurityPatchCount"}
+)
+"""What VirtualMachineAssessPatchesResult has, and the result of no other operation of Compute."""
 _SKIP_MESSAGES: Final = {
     SkipReason.NOT_RUNNING: "The VM is not running; patches can be assessed on a running VM only.",
     SkipReason.BEING_DELETED: "The VM is being deleted.",
@@ -118,3 +121,14 @@ class Steps:
                 seconds=seconds_between(operation.begun_at, now) if operation else None,
             ),
         )
+
+
+def is_of_another(result: AssessmentResult, operation: OperationRef) -> bool:
+    """Returns whether a result is not that of `operation`, or of no assessment at all.
+
+    What follows an operation came from the bus: a message that somebody forged may name any. A
+    result whose name can't be read passes if it tells what assessments alone tell, or has failed.
+    """
+    if result.activity_id:
+        return result.activity_id.lower() != operation.activity_id.lower()
+    return not result.is_failed and _OWN_FIELDS.isdisjoint(result.raw)

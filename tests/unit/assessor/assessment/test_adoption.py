@@ -15,13 +15,12 @@ from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.adoption import (
     adoptable,
     finished_by_summary,
-    is_of_another,
     operation_lost,
     patience_ends_at,
     summary_of,
 )
 from assessor.assessment.state_machine import StateMachine
-from assessor.assessment.steps import Done
+from assessor.assessment.steps import Done, is_of_another
 from assessor.expectation import Expectation
 from assessor.messages.in_progress import in_progress_message, parse_in_progress
 from assessor.messages.outcome import Finished, Refused

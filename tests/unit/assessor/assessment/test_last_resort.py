@@ -132,7 +132,7 @@ async def test_a_message_that_the_app_fails_at_is_rejected(monkeypatch: pytest.M
     def fail(*_: object) -> None:
         raise Unforeseen
 
-    monkeypatch.setattr("assessor.assessment.intake.parse_request", fail)
+    monkeypatch.setattr("assessor.assessment.assessor.parse_request", fail)
     world = World()
 
     await world.app.requests.receive(world.message({"vmId": str(VM)}))

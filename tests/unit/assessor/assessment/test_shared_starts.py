@@ -9,7 +9,7 @@ from assessor.app import build_app
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.result import ApiError, parse_result
-from assessor.assessment.known_assessments import KnownAssessments
+from assessor.assessment.adoption import KnownAssessments
 from assessor.ids import name_based_id
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.request import identity_of
