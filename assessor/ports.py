@@ -26,8 +26,8 @@ from assessor.arm.listing import Page
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.bus.message import OutgoingMessage
-from assessor.polling_window import PollingWindow
-from assessor.posture.learned import Learned
+from assessor.clock import PollingWindow
+from assessor.posture.durations import Learned
 from assessor.posture.model import Posture
 from assessor.posture.outline import OutlinePage, Place
 from assessor.posture.store import Remembered

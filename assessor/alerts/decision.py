@@ -19,9 +19,9 @@ from assessor.alerts.rules import RULES
 from assessor.clock import to_text
 from assessor.ids import name_based_id
 from assessor.messages.patches import within
+from assessor.posture.durations import Learned
 from assessor.posture.finding import Finding
 from assessor.posture.lacking import lacked
-from assessor.posture.learned import Learned
 from assessor.posture.model import Alert, Change, OpenAlert, Posture
 from assessor.posture.published_patches import PublishedPatches
 from assessor.resource_id import VirtualMachineId

@@ -27,7 +27,7 @@ from assessor.messages.alert_data import (
 from assessor.messages.model import render
 from assessor.messages.outgoing import event_message
 from assessor.messages.owner_tags import NO_TAGS, OwnerTags
-from assessor.messages.patches import hidden_by, is_critical_or_security
+from assessor.messages.patches import is_critical_or_security
 from assessor.posture.finding import Assessment
 from assessor.posture.model import Alert
 
@@ -170,9 +170,7 @@ _REMOVED: Final = "{name} is gone, and its alert with it."
 def describe(alert: Alert, rule: AlertRule) -> str:
     """Returns the alert as one sentence for people."""
     count = alert.assessment.critical_and_security_count if alert.assessment else None
-    listed = sum(
-        hidden_by(each) or 1 for each in alert.patches or () if is_critical_or_security(each)
-    )
+    listed = sum(each.hidden or 1 for each in alert.patches or () if is_critical_or_security(each))
     # ARM's count may be behind its own list: the sentence has to agree with what the alert shows.
     number = max(count or 0, listed + alert.patches_omitted)
     sentence = _REMOVED if _is_removed(alert) else rule.sentences.of(alert.change)

@@ -20,10 +20,10 @@ from assessor.alerts.outbox import AlertOutbox
 from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import RULES
 from assessor.assessment.rescheduler import Rescheduler
+from assessor.clock import PollingWindow
 from assessor.errors import UnavailableError
 from assessor.ids import name_based_id
 from assessor.messages.progress import Later, OverdueSweep
-from assessor.polling_window import PollingWindow
 from assessor.ports import Clock, PostureStore
 from assessor.posture.outline import Outline, Place
 from assessor.resource_id import VirtualMachineId

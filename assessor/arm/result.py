@@ -5,6 +5,7 @@ another type than the reference's counts as not told, and is never an error: the
 document keeps it, with every field that nobody knows yet, exactly as ARM sent it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,8 @@ _MAX_COUNT: Final = 2**31 - 1
 """The reference's integers are of 32 bits."""
 _FIRST_YEAR: Final = 2000
 """A time in the first year of all is how .NET writes none."""
+_TRUNCATED: Final = "truncated_patch_list_id"
+_ADDITIONAL: Final = re.compile(r"\s*([0-9]{1,6}) additional", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,19 @@ class Patch:
     assessment_state: str | None
     raw: Json
 
+    @property
+    def hidden(self) -> int:
+        """How many patches the record stands for that is in their place; 0 for a patch.
+
+        The Linux extension cuts its list at 126 KB and puts a record for each classification in
+        place of the rest (Azure/LinuxPatchExtension, StatusHandler). One whose number can't be read
+        stands for one patch at the least.
+        """
+        if (self.patch_id or "").lower() != _TRUNCATED:
+            return 0
+        match = _ADDITIONAL.match(self.name or "")
+        return max(1, int(match[1])) if match else 1
+
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's own hook
         """Lets models that hold patches be stored as ARM's JSON, and read from it."""
@@ -105,6 +121,11 @@ class AssessmentResult:
     def is_failed(self) -> bool:
         """Whether the assessment failed, although its operation ended well."""
         return self.status is not None and self.status.lower() == "failed"
+
+    @property
+    def hidden(self) -> int:
+        """How many patches are not in the list because the extension in the VM cut it."""
+        return sum(each.hidden for each in self.patches or ())
 
 
 def parse_result(document: Json) -> AssessmentResult:

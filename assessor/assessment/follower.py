@@ -10,10 +10,9 @@ from assessor.arm.throttling import RateLimiter, Region, dearness
 from assessor.assessment.adoption import KnownAssessments, patience_ends_at, proves_assessment
 from assessor.assessment.shared_polls import SharedPolls
 from assessor.assessment.steps import Step, Steps
-from assessor.clock import seconds_between
+from assessor.clock import PollingWindow, seconds_between
 from assessor.expectation import Expectation
 from assessor.messages.progress import AssessmentProgress, OperationRef
-from assessor.polling_window import PollingWindow
 from assessor.ports import Clock
 from assessor.posture.durations import Durations
 

@@ -28,7 +28,6 @@ from assessor.messages.outcome_data import (
     SkippedData,
     VmDescription,
 )
-from assessor.messages.patches import hidden_by
 from assessor.messages.request import AssessmentRequest, Rejection
 from assessor.resource_id import VirtualMachineId
 
@@ -262,7 +261,10 @@ def _result_data(ended: Finished | Refused, raw: Json, about: _About) -> dict[st
     missing, truncated = None, 0
     error = ended.result.error if isinstance(ended, Finished) else ended.error
     if isinstance(ended, Finished):
-        missing, truncated = ended.patches_missing, sum(map(hidden_by, ended.result.patches or ()))
+        missing, truncated = (
+            ended.patches_missing,
+            ended.result.hidden,
+        )
     own = render(
         CompletedData(
             **about,

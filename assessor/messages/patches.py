@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -36,26 +35,9 @@ CLASSIFICATIONS: Final[Mapping[str, bool]] = {
 or security? One that is not here doesn't; alerts show such patches beside those that do."""
 
 
-_TRUNCATED: Final = "truncated_patch_list_id"
-_ADDITIONAL: Final = re.compile(r"\s*([0-9]{1,6}) additional", re.IGNORECASE)
-
-
 def is_critical_or_security(patch: Patch) -> bool:
     """Whether one of the patch's classifications is a critical or security one."""
     return any(CLASSIFICATIONS.get(_folded(each), False) for each in patch.classifications)
-
-
-def hidden_by(patch: Patch) -> int:
-    """Returns how many patches the record stands for that is in their place; 0 for a patch.
-
-    The Linux extension cuts its list at 126 KB and puts a record for each classification in place
-    of the rest (Azure/LinuxPatchExtension, StatusHandler). One whose number can't be read stands
-    for one patch at the least.
-    """
-    if (patch.patch_id or "").lower() != _TRUNCATED:
-        return 0
-    match = _ADDITIONAL.match(patch.name or "")
-    return max(1, int(match[1])) if match else 1
 
 
 def unknown_classifications(patches: Iterable[Patch]) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from typing import Any, Final
 from assessor.arm.result import ApiError
 from assessor.clock import to_text
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped
-from assessor.messages.patches import hidden_by
 from assessor.messages.request import Rejection
 from assessor.telemetry import attributes as names
 from assessor.telemetry.records import Facts, Record
@@ -31,7 +30,7 @@ def facts_of(outcome: Outcome) -> Facts:
                 names.CRITICAL_COUNT: result.critical_and_security_count,
                 names.OTHER_COUNT: result.other_count,
                 names.REBOOT_PENDING: result.reboot_pending,
-                names.TRUNCATED: sum(map(hidden_by, result.patches or ())) or None,
+                names.TRUNCATED: result.hidden or None,
                 names.OPERATION_SECONDS: _rounded(seconds),
             }
             if result.is_failed:

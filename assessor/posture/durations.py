@@ -1,24 +1,34 @@
-"""What to expect of a VM's assessment, by the best that is known of how long it takes.
+"""How long assessments take: what is learned of it, and what to expect of a VM's by the best known.
 
 Best first: its own earlier assessments, which are remembered with its posture; the last assessment
 that its instance view tells, whoever asked for it; those of its operating system that this worker
 has seen; what is known of the operating system. A setting takes the place of the last two.
+
+What is learned, one assessment after the other, is three numbers. Durations multiply rather than
+add (a slow disk makes each assessment longer by the same share), so it is their logarithms that are
+averaged. The newest ones count most, so that a VM that has changed is known again after a few
+assessments.
 """
 
 import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.clock import from_text
+from assessor.errors import UnavailableError
 from assessor.expectation import WIDEST, Expectation
-from assessor.posture.learned import PRIOR_SPREAD, Learned
-from assessor.posture.store import PostureError
 from assessor.resource_id import VirtualMachineId
 
 _LOG: Final = logging.getLogger(__name__)
+PRIOR_SPREAD: Final = 0.125
+"""How far apart the durations of one VM are taken to be until there are some."""
+_PRIOR_WEIGHT: Final = 2
+"""How many durations that assumption is worth."""
 _FIRST_WEIGHT: Final = 100
 """How many durations what is known of a system is worth: the first to end are the short ones, and
 teach that all are short until the others have ended too."""
@@ -31,6 +41,60 @@ _HINT_SPREAD: Final = 0.3
 have been the VM's own, or part of an installation."""
 _HINT_SECONDS: Final = (5.0, 7200.0)
 """What the instance view tells of shorter and longer ones is no assessment's duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The durations of one VM, or of one kind of VM.
+
+    Attributes:
+        count: how many it was learned from; counted up to the memory that `after` is given.
+        log_mean: the mean of the durations' natural logarithms, in seconds.
+        log_variance: their variance around it.
+    """
+
+    count: Annotated[int, Field(ge=1, le=1_000_000)]
+    log_mean: Annotated[float, Field(ge=-20, le=20)]
+    log_variance: Annotated[float, Field(ge=0, le=100)]
+
+    @classmethod
+    def first(cls, seconds: float) -> "Learned":
+        """Returns what one duration tells."""
+        return cls(1, math.log(seconds), 0.0)
+
+    def after(self, seconds: float, memory: int) -> "Learned":
+        """Returns what is known after one more duration.
+
+        Args:
+            seconds: the duration, above zero.
+            memory: about how many durations are remembered: a new one has one part in so many.
+        """
+        count = min(self.count + 1, memory)
+        share = 1 / count
+        off = math.log(seconds) - self.log_mean
+        return Learned(
+            count=count,
+            log_mean=self.log_mean + share * off,
+            log_variance=(1 - share) * (self.log_variance + share * off * off),
+        )
+
+    def of_one_vm(self) -> Expectation:
+        """Returns what to expect of the next assessment of the VM that this was learned of.
+
+        Few durations say little of how far they lie apart: an assumption counts among them.
+        """
+        variance = (_PRIOR_WEIGHT * PRIOR_SPREAD**2 + self.count * self.log_variance) / (
+            _PRIOR_WEIGHT + self.count
+        )
+        # The mean of a few is itself off by its share of the spread.
+        return self._with_spread(math.sqrt(variance * (1 + 1 / self.count)))
+
+    def of_any_vm(self) -> Expectation:
+        """Returns what to expect of a VM of the kind that this was learned of."""
+        return self._with_spread(math.sqrt(self.log_variance))
+
+    def _with_spread(self, spread: float) -> Expectation:
+        return Expectation(math.exp(self.log_mean), min(spread, WIDEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +125,7 @@ _ANY: Final = _System(290.0, WIDEST, 0.0)
 
 
 Recall = Callable[[VirtualMachineId], Awaitable[Learned | None]]
-"""Returns what was learned of one VM, None if nothing was; raises PostureError."""
+"""Returns what was learned of one VM, None if nothing was; raises UnavailableError."""
 
 
 class Durations:
@@ -87,7 +151,7 @@ class Durations:
         """
         try:
             own = await self._recall(vm.id)
-        except PostureError as error:
+        except UnavailableError as error:
             _LOG.warning("durations are expected by operating system: %s", error)
             own = None
         if own is not None:

@@ -8,7 +8,7 @@ from typing import Final
 from assessor.arm.result import Patch
 from assessor.messages.outcome import Finished, Outcome, OutcomeType
 from assessor.messages.owner_tags import remembered
-from assessor.messages.patches import digest, hidden_by, is_critical_or_security
+from assessor.messages.patches import digest, is_critical_or_security
 from assessor.resource_id import VirtualMachineId
 
 
@@ -100,12 +100,10 @@ def finding_of(outcome: Outcome) -> Finding | None:
             else {
                 digest(each): each
                 for each in result.patches
-                if is_critical_or_security(each) and not hidden_by(each)
+                if is_critical_or_security(each) and not each.hidden
             }
         ),
-        hidden=sum(
-            hidden_by(each) for each in result.patches or () if is_critical_or_security(each)
-        ),
+        hidden=sum(each.hidden for each in result.patches or () if is_critical_or_security(each)),
         seconds=duration_of(outcome),
         location=_short(vm.location) if vm is not None else None,
         os_type=_short(vm.os_type) if vm is not None else None,

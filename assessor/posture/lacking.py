@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from assessor.arm.result import Patch
-from assessor.messages.patches import hidden_by, is_critical_or_security, most_important_first
+from assessor.messages.patches import is_critical_or_security, most_important_first
 
 COLUMN_BYTES: Final = 64 * 1024
 COLUMNS: Final = ("Lacks0", "Lacks1", "Lacks2", "Lacks3")
@@ -52,7 +52,7 @@ def lacked(patches: Iterable[Patch] | None) -> tuple[LackedPatch, ...] | None:
             is_critical_or_security(each),
         )
         for each in most_important_first(patches)
-        if not hidden_by(each)
+        if not each.hidden
     )
 
 

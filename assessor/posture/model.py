@@ -13,9 +13,9 @@ from typing import Annotated
 from pydantic import Field
 
 from assessor.arm.result import Patch
+from assessor.posture.durations import Learned
 from assessor.posture.finding import Assessment
 from assessor.posture.lacking import LackedPatch
-from assessor.posture.learned import Learned
 from assessor.posture.published_patches import PublishedPatches
 from assessor.resource_id import VirtualMachineId
 

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from assessor.posture.durations import Learned
 from assessor.posture.lacking import OMITTED, from_columns, to_columns
-from assessor.posture.learned import Learned
 from assessor.posture.model import OpenAlert, Posture
 from assessor.resource_id import VirtualMachineId
 from dotnet_text import ignoring_case

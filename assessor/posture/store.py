@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assessor.errors import UnavailableError
-from assessor.posture.learned import Learned
+from assessor.posture.durations import Learned
 from assessor.posture.model import Posture
 from assessor.posture.outline import Outline, OutlinePage, Place
 from assessor.resource_id import VirtualMachineId

@@ -15,7 +15,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from assessor.posture.learned import Learned
+from assessor.posture.durations import Learned
 from assessor.posture.model import Posture
 from assessor.posture.outline import OUTLINE_COLUMNS, OutlinePage, Place, outline_of
 from assessor.posture.row import (

@@ -20,11 +20,11 @@ from assessor.arm.listing import ListedVm, Page, PageLinkRefusedError
 from assessor.arm.result import ApiError
 from assessor.bus.errors import PublishError
 from assessor.bus.message import OutgoingMessage
+from assessor.clock import PollingWindow
 from assessor.messages.in_progress import request_message
 from assessor.messages.owner_tags import remembered
 from assessor.messages.progress import Later, Scan, ScanCompletion, ScanExpansion
 from assessor.messages.request import AssessmentRequest, child_identity
-from assessor.polling_window import PollingWindow
 from assessor.ports import Bus, Clock, ScanStore, VmLister
 from assessor.posture.model import Posture
 from assessor.posture.store import PostureError

@@ -16,7 +16,7 @@ from assessor.alerts.overdue import silent_since
 from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.ports import PostureStore
-from assessor.posture.learned import Learned
+from assessor.posture.durations import Learned
 from assessor.posture.model import Attempt, OpenAlert, Posture
 from assessor.posture.outline import Outline, Place
 from assessor.posture.row import RowError

@@ -9,8 +9,8 @@ import pytest
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.bus.message import OutgoingMessage
+from assessor.clock import PollingWindow
 from assessor.messages.outcome import OutcomeType
-from assessor.polling_window import PollingWindow
 from localcloud.arm.buckets import DOCUMENTED, Buckets, Subject
 from localcloud.arm.routing import Kind
 from tests.simulation.bus import SimulatedBus

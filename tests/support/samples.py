@@ -32,7 +32,7 @@ from assessor.messages.progress import (
     ScanExpansion,
 )
 from assessor.messages.request import AssessmentRequest, ScanRequest
-from assessor.posture.learned import Learned
+from assessor.posture.durations import Learned
 from assessor.posture.model import Attempt, OpenAlert, Posture
 from assessor.posture.row import to_row
 from assessor.resource_id import Scope

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from assessor.polling_window import PollingWindow
+from assessor.clock import PollingWindow
 
 _ENOUGH_SECONDS = 10.0
 

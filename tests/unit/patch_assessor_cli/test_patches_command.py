@@ -16,7 +16,6 @@ from assessor.alerts.decision import decide_by_result
 from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.arm.result import parse_patch
-from assessor.messages.patches import hidden_by
 from assessor.posture.lacking import LackedPatch, from_columns, lacked, to_columns
 from assessor.posture.model import Posture
 from assessor.posture.row import from_row, to_row
@@ -67,7 +66,7 @@ def scanned(lists: list[list[dict[str, Any]] | None]) -> list[tuple[str, str, st
         (f"vm-{number}", each.name or "", each.version or "", (each.kb_id or "").upper())
         for number, raw in enumerate(lists)
         for each in map(parse_patch, raw or ())
-        if not hidden_by(each)
+        if not each.hidden
     ]
 
 

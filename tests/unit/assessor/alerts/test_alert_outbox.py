@@ -16,7 +16,7 @@ from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Outcome, reject
 from assessor.messages.request import Rejection
 from assessor.ports import Bus, PostureStore
-from assessor.posture.learned import Learned
+from assessor.posture.durations import Learned
 from assessor.posture.model import Alert, Posture
 from assessor.posture.outline import OutlinePage, Place
 from assessor.posture.store import (

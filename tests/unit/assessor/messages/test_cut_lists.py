@@ -11,7 +11,6 @@ from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import BY_NAME
 from assessor.arm.result import parse_patch
 from assessor.messages.outcome import Outcome
-from assessor.messages.patches import hidden_by
 from assessor.posture.model import Alert, Change, Posture
 from assessor.scans.store import concluded
 from tests.support.assessments import completed, finding, patch
@@ -114,7 +113,7 @@ def test_the_record_is_no_patch_of_an_alert_and_is_counted_in_the_outcome() -> N
 )
 def test_a_record_stands_for_its_number(record: dict[str, Any], expected: int) -> None:
     """For one at the least, whatever its name; a patch stands for itself."""
-    assert hidden_by(parse_patch(record)) == expected
+    assert parse_patch(record).hidden == expected
 
 
 @pytest.mark.parametrize("count", [0, None, 1])

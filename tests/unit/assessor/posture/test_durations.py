@@ -22,9 +22,8 @@ from assessor.expectation import (
     Expectation,
 )
 from assessor.messages.outcome import Finished
-from assessor.posture.durations import Durations
+from assessor.posture.durations import Durations, Learned
 from assessor.posture.finding import duration_of
-from assessor.posture.learned import Learned
 from assessor.posture.store import MemoryPosture, PostureError
 from assessor.resource_id import VirtualMachineId
 from tests.support.assessments import completed, failed, finding

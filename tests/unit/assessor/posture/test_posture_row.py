@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assessor.alerts.rules import ALERT_COLUMNS
-from assessor.posture.learned import Learned
+from assessor.posture.durations import Learned
 from assessor.posture.model import Posture
 from assessor.posture.outline import outline_of
 from assessor.posture.row import (

@@ -20,9 +20,9 @@ from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.bus.errors import PublishError
 from assessor.bus.tracing import TracingBus
+from assessor.clock import PollingWindow
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.request import IncomingMessage, identity_of
-from assessor.polling_window import PollingWindow
 from assessor.resource_id import VirtualMachineId
 from assessor.telemetry.attributes import (
     ACTIVITY_ID,
