@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 
 import azure.functions as func
 
-from assessor.messages.first_enqueued import (
+from assessor.messages.request import (
     FirstEnqueued,
+    IncomingMessage,
     content_id,
     first_enqueued,
+    identity_of,
     identity_without_id,
 )
-from assessor.messages.request import IncomingMessage, identity_of
 from assessor.settings import Settings
 from assessor.worker import Worker
 from handlers.received_message import ReceivedMessage

@@ -17,8 +17,8 @@ from assessor.alerts.overdue import silent_since
 from assessor.alerts.rule import AlertPolicy, AlertRule, Reading
 from assessor.alerts.rules import RULES
 from assessor.clock import to_text
-from assessor.ids import name_based_id
 from assessor.messages.patches import within
+from assessor.messages.request import name_based_id
 from assessor.posture.durations import Learned
 from assessor.posture.finding import Finding
 from assessor.posture.lacking import lacked

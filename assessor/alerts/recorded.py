@@ -8,8 +8,8 @@ from assessor.alerts.outbox import AlertOutbox, Published
 from assessor.alerts.rules import PATCHES_RULE, REBOOT_RULE
 from assessor.assessment.conclusion import Consequence
 from assessor.clock import to_text
-from assessor.ids import name_based_id
 from assessor.messages.outcome import Outcome
+from assessor.messages.request import name_based_id
 from assessor.posture.model import Posture
 from assessor.resource_id import VirtualMachineId
 from assessor.telemetry import attributes as names

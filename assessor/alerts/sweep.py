@@ -22,8 +22,8 @@ from assessor.alerts.rules import RULES
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.clock import PollingWindow
 from assessor.errors import UnavailableError
-from assessor.ids import name_based_id
 from assessor.messages.progress import Later, OverdueSweep
+from assessor.messages.request import name_based_id
 from assessor.ports import Clock, PostureStore
 from assessor.posture.outline import Outline, Place
 from assessor.resource_id import VirtualMachineId

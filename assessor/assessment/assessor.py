@@ -31,9 +31,9 @@ from assessor.messages.request import (
     IncomingMessage,
     Rejection,
     ScanRequest,
-    parse_request,
     split,
 )
+from assessor.messages.request_body import parse_request
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope, is_allowed
 from assessor.telemetry.ids import current_traceparent

@@ -17,8 +17,8 @@ from assessor.arm.throttling import RateLimiter, Region
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
 from assessor.assessment.adoption import KnownAssessments, adoptable
 from assessor.expectation import Expectation
-from assessor.ids import name_based_id
 from assessor.messages.progress import AssessmentProgress
+from assessor.messages.request import name_based_id
 from assessor.ports import Arm, Clock
 from assessor.posture.durations import Durations
 from assessor.resource_id import VirtualMachineId

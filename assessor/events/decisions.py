@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from assessor.events.event import Event, Meaning, rule_for
-from assessor.ids import name_based_id
-from assessor.messages.request import FieldError
+from assessor.messages.request import FieldError, name_based_id
 from assessor.resource_id import (
     ResourceIdError,
     Scope,

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from assessor.arm.reading import object_in, read_object
 from assessor.clock import from_text
-from assessor.ids import name_based_id
+from assessor.messages.request import name_based_id
 
 _PERSONAL: Final = frozenset({"claims", "authorization", "httprequest"})
 """Names, in lower case, under which events hold who did it and from where."""

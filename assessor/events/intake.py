@@ -10,7 +10,6 @@ from assessor.bus.message import OutgoingMessage
 from assessor.events.decisions import Assess, Decision, Ignore, Malformed, Request, Retire, decide
 from assessor.events.deletion import IsGone
 from assessor.events.event import Event
-from assessor.ids import name_based_id
 from assessor.messages.in_progress import request_message, scan_message
 from assessor.messages.model import to_json
 from assessor.messages.outcome import reject
@@ -20,9 +19,10 @@ from assessor.messages.request import (
     IncomingMessage,
     Rejection,
     ScanRequest,
-    parse_request,
+    name_based_id,
     split,
 )
+from assessor.messages.request_body import parse_request
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.telemetry.ids import current_traceparent

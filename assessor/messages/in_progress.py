@@ -11,7 +11,6 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, Validat
 from pydantic.dataclasses import dataclass as checked
 
 from assessor.bus.message import OutgoingMessage
-from assessor.ids import name_based_id
 from assessor.messages.progress import (
     AssessmentProgress,
     InProgress,
@@ -22,7 +21,7 @@ from assessor.messages.progress import (
     ScanExpansion,
     scan_id_of,
 )
-from assessor.messages.request import AssessmentRequest, ScanRequest
+from assessor.messages.request import AssessmentRequest, ScanRequest, name_based_id
 
 _CLOCKS_APART: Final = timedelta(minutes=30)
 """How far hosts' clocks may be apart; of more no message is believed to tell (`bus.bus_time`)."""

@@ -16,7 +16,6 @@ from assessor.arm.hints import Hint, hint_for
 from assessor.arm.result import ApiError, AssessmentResult, Json
 from assessor.arm.virtual_machine import SkipReason, VirtualMachine
 from assessor.clock import to_text
-from assessor.ids import name_based_id
 from assessor.messages.model import render
 from assessor.messages.outcome_data import (
     Asked,
@@ -28,7 +27,7 @@ from assessor.messages.outcome_data import (
     SkippedData,
     VmDescription,
 )
-from assessor.messages.request import AssessmentRequest, Rejection
+from assessor.messages.request import AssessmentRequest, Rejection, name_based_id
 from assessor.resource_id import VirtualMachineId
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from assessor.arm.result import parse_patch
 from assessor.bus.message import OutgoingMessage, Property
-from assessor.messages import cloud_event
+from assessor.messages import envelope
 from assessor.messages.model import to_json
 from assessor.messages.outcome import Outcome
 from assessor.messages.owner_tags import NO_TAGS, OwnerTags
@@ -93,12 +93,12 @@ def event_message(  # noqa: PLR0913 - one for each attribute of the event that v
     if traceparent is not None:
         stamped["traceparent"] = traceparent
     return OutgoingMessage(
-        body=cloud_event.structured(
+        body=envelope.structured(
             event_type=event_type, event_id=event_id, subject=subject, time=time, data=data
         ),
         message_id=event_id,
         correlation_id=request_id,
-        content_type=cloud_event.CONTENT_TYPE,
+        content_type=envelope.CONTENT_TYPE,
         application_properties=stamped,
         subject=subject,
         record=record,

@@ -19,9 +19,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.expectation import Expectation
-from assessor.ids import name_based_id
-from assessor.messages.request import AssessmentRequest, ScanRequest
-from assessor.messages.request_body import ScanId
+from assessor.messages.request import AssessmentRequest, ScanId, ScanRequest, name_based_id
 
 _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Reschedules = Annotated[_Count, Field(alias="hop")]

@@ -1,49 +1,95 @@
-"""What may be asked: the forms of a request, and what is wrong with a message that has none.
+"""Requests: what is asked, and what identifies it, so that whatever is repeated has the same IDs.
 
-The contract is the "Request" section of docs/integrate.md: one VM by `vmId` or by its three names,
-many by `vmIds`, a whole scope by `scope`, each as plain JSON or as the data of a CloudEvents 1.0
-message.
+A message without an ID, and a scan, are known by when the queue took them. A copy of a dead letter
+is taken anew, so it says when the original was, in an application property that anybody can write.
+It is believed only of the past, and only together with the content: nobody takes the place of a
+message to come, and whoever forges an earlier one repeats that very request at most.
 """
 
-import codecs
 import dataclasses
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, Field, StringConstraints, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic import AwareDatetime, Field, StringConstraints
 
-from assessor.clock import to_text
-from assessor.ids import name_based_id
-from assessor.messages import cloud_event
-from assessor.messages.first_enqueued import content_id
-from assessor.messages.request_body import (
-    Reason,
-    RequestBody,
-    RequestedBy,
-    RequestId,
-    ScanId,
-    Traceparent,
-)
-from assessor.resource_id import Scope, VirtualMachineId, is_allowed
-from assessor.telemetry.ids import traceparent_in
-from dotnet_datacontract import read_string
+from assessor.clock import from_text, to_text
+from assessor.resource_id import Scope, VirtualMachineId
 
-_FORMS: Final = {
-    "vmId": ("vmId",),
-    "names": ("subscriptionId", "resourceGroupName", "vmName"),
-    "vmIds": ("vmIds",),
-    "scope": ("scope",),
-}
-_SCOPE_FIELDS: Final = ("tags", "runningOnly")
-"""What narrows a scope down, and means nothing without one."""
-_MOST_STRINGS: Final = 3
-"""How many JSON strings within one another are opened."""
-_SHOWN_CHARACTERS: Final = 256
-"""How much of a wrong value an error repeats: enough to find it in the sender's log."""
+_NAMESPACE: Final = uuid.UUID("7d0c7f0a-4f0e-5a35-9d0e-6b2f4f1b8f5e")
+"""Makes this app's name-based UUIDs its own (RFC 9562, version 5)."""
+FIRST_ENQUEUED: Final = "firstEnqueued"
+"""The application property; `patch-assessor dead-letters resubmit` writes it."""
+_FORM: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\d{1,19})", re.ASCII)
+
+RequestId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""At most what Service Bus allows for a correlation ID."""
+RequestedBy = Annotated[str, StringConstraints(max_length=256)]
+Reason = Annotated[str, StringConstraints(max_length=1024)]
+Traceparent = Annotated[str, StringConstraints(max_length=55)]
+"""The only length that W3C's version 00 has."""
+ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+_Identity = Annotated[str, StringConstraints(max_length=128), Field(alias="message_id")]
+"""Under the name that it had in in-progress messages before."""
+
+
+def name_based_id(*names: str) -> str:
+    """Returns the UUID that always belongs to these names, in this order, and to no others.
+
+    They are joined as a JSON array: whatever characters are in them, two lists never look alike.
+    """
+    return str(uuid.uuid5(_NAMESPACE, json.dumps(names)))
+
+
+@dataclass(frozen=True, slots=True)
+class FirstEnqueued:
+    """The place that a message had in its queue when that took it first.
+
+    Attributes:
+        at: when, in UTC; milliseconds are all that counts.
+        sequence_number: its number there; None where none is known.
+    """
+
+    at: datetime
+    sequence_number: int | None
+
+    def __str__(self) -> str:
+        """Returns it as the application property has it."""
+        return f"{to_text(self.at)} {self.sequence_number}"
+
+
+def first_enqueued(own: FirstEnqueued, properties: Mapping[str, Any]) -> FirstEnqueued:
+    """Returns the place of the message that this one is a copy of; its own if it is none."""
+    said = properties.get(FIRST_ENQUEUED)
+    form = _FORM.fullmatch(said) if isinstance(said, str) else None
+    at = from_text(form[1]) if form else None
+    if form is None or at is None or to_text(at) > to_text(own.at):
+        return own
+    return FirstEnqueued(at, int(form[2]))
+
+
+def content_id(body: bytes, content_type: str | None, properties: Mapping[str, Any]) -> str:
+    """Returns what is the same for messages that say the same, whenever they come."""
+    said = {name: value for name, value in properties.items() if name != FIRST_ENQUEUED}
+    return name_based_id(
+        "content",
+        hashlib.sha256(body).hexdigest(),
+        content_type or "",
+        json.dumps(said, sort_keys=True, default=str),
+    )
+
+
+def identity_without_id(first: FirstEnqueued, content: str) -> str:
+    """Returns what identifies the request of a message whose sender set no ID.
+
+    A queue that is made anew begins to count again, but not at the same time.
+    """
+    return name_based_id("numbered-message", str(first), content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +152,6 @@ def identity_of(message_id: str) -> str:
 def child_identity(identity: str, vm: VirtualMachineId) -> str:
     """Returns what identifies the request that one for many brings for one VM."""
     return name_based_id("child", identity, vm.key)
-
-
-_Identity = Annotated[str, StringConstraints(max_length=128), Field(alias="message_id")]
-"""Under the name that it had in in-progress messages before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,196 +240,6 @@ class Rejection:
     message: IncomingMessage
 
 
-def parse_request(
-    message: IncomingMessage, allowed: Sequence[Scope]
-) -> tuple[AssessmentRequest, ...] | ScanRequest | Rejection:
-    """Returns the requests that `message` holds, one for each VM or one for a scope, or why none.
-
-    `allowed` are the scopes that a request may name; none of them: everything may be named.
-    """
-    try:
-        payload, traceparent = _payload(message)
-    except _NotUnderstoodError as not_understood:
-        return Rejection(message.message_id, "NotUnderstood", not_understood.errors, message)
-    errors = [*_form_errors(payload)]
-    try:
-        body = RequestBody.model_validate({k: v for k, v in payload.items() if v is not None})
-    except ValidationError as invalid:
-        errors += [_field_error(detail) for detail in invalid.errors(include_url=False)]
-        return Rejection(_request_id(payload, message), "Invalid", tuple(errors), message)
-    if errors:
-        return Rejection(_request_id(payload, message), "Invalid", tuple(errors), message)
-    request_id = body.request_id or message.message_id
-    forbidden = tuple(
-        FieldError(name, "must lie in one of the scopes that this app may assess", str(part))
-        for name, part in body.parts()
-        if not is_allowed(part, allowed)
-    )
-    if forbidden:
-        return Rejection(request_id, "OutOfScope", forbidden, message)
-    if body.scope is not None:
-        return ScanRequest(
-            scope=body.scope,
-            request_id=request_id,
-            identity=message.scan_identity,
-            enqueued_at=message.enqueued_at,
-            tags=body.tags or {},
-            running_only=bool(body.running_only),
-            requested_by=body.requested_by,
-            reason=body.reason,
-            traceparent=traceparent,
-        )
-    return tuple(
-        AssessmentRequest(
-            vm=vm,
-            request_id=request_id,
-            enqueued_at=message.enqueued_at,
-            requested_by=body.requested_by,
-            reason=body.reason,
-            traceparent=traceparent,
-            identity=message.identity,
-        )
-        for vm in dict.fromkeys(vm for _, vm in body.vms())
-    )
-
-
 def split(request: AssessmentRequest) -> AssessmentRequest:
     """Returns the request for one VM that a request for several brings."""
     return dataclasses.replace(request, identity=child_identity(request.identity, request.vm))
-
-
-class _NotUnderstoodError(Exception):
-    """The message is not JSON, or not a CloudEvent although it says so."""
-
-    def __init__(self, *errors: FieldError) -> None:
-        super().__init__(errors)
-        self.errors = errors
-
-
-_REQUEST_ID: Final = TypeAdapter[str](RequestId)
-
-
-def _request_id(payload: Mapping[str, Any], message: IncomingMessage) -> str:
-    """Returns the requester's ID even where other fields are wrong, so that it finds its answer."""
-    try:
-        return _REQUEST_ID.validate_python(payload.get("requestId"), strict=True)
-    except ValidationError:
-        return message.message_id
-
-
-def _payload(message: IncomingMessage) -> tuple[Mapping[str, Any], str | None]:
-    """Returns the request's JSON object, out of its envelope, and the trace it came with."""
-    if message.body_problem is not None:
-        raise _NotUnderstoodError(FieldError("body", message.body_problem))
-    body, properties = _unwrapped(message.body), message.application_properties
-    traceparents = [properties.get("traceparent"), properties.get("Diagnostic-Id")]
-    payload: object
-    try:
-        event = cloud_event.find(body, message.content_type, properties)
-        if event is None:
-            payload = _json(body)
-        else:
-            payload = _json(event.data) if isinstance(event.data, bytes | str) else event.data
-            traceparents.append(event.traceparent)
-    except cloud_event.CloudEventError as error:
-        raise _NotUnderstoodError(
-            *(FieldError(name, problem) for name, problem in error.problems)
-        ) from error
-    if isinstance(payload, str):
-        payload = _within(payload)
-    if not isinstance(payload, Mapping):
-        raise _NotUnderstoodError(FieldError("body", "must be a JSON object", _shown(payload)))
-    return payload, next(filter(None, map(traceparent_in, traceparents)), None)
-
-
-def _unwrapped(body: bytes) -> bytes:
-    """Returns the JSON that a body holds which is no JSON object or list, but a text of one.
-
-    `new BrokeredMessage(text)` of .NET's retired Service Bus package serialises the text. A client
-    that makes JSON of what it is given, and was given JSON, sends a JSON string, an envelope's too.
-    """
-    text = read_string(body)
-    if text is not None:
-        body = text.encode()
-    for _ in range(_MOST_STRINGS):
-        within = _json_string(body)
-        if within is None:
-            break
-        body = within
-    return body
-
-
-def _json_string(body: bytes) -> bytes | None:
-    """Returns what a JSON string holds that looks like JSON; None for any other body."""
-    if body.removeprefix(codecs.BOM_UTF8).lstrip()[:1] != b'"':
-        return None
-    try:
-        text = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
-    except ValueError:
-        return None
-    if not isinstance(text, str) or text.lstrip("\ufeff \t\r\n")[:1] not in {"{", "[", '"'}:
-        return None
-    return text.encode(errors="surrogatepass")
-
-
-def _json(data: bytes | str) -> object:
-    try:
-        text = data.removeprefix(codecs.BOM_UTF8) if isinstance(data, bytes) else data
-        return from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        raise _NotUnderstoodError(FieldError("body", f"must be JSON in UTF-8: {error}")) from error
-
-
-def _within(text: str) -> object:
-    """Returns the JSON that a JSON string holds; the string if it holds none.
-
-    A client that makes JSON of what it is given, and was given JSON, sends it so.
-    """
-    try:
-        return from_json(text, allow_inf_nan=False)
-    except ValueError:
-        return text
-
-
-def _form_errors(payload: Mapping[str, Any]) -> Iterator[FieldError]:
-    """Yields what is wrong with the choice of fields, whatever their values are."""
-    for name in _SCOPE_FIELDS:
-        if payload.get(name) is not None and payload.get("scope") is None:
-            yield FieldError(name, "goes with scope, which is missing", _shown(payload[name]))
-    begun = [
-        fields
-        for fields in _FORMS.values()
-        if any(payload.get(field) is not None for field in fields)
-    ]
-    if not begun:
-        yield FieldError(
-            "vmId",
-            "is missing: name the VM by vmId, by subscriptionId, resourceGroupName and vmName, "
-            "several by vmIds, or all of a scope by scope",
-        )
-    for fields in begun[1:]:
-        yield FieldError(
-            fields[0],
-            f"must not stand beside {begun[0][0]}: a request names its VMs in one way",
-            _shown(payload.get(fields[0])),
-        )
-    for fields in begun:
-        for field in fields:
-            if payload.get(field) is None:
-                yield FieldError(field, f"is missing: it goes with {_others(field, fields)}")
-
-
-def _others(field: str, fields: Sequence[str]) -> str:
-    return " and ".join(other for other in fields if other != field)
-
-
-def _field_error(detail: ErrorDetails) -> FieldError:
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
-    return FieldError(name.removeprefix("."), detail["msg"], _shown(detail["input"]))
-
-
-def _shown(value: object) -> str | None:
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

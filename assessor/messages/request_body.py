@@ -1,8 +1,8 @@
-"""The fields of a request, each by a strict grammar; which of them go together is not said here."""
+"""What a message asks for: a request's fields, each by a strict grammar, and which go together."""
 
 import json
-from collections.abc import Iterator
-from typing import Annotated, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
@@ -11,15 +11,36 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
+    ValidationError,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from assessor.messages import request_schema
-from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId, check_name
+from assessor.messages.envelope import NotUnderstoodError, payload_of, shown
+from assessor.messages.request import (
+    AssessmentRequest,
+    FieldError,
+    IncomingMessage,
+    Reason,
+    Rejection,
+    RequestedBy,
+    RequestId,
+    ScanRequest,
+)
+from assessor.resource_id import ResourceIdError, Scope, VirtualMachineId, check_name, is_allowed
 
 MAX_VMS: Final = 1000
 """How many VMs one message may name; more are a scan's work, whose requests are paced."""
+_FORMS: Final = {
+    "vmId": ("vmId",),
+    "names": ("subscriptionId", "resourceGroupName", "vmName"),
+    "vmIds": ("vmIds",),
+    "scope": ("scope",),
+}
+_SCOPE_FIELDS: Final = ("tags", "runningOnly")
+"""What narrows a scope down, and means nothing without one."""
 _A_SCOPE: Final = "must be /subscriptions/{guid} or one of its resource groups"
 
 
@@ -59,14 +80,7 @@ def _custom_error(error: ResourceIdError) -> PydanticCustomError:
 
 
 _VmId = Annotated[VirtualMachineId, BeforeValidator(_vm_id), request_schema.VM_ID]
-RequestId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-"""At most what Service Bus allows for a correlation ID."""
 _ScopeId = Annotated[Scope, BeforeValidator(_scope), request_schema.SCOPE]
-RequestedBy = Annotated[str, StringConstraints(max_length=256)]
-Reason = Annotated[str, StringConstraints(max_length=1024)]
-Traceparent = Annotated[str, StringConstraints(max_length=55)]
-"""The only length that W3C's version 00 has."""
-ScanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 MAX_TAGS_BYTES: Final = 128 * 1024
 """Of a scan's tags as JSON in ASCII, which is the longest form in which the app sends them on."""
 
@@ -87,6 +101,7 @@ _Tags = Annotated[
 ]
 """ARM allows 50 tags, with names of at most 512 characters and values of 256. A scan's messages,
 which carry them, stay below what the namespace takes."""
+_REQUEST_ID: Final = TypeAdapter[str](RequestId)
 
 
 class RequestBody(BaseModel):
@@ -151,3 +166,101 @@ class RequestBody(BaseModel):
                 "vmName",
                 VirtualMachineId(self.subscription_id, self.resource_group_name, self.vm_name),
             )
+
+
+def parse_request(
+    message: IncomingMessage, allowed: Sequence[Scope]
+) -> tuple[AssessmentRequest, ...] | ScanRequest | Rejection:
+    """Returns the requests that `message` holds, one for each VM or one for a scope, or why none.
+
+    `allowed` are the scopes that a request may name; none of them: everything may be named.
+    """
+    try:
+        payload, traceparent = payload_of(message)
+    except NotUnderstoodError as not_understood:
+        return Rejection(message.message_id, "NotUnderstood", not_understood.errors, message)
+    errors = [*_form_errors(payload)]
+    try:
+        body = RequestBody.model_validate({k: v for k, v in payload.items() if v is not None})
+    except ValidationError as invalid:
+        errors += [_field_error(detail) for detail in invalid.errors(include_url=False)]
+        return Rejection(_request_id(payload, message), "Invalid", tuple(errors), message)
+    if errors:
+        return Rejection(_request_id(payload, message), "Invalid", tuple(errors), message)
+    request_id = body.request_id or message.message_id
+    forbidden = tuple(
+        FieldError(name, "must lie in one of the scopes that this app may assess", str(part))
+        for name, part in body.parts()
+        if not is_allowed(part, allowed)
+    )
+    if forbidden:
+        return Rejection(request_id, "OutOfScope", forbidden, message)
+    if body.scope is not None:
+        return ScanRequest(
+            scope=body.scope,
+            request_id=request_id,
+            identity=message.scan_identity,
+            enqueued_at=message.enqueued_at,
+            tags=body.tags or {},
+            running_only=bool(body.running_only),
+            requested_by=body.requested_by,
+            reason=body.reason,
+            traceparent=traceparent,
+        )
+    return tuple(
+        AssessmentRequest(
+            vm=vm,
+            request_id=request_id,
+            enqueued_at=message.enqueued_at,
+            requested_by=body.requested_by,
+            reason=body.reason,
+            traceparent=traceparent,
+            identity=message.identity,
+        )
+        for vm in dict.fromkeys(vm for _, vm in body.vms())
+    )
+
+
+def _request_id(payload: Mapping[str, Any], message: IncomingMessage) -> str:
+    """Returns the requester's ID even where other fields are wrong, so that it finds its answer."""
+    try:
+        return _REQUEST_ID.validate_python(payload.get("requestId"), strict=True)
+    except ValidationError:
+        return message.message_id
+
+
+def _form_errors(payload: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Yields what is wrong with the choice of fields, whatever their values are."""
+    for name in _SCOPE_FIELDS:
+        if payload.get(name) is not None and payload.get("scope") is None:
+            yield FieldError(name, "goes with scope, which is missing", shown(payload[name]))
+    begun = [
+        fields
+        for fields in _FORMS.values()
+        if any(payload.get(field) is not None for field in fields)
+    ]
+    if not begun:
+        yield FieldError(
+            "vmId",
+            "is missing: name the VM by vmId, by subscriptionId, resourceGroupName and vmName, "
+            "several by vmIds, or all of a scope by scope",
+        )
+    for fields in begun[1:]:
+        yield FieldError(
+            fields[0],
+            f"must not stand beside {begun[0][0]}: a request names its VMs in one way",
+            shown(payload.get(fields[0])),
+        )
+    for fields in begun:
+        for field in fields:
+            if payload.get(field) is None:
+                yield FieldError(field, f"is missing: it goes with {_others(field, fields)}")
+
+
+def _others(field: str, fields: Sequence[str]) -> str:
+    return " and ".join(other for other in fields if other != field)
+
+
+def _field_error(detail: ErrorDetails) -> FieldError:
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
+    return FieldError(name.removeprefix("."), detail["msg"], shown(detail["input"]))

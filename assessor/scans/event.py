@@ -7,11 +7,11 @@ from typing import Final
 
 from assessor.bus.message import OutgoingMessage, Property
 from assessor.clock import to_text
-from assessor.ids import name_based_id
 from assessor.messages.model import render
 from assessor.messages.outcome_data import Asked
 from assessor.messages.outgoing import event_message
 from assessor.messages.progress import ScanCompletion
+from assessor.messages.request import name_based_id
 from assessor.messages.scan_data import ScanData, ScanError, VmCounts
 from assessor.scan_account import Tally
 from assessor.telemetry import attributes as names

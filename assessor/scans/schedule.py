@@ -12,9 +12,8 @@ from typing import Final
 
 from assessor.bus.message import OutgoingMessage
 from assessor.clock import to_text
-from assessor.ids import name_based_id
 from assessor.messages.in_progress import scan_message
-from assessor.messages.request import ScanRequest
+from assessor.messages.request import ScanRequest, name_based_id
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope
 from assessor.telemetry.attributes import REQUEST_ID, SCOPE

@@ -33,11 +33,17 @@ from assessor.arm.throttling import MOST_SECONDS, asked_to_wait, remaining_calls
 from assessor.arm.virtual_machine import read_virtual_machine
 from assessor.bus.amqp_body import read_body
 from assessor.events.event import read_event, rule_for
-from assessor.messages.first_enqueued import FirstEnqueued, first_enqueued
 from assessor.messages.in_progress import InProgressError, check_times, parse_in_progress
 from assessor.messages.outcome import Finished, conclude, reject
 from assessor.messages.outgoing import outcome_message
-from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
+from assessor.messages.request import (
+    AssessmentRequest,
+    FirstEnqueued,
+    IncomingMessage,
+    Rejection,
+    first_enqueued,
+)
+from assessor.messages.request_body import parse_request
 from assessor.posture.outline import outline_of
 from assessor.posture.row import RowError, durations_from_row, from_row
 from assessor.resource_id import Scope

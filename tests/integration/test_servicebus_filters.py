@@ -18,7 +18,8 @@ from assessor.bus.servicebus import ServiceBus as AppBus
 from assessor.bus.servicebus import tls_context
 from assessor.messages.outcome import reject
 from assessor.messages.outgoing import outcome_message
-from assessor.messages.request import Rejection, parse_request
+from assessor.messages.request import Rejection
+from assessor.messages.request_body import parse_request
 from assessor.posture.model import Alert
 from localcloud.servicebus.entities import load_entities
 from localcloud.servicebus.server import ServiceBus

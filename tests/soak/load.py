@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from azure.servicebus import ServiceBusMessage
 
-from assessor.ids import name_based_id
 from assessor.messages.in_progress import in_progress_message
 from assessor.messages.progress import Later, OverdueSweep
+from assessor.messages.request import name_based_id
 from localcloud.eventgrid import EventGrid, Habits, Schema
 from localcloud.processes import Part
 from tests.support.cloud_harness import (

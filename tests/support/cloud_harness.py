@@ -27,8 +27,7 @@ from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from assessor.bus.message import OutgoingMessage
 from assessor.bus.servicebus import tls_context
-from assessor.ids import name_based_id
-from assessor.messages.request import identity_of
+from assessor.messages.request import identity_of, name_based_id
 from assessor.resource_id import VirtualMachineId
 from infra.package import shipped_files
 from localcloud.cloud import CloudOptions, LocalCloud

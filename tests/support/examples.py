@@ -13,7 +13,8 @@ from assessor.arm.virtual_machine import SkipReason
 from assessor.messages.outcome import Finished, Outcome, Refused, Skipped, conclude, reject
 from assessor.messages.outgoing import outcome_message
 from assessor.messages.progress import Scan, ScanCompletion, scan_id_of
-from assessor.messages.request import Rejection, ScanRequest, parse_request
+from assessor.messages.request import Rejection, ScanRequest
+from assessor.messages.request_body import parse_request
 from assessor.resource_id import Scope
 from assessor.scan_account import Tally
 from assessor.scans.event import scan_completed

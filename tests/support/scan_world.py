@@ -25,13 +25,8 @@ from assessor.messages.progress import (
     OverdueSweep,
     ScanProgress,
 )
-from assessor.messages.request import (
-    AssessmentRequest,
-    IncomingMessage,
-    Rejection,
-    ScanRequest,
-    parse_request,
-)
+from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection, ScanRequest
+from assessor.messages.request_body import parse_request
 from assessor.resource_id import Scope, VirtualMachineId
 from assessor.scan_account import Concluded, ScanState, Tally
 from assessor.scans.event import SCAN_COMPLETED

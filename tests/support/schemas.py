@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 
 from assessor.bus.message import OutgoingMessage
-from assessor.messages.cloud_event import CONTENT_TYPE
+from assessor.messages.envelope import CONTENT_TYPE
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
 EVENT_SCHEMAS: Final[Mapping[str, str]] = {

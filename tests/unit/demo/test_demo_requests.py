@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
+from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection
+from assessor.messages.request_body import parse_request
 from demo.fleet_requests import Expected, Request, fleet_requests
 from demo.ledger import Ledger
 from patch_assessor_cli.arrivals import Arrival

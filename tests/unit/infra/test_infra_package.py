@@ -66,8 +66,8 @@ def test_all_of_the_app_is_shipped() -> None:
 def test_what_tools_and_developers_leave_is_not_shipped(left: str, tmp_path: Path) -> None:
     """`azd restore` makes NAME_env in the root, others venv, npm node_modules: none is the app."""
     shutil.copy(_ROOT / ".funcignore", tmp_path)
-    for name in _FILES | {"assessor/ids.py", left}:
+    for name in _FILES | {"assessor/errors.py", left}:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     shipped = {path.as_posix() for path in shipped_files(tmp_path)}
-    assert shipped == _FILES | {"assessor/ids.py"}
+    assert shipped == _FILES | {"assessor/errors.py"}

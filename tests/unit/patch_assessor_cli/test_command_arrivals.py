@@ -15,7 +15,8 @@ from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason, VirtualMachine
 from assessor.messages.outcome import Finished, Refused, Skipped, conclude, reject
 from assessor.messages.outgoing import outcome_message
-from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection, parse_request
+from assessor.messages.request import AssessmentRequest, IncomingMessage, Rejection
+from assessor.messages.request_body import parse_request
 from assessor.resource_id import VirtualMachineId
 from patch_assessor_cli.arrivals import (
     AlertSummary,

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from assessor.clock import to_text
-from assessor.ids import name_based_id
 from assessor.messages.in_progress import InProgressError, parse_in_progress, request_message
 from assessor.messages.progress import (
     AssessmentProgress,
@@ -25,8 +24,9 @@ from assessor.messages.request import (
     IncomingMessage,
     ScanRequest,
     child_identity,
-    parse_request,
+    name_based_id,
 )
+from assessor.messages.request_body import parse_request
 from assessor.resource_id import VirtualMachineId
 from tests.support.scan_world import SUBSCRIPTION
 from tests.support.senders import IN_PROGRESS, Senders

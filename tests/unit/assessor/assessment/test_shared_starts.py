@@ -10,9 +10,8 @@ from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.assessment.adoption import KnownAssessments
-from assessor.ids import name_based_id
 from assessor.messages.in_progress import parse_in_progress
-from assessor.messages.request import identity_of
+from assessor.messages.request import identity_of, name_based_id
 from assessor.posture.store import MemoryPosture, PostureError, Remembered
 from assessor.resource_id import VirtualMachineId
 from tests.support.app import ports, settings

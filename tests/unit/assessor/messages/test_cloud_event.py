@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.events.event import read_event
-from assessor.messages.cloud_event import (
+from assessor.messages.envelope import (
     CONTENT_TYPE,
     SOURCE,
     CloudEventError,

@@ -9,9 +9,9 @@ from azure.functions.meta import Datum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.messages.first_enqueued import FIRST_ENQUEUED, FirstEnqueued
 from assessor.messages.progress import scan_id_of
-from assessor.messages.request import IncomingMessage, ScanRequest, parse_request
+from assessor.messages.request import FIRST_ENQUEUED, FirstEnqueued, IncomingMessage, ScanRequest
+from assessor.messages.request_body import parse_request
 from handlers import requests
 from handlers.received_message import ReceivedMessage, ReceivedMessageConverter
 from localcloud.host.datum import ModelBindingData

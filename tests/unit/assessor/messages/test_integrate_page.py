@@ -14,7 +14,8 @@ from assessor.arm.virtual_machine import SkipReason
 from assessor.messages.contract import DATA_SCHEMAS
 from assessor.messages.outcome import Finished, conclude
 from assessor.messages.outgoing import MAX_BODY_BYTES, outcome_message
-from assessor.messages.request import Rejection, parse_request
+from assessor.messages.request import Rejection
+from assessor.messages.request_body import parse_request
 from assessor.scans.event import ScanStatus
 from tests.support.builders import NOW, incoming, machine, recorded_result, request
 from tests.support.schemas import validator

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
-from assessor.ids import name_based_id
 from assessor.messages.outcome import (
     Finished,
     OutcomeType,
@@ -22,7 +21,7 @@ from assessor.messages.outcome import (
     outcome_id,
     reject,
 )
-from assessor.messages.request import FieldError, Rejection, identity_of
+from assessor.messages.request import FieldError, Rejection, identity_of, name_based_id
 from assessor.resource_id import VirtualMachineId
 from tests.support.builders import (
     NOW,

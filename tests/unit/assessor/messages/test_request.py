@@ -19,8 +19,8 @@ from assessor.messages.request import (
     Rejection,
     ScanRequest,
     identity_of,
-    parse_request,
 )
+from assessor.messages.request_body import parse_request
 from assessor.resource_id import Scope, VirtualMachineId
 from tests.support.builders import (
     NOW,

@@ -23,7 +23,8 @@ from assessor.messages.outcome import (
     reject,
 )
 from assessor.messages.outgoing import outcome_message
-from assessor.messages.request import Rejection, parse_request
+from assessor.messages.request import Rejection
+from assessor.messages.request_body import parse_request
 from tests.support import examples
 from tests.support.builders import (
     NOW,

@@ -1,9 +1,11 @@
-"""CloudEvents 1.0 over AMQP, in and out, through the CloudEvents project's own SDK.
+"""The envelope of a message: CloudEvents in and out, and what else a request's JSON comes in.
 
-Source: CloudEvents 1.0.2, its JSON format and its AMQP protocol binding.
+CloudEvents 1.0 over AMQP, through the CloudEvents project's own SDK. Source: CloudEvents 1.0.2, its
+JSON format and its AMQP protocol binding.
 """
 
 import codecs
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,12 +26,27 @@ from pydantic_core import from_json
 from assessor.clock import from_text
 from assessor.messages.contract import DATA_SCHEMAS
 from assessor.messages.model import to_json
+from assessor.messages.request import FieldError, IncomingMessage
+from assessor.telemetry.ids import traceparent_in
+from dotnet_datacontract import read_string
 
 _TIMES: Final = frozenset({f"{CE_PREFIX_UNDERSCORE}time", f"{CE_PREFIX_COLON}time"})
 _NEVER_UNSET: Final = frozenset({"data", "specversion", "id", "source", "type"})
+_MOST_STRINGS: Final = 3
+"""How many JSON strings within one another are opened."""
+_SHOWN_CHARACTERS: Final = 256
+"""How much of a wrong value an error repeats: enough to find it in the sender's log."""
 CONTENT_TYPE: Final = "application/cloudevents+json"
 SOURCE: Final = "urn:patch-assessor"
 """`source` of every event that this app makes."""
+
+
+class NotUnderstoodError(Exception):
+    """The message is not JSON, or not a CloudEvent although it says so."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__(errors)
+        self.errors = errors
 
 
 class CloudEventError(ValueError):
@@ -138,6 +155,88 @@ def _has_specversion(body: bytes) -> bool:
     except ValueError:
         return False  # no JSON at all: not a CloudEvent, and whoever reads it next says so
     return isinstance(fields, dict) and fields.get("specversion") is not None
+
+
+def payload_of(message: IncomingMessage) -> tuple[Mapping[str, Any], str | None]:
+    """Returns the request's JSON object, out of its envelope, and the trace it came with."""
+    if message.body_problem is not None:
+        raise NotUnderstoodError(FieldError("body", message.body_problem))
+    body, properties = _unwrapped(message.body), message.application_properties
+    traceparents = [properties.get("traceparent"), properties.get("Diagnostic-Id")]
+    payload: object
+    try:
+        event = find(body, message.content_type, properties)
+        if event is None:
+            payload = _json(body)
+        else:
+            payload = _json(event.data) if isinstance(event.data, bytes | str) else event.data
+            traceparents.append(event.traceparent)
+    except CloudEventError as error:
+        raise NotUnderstoodError(
+            *(FieldError(name, problem) for name, problem in error.problems)
+        ) from error
+    if isinstance(payload, str):
+        payload = _within(payload)
+    if not isinstance(payload, Mapping):
+        raise NotUnderstoodError(FieldError("body", "must be a JSON object", shown(payload)))
+    return payload, next(filter(None, map(traceparent_in, traceparents)), None)
+
+
+def _unwrapped(body: bytes) -> bytes:
+    """Returns the JSON that a body holds which is no JSON object or list, but a text of one.
+
+    `new BrokeredMessage(text)` of .NET's retired Service Bus package serialises the text. A client
+    that makes JSON of what it is given, and was given JSON, sends a JSON string, an envelope's too.
+    """
+    text = read_string(body)
+    if text is not None:
+        body = text.encode()
+    for _ in range(_MOST_STRINGS):
+        within = _json_string(body)
+        if within is None:
+            break
+        body = within
+    return body
+
+
+def _json_string(body: bytes) -> bytes | None:
+    """Returns what a JSON string holds that looks like JSON; None for any other body."""
+    if body.removeprefix(codecs.BOM_UTF8).lstrip()[:1] != b'"':
+        return None
+    try:
+        text = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+    except ValueError:
+        return None
+    if not isinstance(text, str) or text.lstrip("\ufeff \t\r\n")[:1] not in {"{", "[", '"'}:
+        return None
+    return text.encode(errors="surrogatepass")
+
+
+def _json(data: bytes | str) -> object:
+    try:
+        text = data.removeprefix(codecs.BOM_UTF8) if isinstance(data, bytes) else data
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise NotUnderstoodError(FieldError("body", f"must be JSON in UTF-8: {error}")) from error
+
+
+def _within(text: str) -> object:
+    """Returns the JSON that a JSON string holds; the string if it holds none.
+
+    A client that makes JSON of what it is given, and was given JSON, sends it so.
+    """
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return text
+
+
+def shown(value: object) -> str | None:
+    """Returns a wrong value as JSON, cut to what finds it in its sender's log; None for none."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def structured(
