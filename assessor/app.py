@@ -41,7 +41,7 @@ from assessor.scans.expansion import Expander
 from assessor.scans.scans import Scans
 from assessor.scans.schedule import ScanSchedule
 from assessor.settings import Settings
-from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.context import Delivery
 
 
 @dataclass(frozen=True, slots=True)

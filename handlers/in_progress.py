@@ -4,7 +4,7 @@ import azure.functions as func
 
 from assessor.messages.in_progress import parse_in_progress
 from assessor.settings import Settings
-from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.context import Delivery
 from assessor.worker import Worker
 from handlers.requests import utc
 

@@ -23,7 +23,7 @@ from assessor.arm.result import parse_error
 from assessor.arm.sdk_errors import error_fields
 from assessor.arm.throttling import remaining_calls
 from assessor.telemetry import attributes as names
-from assessor.telemetry.invocation_context import Call
+from assessor.telemetry.context import Call
 from assessor.telemetry.telemetry import Telemetry
 
 _PROVIDER: Final = "Microsoft.Compute"

@@ -16,7 +16,7 @@ from typing import Final
 
 from assessor import backoff
 from assessor.arm.result import ApiError
-from assessor.assessment.conclusion import Concluder, trace_of
+from assessor.assessment.conclusion import Concluder
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.assessment.state_machine import StateMachine
 from assessor.assessment.steps import INTERNAL_ERROR, Done, Step
@@ -36,8 +36,7 @@ from assessor.messages.request import (
 from assessor.messages.request_body import parse_request
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope, is_allowed
-from assessor.telemetry.ids import current_traceparent
-from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.context import Delivery, current_traceparent
 from assessor.telemetry.telemetry import Telemetry
 from assessor.telemetry.unforeseen import note_unforeseen
 
@@ -72,12 +71,13 @@ class Assessor:
 
     async def resume(self, progress: AssessmentProgress, received: Delivery | None = None) -> None:
         """Resumes a request where another invocation has let go of it; raises PublishError."""
+        operation = progress.operation
         delivery = replace(
             received or Delivery(self.in_progress_queue),
             request_id=progress.request.request_id,
             reschedules=progress.reschedules,
             waited_since=progress.rescheduled_at,
-            assessment=trace_of(self.telemetry, progress),
+            assessment=(operation.activity_id, operation.root_span_id) if operation else None,
         )
         with self.telemetry.processing(delivery, self.clock.now()):
             await self._advance(progress)

@@ -23,7 +23,7 @@ from assessor.posture.durations import Durations
 from assessor.posture.finding import duration_of
 from assessor.telemetry import attributes as names
 from assessor.telemetry.assessment_trace import AssessmentEnd, AssessmentTrace
-from assessor.telemetry.ids import current_traceparent
+from assessor.telemetry.context import current_traceparent
 from assessor.telemetry.records import Facts, Record
 from assessor.telemetry.telemetry import Telemetry
 from assessor.telemetry.unforeseen import note_unforeseen

@@ -31,7 +31,7 @@ from assessor.assessment.steps import Done, Step, Steps
 from assessor.clock import from_text
 from assessor.messages.progress import AssessmentProgress, OperationRef
 from assessor.ports import Arm, Clock
-from assessor.telemetry.ids import root_span_id
+from assessor.telemetry.context import root_span_id
 from assessor.telemetry.telemetry import Telemetry
 
 _RECHECKS: Final = 3

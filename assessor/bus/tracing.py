@@ -9,8 +9,7 @@ from opentelemetry.util.types import AttributeValue
 
 from assessor.bus.message import OutgoingMessage
 from assessor.telemetry import attributes as names
-from assessor.telemetry.ids import current_traceparent, traceparent_of
-from assessor.telemetry.invocation_context import current_activity_id
+from assessor.telemetry.context import current_activity_id, current_traceparent, traceparent_of
 from assessor.telemetry.telemetry import Telemetry
 
 _TRACEPARENT: Final = "traceparent"

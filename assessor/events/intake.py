@@ -25,7 +25,7 @@ from assessor.messages.request import (
 from assessor.messages.request_body import parse_request
 from assessor.ports import Bus, Clock
 from assessor.resource_id import Scope, VirtualMachineId
-from assessor.telemetry.ids import current_traceparent
+from assessor.telemetry.context import current_traceparent
 
 _LOG: Final = logging.getLogger(__name__)
 _REQUESTED_BY: Final = "event-grid"

@@ -27,7 +27,7 @@ from assessor.clock import from_text
 from assessor.messages.contract import DATA_SCHEMAS
 from assessor.messages.model import to_json
 from assessor.messages.request import FieldError, IncomingMessage
-from assessor.telemetry.ids import traceparent_in
+from assessor.telemetry.context import traceparent_in
 from dotnet_datacontract import read_string
 
 _TIMES: Final = frozenset({f"{CE_PREFIX_UNDERSCORE}time", f"{CE_PREFIX_COLON}time"})

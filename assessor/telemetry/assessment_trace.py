@@ -22,7 +22,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from assessor.telemetry.attributes import ACTIVITY_ID, ERROR_TYPE, REPORTED_ACTIVITY_ID
-from assessor.telemetry.ids import (
+from assessor.telemetry.context import (
     AssessmentIdGenerator,
     is_random,
     root_span_id,

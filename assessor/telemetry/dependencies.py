@@ -18,7 +18,7 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 from opentelemetry.util.types import AttributeValue
 
 from assessor.telemetry import attributes as names
-from assessor.telemetry.invocation_context import Call
+from assessor.telemetry.context import Call
 from assessor.telemetry.telemetry import Telemetry
 
 _PORTS: Final = {"http": 80, "https": 443}

@@ -18,7 +18,7 @@ from opentelemetry.context import get_current
 from opentelemetry.util.types import AnyValue
 
 from assessor.telemetry.attributes import ACTIVITY_ID, CUSTOM_EVENT
-from assessor.telemetry.invocation_context import current_activity_id
+from assessor.telemetry.context import current_activity_id
 from plain_text import one_line, some_lines
 
 APP_LOGGERS: Final = ("assessor", "handlers")

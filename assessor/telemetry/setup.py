@@ -31,8 +31,7 @@ from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from assessor.telemetry.attributes import ACTIVITY_ID, INSTRUMENTATION_SCOPE, SCHEMA_URL
-from assessor.telemetry.ids import AssessmentIdGenerator
-from assessor.telemetry.invocation_context import current_activity_id
+from assessor.telemetry.context import AssessmentIdGenerator, current_activity_id
 from assessor.telemetry.logs import OtlpHandler, quieten, stamp_records
 from assessor.telemetry.metrics import VIEWS, Metrics
 from assessor.telemetry.records import Records

@@ -25,7 +25,6 @@ from http import HTTPStatus
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 from opentelemetry.trace import (
@@ -45,8 +44,8 @@ from assessor.telemetry.assessment_trace import (
     nanoseconds,
     unbegun,
 )
-from assessor.telemetry.ids import AssessmentIdGenerator
-from assessor.telemetry.invocation_context import (
+from assessor.telemetry.context import (
+    AssessmentIdGenerator,
     Call,
     Delivery,
     InvocationContext,
@@ -93,10 +92,10 @@ class Telemetry:
                 under that one's root, else it continues the trace that the message came with.
             now: when the work begins.
         """
-        assessment = delivery.assessment
+        assessment = self.assessment(*delivery.assessment) if delivery.assessment else None
         parent = assessment.context if assessment else None
         if delivery.waited_since is not None:
-            self._wait(parent, delivery, now)
+            self._wait(assessment, delivery, now)
         with ExitStack() as frames:
             span = self.tracer.start_span(
                 f"process {delivery.queue}",
@@ -212,7 +211,7 @@ class Telemetry:
     def _bus_server(self) -> dict[str, AttributeValue]:
         return {names.SERVER_ADDRESS: self.bus_address} if self.bus_address is not None else {}
 
-    def _wait(self, parent: Context | None, delivery: Delivery, now: datetime) -> None:
+    def _wait(self, assessment: AssessmentTrace | None, delivery: Delivery, now: datetime) -> None:
         """Emits the time between two invocations, so that waiting is seen as waiting."""
         since = delivery.waited_since or now
         attributes: dict[str, AttributeValue] = {
@@ -220,8 +219,9 @@ class Telemetry:
             names.RESCHEDULES: delivery.reschedules,
             names.MESSAGING_DESTINATION: delivery.queue,
         }
-        if delivery.assessment is not None:
-            attributes[names.ACTIVITY_ID] = delivery.assessment.activity_id
+        if assessment is not None:
+            attributes[names.ACTIVITY_ID] = assessment.activity_id
+        parent = assessment.context if assessment else None
         span = self.tracer.start_span(
             WAIT, parent, attributes=attributes, start_time=nanoseconds(since)
         )

@@ -48,7 +48,7 @@ from assessor.posture.outline import outline_of
 from assessor.posture.row import RowError, durations_from_row, from_row
 from assessor.resource_id import Scope
 from assessor.settings import ArmCloud, SettingsError, read_settings
-from assessor.telemetry.ids import traceparent_in
+from assessor.telemetry.context import traceparent_in
 from assessor.telemetry.sampler import SamplerError, sampler_of
 from tests.fuzz import inputs
 from tests.fuzz.world import Answer, OddArm

@@ -21,7 +21,7 @@ import pytest_asyncio
 from azure.servicebus import ServiceBusMessage
 
 from assessor.messages.request import identity_of
-from assessor.telemetry.ids import root_span_id, trace_id_of
+from assessor.telemetry.context import root_span_id, trace_id_of
 from assessor.telemetry.setup import FLUSH_SECONDS
 from demo.tree import render_tree
 from localcloud.otlp import read_spans

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assessor.telemetry.attributes import ACTIVITY_ID
-from assessor.telemetry.ids import trace_id_of
+from assessor.telemetry.context import trace_id_of
 from localcloud.tls import LocalAuthority
 from tests.support.answers import answer
 from tests.support.cloud_harness import Plan, Request, running, vm, vm_id

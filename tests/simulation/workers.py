@@ -21,8 +21,7 @@ from assessor.messages.request import IncomingMessage
 from assessor.ports import Arm, Ports, ScanStore, VmLister
 from assessor.posture.store import MemoryPosture
 from assessor.settings import Settings
-from assessor.telemetry.ids import AssessmentIdGenerator
-from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.context import AssessmentIdGenerator, Delivery
 from assessor.telemetry.telemetry import Telemetry
 from tests.simulation.bus import Delivered, SimulatedBus
 from tests.simulation.clock import SimulatedClock

@@ -12,7 +12,7 @@ from assessor.posture.store import MemoryPosture
 from assessor.resource_id import Scope
 from assessor.scans.store import MemoryScans
 from assessor.settings import Settings, read_settings
-from assessor.telemetry.ids import AssessmentIdGenerator
+from assessor.telemetry.context import AssessmentIdGenerator
 from assessor.telemetry.telemetry import Telemetry
 
 ENTITIES: Final[Mapping[str, str]] = {

@@ -38,7 +38,7 @@ from assessor.telemetry.attributes import (
     SERVER_ADDRESS,
     SERVER_PORT,
 )
-from assessor.telemetry.invocation_context import Call, Delivery
+from assessor.telemetry.context import Call, Delivery
 from assessor.telemetry.setup import METRICS_EVERY_MS, TelemetryPipeline
 from assessor.telemetry.telemetry import Telemetry
 from tests.support.app import ports, settings

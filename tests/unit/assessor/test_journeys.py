@@ -1,4 +1,6 @@
-"""How often the way of a request changes package: a way that one can follow stays where it is.
+"""How many files the way of a request enters, and how often it changes package.
+
+A way that one can follow stays where it is.
 
 Counted are the functions of assessor/ in the order in which they are entered, over the SDK's own
 client and ARM's answers as data; a package is a folder of assessor/, or what lies beside those.
@@ -53,25 +55,33 @@ def entered() -> Iterator[list[tuple[str, str]]]:
         MONITORING.free_tool_id(TOOL)
 
 
-def changes_until(last: str, calls: list[tuple[str, str]]) -> int:
-    """Returns how often the package changed until a function was entered for the last time."""
+def files_until(last: str, calls: list[tuple[str, str]]) -> list[str]:
+    """Returns the file of each function up to where one was entered for the last time."""
     end = max(number for number, (_, name) in enumerate(calls) if name == last)
-    packages = [str(Path(file).parent) for file, _ in calls[: end + 1]]
-    return sum(here != there for here, there in pairwise(packages))
+    return [file for file, _ in calls[: end + 1]]
 
 
-async def test_neither_way_changes_package_more_often_than_can_be_followed() -> None:
+def changes(files: list[str]) -> int:
+    """Returns how often the package changes from one file to the next."""
+    return sum(Path(here).parent != Path(there).parent for here, there in pairwise(files))
+
+
+async def test_neither_way_is_longer_than_can_be_followed() -> None:
     """From a request to ARM's 202, and from the in-progress message to its outcome on the bus."""
     world = Replay(conversation())
     body = json.dumps(REQUEST).encode()
     with entered() as until_begun:
         await world.app.requests.receive(IncomingMessage(body, "m-1", None, {}, world.bus_now))
-    assert changes_until("ArmClient.begin", until_begun) <= 25
+    files = files_until("ArmClient.begin", until_begun)
+    assert len(set(files)) <= 20
+    assert changes(files) <= 25
 
     (message,) = world.bus.sent["in-progress"]
     assert message.enqueue_at is not None
     world.clock.advance((message.enqueue_at - world.bus_now).total_seconds())
     with entered() as until_concluded:
         await world.app.resume(parse_in_progress(message.body), message.enqueue_at)
-    assert changes_until("outcome_message", until_concluded) <= 40
+    files = files_until("outcome_message", until_concluded)
+    assert len(set(files)) <= 28
+    assert changes(files) <= 40
     assert world.events("AssessmentCompleted")

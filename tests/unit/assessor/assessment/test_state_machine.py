@@ -20,7 +20,7 @@ from assessor.messages.request import AssessmentRequest
 from assessor.posture.durations import Durations
 from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
-from assessor.telemetry.ids import root_span_id
+from assessor.telemetry.context import root_span_id
 from tests.support.app import ports, settings
 from tests.support.fakes import FakeArm, FakeBus, FakeClock
 

@@ -24,7 +24,7 @@ from assessor.telemetry.attributes import (
     SERVER_PORT,
     WHY_LATER,
 )
-from assessor.telemetry.invocation_context import Call
+from assessor.telemetry.context import Call
 from assessor.telemetry.logs import OtlpHandler
 from assessor.telemetry.metrics import ALERTS, ARM_CALLS
 from assessor.telemetry.unforeseen import note_unforeseen

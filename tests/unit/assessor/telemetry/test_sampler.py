@@ -16,7 +16,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from assessor.telemetry.ids import trace_id_of
+from assessor.telemetry.context import trace_id_of
 from assessor.telemetry.sampler import LowBitsRatio, SamplerError, sampler_of
 
 IDS = 10_000

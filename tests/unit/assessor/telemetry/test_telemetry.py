@@ -16,13 +16,13 @@ from opentelemetry.trace import StatusCode
 
 from assessor.telemetry.assessment_trace import AssessmentEnd
 from assessor.telemetry.attributes import ACTIVITY_ID as ACTIVITY_ATTRIBUTE
-from assessor.telemetry.ids import (
+from assessor.telemetry.context import (
     AssessmentIdGenerator,
+    Delivery,
     current_traceparent,
     root_span_id,
     trace_id_of,
 )
-from assessor.telemetry.invocation_context import Delivery
 from assessor.telemetry.sampler import LowBitsRatio
 from assessor.telemetry.telemetry import Telemetry
 from tests.support.builders import ACTIVITY_ID, NOW, TRACEPARENT
@@ -152,7 +152,9 @@ def test_each_process_emits_its_part_under_one_root() -> None:
     with first.telemetry.processing(Delivery("assessment-requests"), _BEGUN):
         first.telemetry.begun(ACTIVITY_ID, _ROOT_ID, adopted=False)
     assessment = second.telemetry.assessment(ACTIVITY_ID, _ROOT_ID)
-    delivery = Delivery("assessments-in-progress", waited_since=let_go, assessment=assessment)
+    delivery = Delivery(
+        "assessments-in-progress", waited_since=let_go, assessment=(ACTIVITY_ID, _ROOT_ID)
+    )
     with second.telemetry.processing(delivery, NOW):
         assert current_traceparent() is not None
     assessment.finish(_BEGUN, AssessmentEnd(NOW))
@@ -177,8 +179,8 @@ def test_every_span_of_an_assessment_carries_its_activity_id() -> None:
     process = _Process()
     with process.telemetry.processing(Delivery("assessment-requests"), NOW):
         process.telemetry.begun(ACTIVITY_ID, _ROOT_ID, adopted=False)
-    assessment = process.telemetry.assessment(ACTIVITY_ID, _ROOT_ID)
-    with process.telemetry.processing(Delivery("q", waited_since=NOW, assessment=assessment), NOW):
+    delivery = Delivery("q", waited_since=NOW, assessment=(ACTIVITY_ID, _ROOT_ID))
+    with process.telemetry.processing(delivery, NOW):
         pass
     spans = [span for name, span in process.spans.items() if name != "follow"]
     assert len(spans) == 3
@@ -269,8 +271,9 @@ def test_what_is_not_sampled_is_sampled_nowhere(activity_id: str) -> None:
     """Root and children, in each process: whole traces or none."""
     sampler = LowBitsRatio(0.5)
     process = _Process(sampler)
-    assessment = process.telemetry.assessment(activity_id, root_span_id(activity_id, "r"))
-    with process.telemetry.processing(Delivery("q", assessment=assessment), NOW):
+    root_id = root_span_id(activity_id, "r")
+    assessment = process.telemetry.assessment(activity_id, root_id)
+    with process.telemetry.processing(Delivery("q", assessment=(activity_id, root_id)), NOW):
         pass
     assessment.finish(_BEGUN, AssessmentEnd(NOW))
     sampled = _is_sampled(sampler, activity_id)

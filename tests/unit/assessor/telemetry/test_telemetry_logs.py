@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from assessor.telemetry.attributes import ACTIVITY_ID
-from assessor.telemetry.ids import root_span_id, trace_id_of
-from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.context import Delivery, root_span_id, trace_id_of
 from assessor.telemetry.logs import OtlpHandler, quieten, stamp_records
 from tests.support.fakes import FakeClock
 from tests.support.telemetry_rig import Rig, span_id

@@ -37,8 +37,7 @@ from assessor.telemetry.attributes import (
     WAIT_PLACE,
     WHY_LATER,
 )
-from assessor.telemetry.ids import root_span_id, trace_id_of
-from assessor.telemetry.invocation_context import Call, Delivery
+from assessor.telemetry.context import Call, Delivery, root_span_id, trace_id_of
 from assessor.telemetry.metrics import ALERTS, ASSESSMENTS, DURATION, HELD, RESCHEDULED, RESUMED
 from assessor.telemetry.telemetry import Telemetry
 from tests.support.app import ports, settings
