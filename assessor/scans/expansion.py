@@ -247,10 +247,10 @@ async def running_vms(lister: VmLister, scope: Scope) -> frozenset[str]:
     link: str | None = None
     while True:
         page = await lister.power_page(scope, link)
-        if page.next_link is not None and page.next_link in seen:
-            raise PageLinkRefusedError("it leads back to a page before it")
-        seen.add(page.next_link or "")
         running.update(vm.id.key for vm in page.vms if vm.is_running)
         link = page.next_link
         if link is None:
             return frozenset(running)
+        if link in seen:
+            raise PageLinkRefusedError("it leads back to a page before it")
+        seen.add(link)
