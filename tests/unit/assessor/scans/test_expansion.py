@@ -295,7 +295,7 @@ async def test_only_vms_that_run_are_asked_for_where_that_is_wished() -> None:
         f"page {SCOPE} None",
         f"page {SCOPE} next-1",
     ]
-    assert await scene.store.running(SCAN_ID) == {_runs("vm-0"), _runs("vm-2"), _runs("vm-3")}
+    assert await scene.store.running(SCAN_ID) == frozenset(map(_runs, ("vm-0", "vm-2", "vm-3")))
 
 
 async def test_another_worker_gets_from_the_store_which_vms_run() -> None:
