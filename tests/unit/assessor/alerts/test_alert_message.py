@@ -19,7 +19,7 @@ from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Finished, Outcome
 from assessor.messages.outgoing import MAX_BODY_BYTES
 from tests.support.alerts import STYLE, alerts_of, example_alerts
-from tests.support.assessments import FIRST_DAY, completed, days, finding, patch
+from tests.support.assessments import FIRST_DAY, activity, completed, days, finding, patch
 from tests.support.builders import REFERENCE_RESULT, VM_ID, recorded_result
 from tests.support.properties import tries
 from tests.support.schemas import SCHEMAS, validator
@@ -62,6 +62,10 @@ AZURE_MONITORS_SAMPLE = {
 """The sample payload of learn.microsoft.com, "Common alert schema"."""
 
 
+CUT = patch("2 additional updates of classification Critical reported") | {
+    "patchId": "Truncated_patch_list_id"
+}
+"""What the Linux extension writes in place of two patches, of a list that got too long."""
 ALERT = validator("alert")
 AZURE_MONITOR = validator("alert-azure-monitor")
 
@@ -122,25 +126,30 @@ def test_the_alerts_of_a_removed_vm_fit_both_schemas() -> None:
 
 def test_filters_see_what_the_contract_names() -> None:
     """Rule, severity and change beside what an outcome has; what is unknown is absent."""
-    message = alert_message(example_alerts()["alert-grew"])
-    properties = message.application_properties
-    assert properties["type"] == "PatchAssessor.AlertFired"
-    assert properties["alertRule"] == "CriticalOrSecurityPatchesAvailable"
-    assert properties["severity"] == "Sev1"
-    assert properties["monitorCondition"] == "Fired"
-    assert properties["change"] == "Grew"
-    assert properties["status"] == "Succeeded"
-    assert properties["criticalAndSecurityPatchCount"] == 2
-    assert properties["rebootPending"] is False
-    assert properties["subscriptionId"] == VM_ID.subscription_id
-    assert properties["resourceGroupName"] == VM_ID.resource_group
-    assert properties["vmName"] == VM_ID.name
-    assert properties["vmId"] == str(VM_ID)
-    assert properties["location"] == "eastus"
-    assert properties["osType"] == "Windows"
-    assert properties["schemaId"] == "azureMonitorCommonAlertSchema"
-    assert properties["requestId"] == "completed-1"
-    assert "traceparent" not in properties
+    (fired,) = alerts_of(completed(0, ["openssl"], count=1))
+    message = alert_message(replace(fired, location=None), style=STYLE)
+    essentials = body(message)["data"]["data"]["essentials"]
+    assert message.application_properties == {
+        "type": "PatchAssessor.AlertFired",
+        "schemaId": "azureMonitorCommonAlertSchema",
+        "alertRule": "CriticalOrSecurityPatchesAvailable",
+        "alertId": essentials["originAlertId"],
+        "severity": "Sev1",
+        "monitorCondition": "Fired",
+        "change": "Appeared",
+        "status": "Succeeded",
+        "assessmentActivityId": activity(0),
+        "criticalAndSecurityPatchCount": 1,
+        "otherPatchCount": 0,
+        "rebootPending": False,
+        "subscriptionId": VM_ID.subscription_id,
+        "resourceGroupName": VM_ID.resource_group,
+        "vmName": VM_ID.name,
+        "vmId": str(VM_ID),
+        "osType": "Windows",
+        "requestId": "completed-0",
+        "tag_env": "test",
+    }
 
 
 def test_the_event_id_is_the_message_id() -> None:
@@ -207,6 +216,21 @@ def test_real_results_fire_what_they_show(result: Mapping[str, Any], rules: list
                 "vmcrptestps418 lacks more than before: 3 critical or security patches.",
                 "vmcrptestps418 lacks no critical or security patch any more.",
             ],
+        ),
+        (
+            [completed(0, None, count=2), completed(1, None, count=3)],
+            [
+                "vmcrptestps418 lacks 2 critical or security patches.",
+                "vmcrptestps418 lacks more than before: 3 critical or security patches.",
+            ],
+        ),
+        (
+            [completed(0, [f"{number:0500}" for number in range(250)])],
+            ["vmcrptestps418 lacks 250 critical or security patches."],  # not all are shown
+        ),
+        (
+            [completed(0, [], others=[CUT])],
+            ["vmcrptestps418 lacks critical or security patches."],
         ),
         (
             [completed(0, reboot=True), completed(1, reboot=False)],

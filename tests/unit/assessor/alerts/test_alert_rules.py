@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,12 @@ from assessor.alerts.rule import (
     after_plain_success,
 )
 from assessor.alerts.rules import ALERT_COLUMNS, BY_NAME, RULES
+from assessor.arm.result import parse_patch
 from assessor.messages.outcome import Outcome
+from assessor.messages.patches import digest
 from assessor.posture.finding import Finding
 from assessor.posture.model import Alert, Change, OpenAlert, Posture
+from assessor.posture.published_patches import PublishedPatches
 from assessor.posture.row import to_row
 from assessor.posture.store import MemoryPosture
 from patch_assessor_cli.alert_rules import ALERT_RULES
@@ -99,6 +103,52 @@ def scripted(rule: AlertRule, change: Change) -> list[Outcome]:
             return [example.holds(0), example.holds(1)]
         case Change.GONE:
             return [example.holds(0), example.clear(1)]
+
+
+CUT = patch("3 additional updates of classification Critical reported") | {
+    "patchId": "Truncated_patch_list_id"
+}
+"""What the Linux extension writes in place of three patches, of a list that got too long."""
+A = parse_patch(patch("a"))
+
+
+@pytest.mark.parametrize(
+    ("count", "unnamed", "most"), [(None, 3, 4), (0, 3, 4), (4, 3, 4), (9, 8, 9)]
+)
+def test_patches_of_a_cut_list_are_published_by_their_number(
+    count: int | None, unnamed: int, most: int
+) -> None:
+    """Beside those that it names; ARM's own count is believed where it is the higher one."""
+    found = finding(completed(0, ["a"], count=count, others=[CUT]))
+    assert BY_NAME["CriticalOrSecurityPatchesAvailable"].by_result(Posture(VM_ID), found) == (
+        Reading(
+            holds=True,
+            grew=True,
+            patches=(A,),
+            new_patches=(A,),
+            published=PublishedPatches((digest(A),), unnamed, most),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "others", "unnamed"),
+    [
+        ("Succeeded", [], 0),
+        ("Succeeded", [CUT], 4),
+        ("CompletedWithWarnings", [], 4),
+        ("CompletedWithWarnings", [CUT], 4),
+    ],
+)
+def test_only_a_whole_list_says_that_counted_patches_are_not_there(
+    status: str, others: list[dict[str, Any]], unnamed: int
+) -> None:
+    """Five were counted before; all but the one that is named now may come later, as no news."""
+    before = Posture(VM_ID, published=PublishedPatches((), 5, 5))
+    found = finding(completed(0, ["a"], count=1, status=status, others=others))
+    reading = BY_NAME["CriticalOrSecurityPatchesAvailable"].by_result(before, found)
+    assert reading.published == PublishedPatches((digest(A),), unnamed, 5)
+    assert not reading.grew
 
 
 BY_RESULT = [rule for rule in RULES if rule.by_time is None]

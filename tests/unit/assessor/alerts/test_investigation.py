@@ -20,9 +20,13 @@ COMPONENT = (
 )
 
 
-def test_the_address_names_the_component_and_a_query_of_the_trace() -> None:
-    """As the portal's own "Share link to query" does: gzip, base64, percent-encoding."""
-    link = TraceLink("https://portal.azure.us", COMPONENT).of(ACTIVITY_ID.upper())
+@pytest.mark.parametrize("activity_id", [ACTIVITY_ID, ACTIVITY_ID.upper(), f"X{ACTIVITY_ID}X"])
+def test_the_address_names_the_component_and_a_query_of_the_trace(activity_id: str) -> None:
+    """As the portal's own "Share link to query" does: gzip, base64, percent-encoding.
+
+    The trace is named by the ID's hex digits alone, in lower case, however ARM writes it.
+    """
+    link = TraceLink("https://portal.azure.us", COMPONENT).of(activity_id)
     assert link is not None
     address, _, query = link.partition("/q/")
     assert address == (

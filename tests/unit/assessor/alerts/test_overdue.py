@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.overdue import is_overdue, silent_since
 from assessor.alerts.rule import AlertPolicy
 from assessor.app import App, build_app
 from assessor.arm.listing import ListedVm, Page
@@ -21,7 +22,7 @@ from assessor.messages.in_progress import in_progress_message, parse_in_progress
 from assessor.messages.outcome import Outcome
 from assessor.messages.progress import Later, OverdueSweep
 from assessor.messages.request import IncomingMessage
-from assessor.posture.model import Posture
+from assessor.posture.model import Attempt, Posture
 from assessor.posture.outline import OutlinePage, Place
 from assessor.posture.store import MemoryPosture, PostureError, Remembered
 from assessor.resource_id import Scope, VirtualMachineId
@@ -35,6 +36,7 @@ from tests.support.subscriber import Heard, heard
 
 RULE = "AssessmentOverdue"
 OFF = replace(machine(), power_state="deallocated")
+TRIED = Attempt("outcome-1", FIRST_DAY + timedelta(hours=1), "VmNotRunning", found=True)
 
 
 class WorkerDied(BaseException):
@@ -287,6 +289,23 @@ async def test_the_alert_says_why(outcome: Outcome, reason: str) -> None:
     await world.fire()
     (fired,) = world.said()
     assert reason in fired.data["essentials"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("posture", "since"),
+    [
+        (Posture(VM_ID, known_since=FIRST_DAY, attempt=TRIED), FIRST_DAY),
+        (Posture(VM_ID, attempt=TRIED), TRIED.at),
+        (Posture(VM_ID), None),
+    ],
+)
+def test_a_vm_that_was_never_assessed_is_silent_since_it_is_known(
+    posture: Posture, since: datetime | None
+) -> None:
+    """A row of another version may have the attempt alone; one without either is never overdue."""
+    assert silent_since(posture) == since
+    now, policy = FIRST_DAY + timedelta(days=30), AlertPolicy(overdue=timedelta(days=30))
+    assert is_overdue(posture, now, policy) is (since == FIRST_DAY)
 
 
 async def test_a_vm_that_is_deleted_is_resolved_and_stays_silent() -> None:
