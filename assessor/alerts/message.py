@@ -170,7 +170,7 @@ _REMOVED: Final = "{name} is gone, and its alert with it."
 def describe(alert: Alert, rule: AlertRule) -> str:
     """Returns the alert as one sentence for people."""
     count = alert.assessment.critical_and_security_count if alert.assessment else None
-    listed = sum(each.hidden or 1 for each in alert.patches or () if is_critical_or_security(each))
+    listed = sum(map(is_critical_or_security, alert.patches or ()))
     # ARM's count may be behind its own list: the sentence has to agree with what the alert shows.
     number = max(count or 0, listed + alert.patches_omitted)
     sentence = _REMOVED if _is_removed(alert) else rule.sentences.of(alert.change)

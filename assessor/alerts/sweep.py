@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
@@ -57,7 +57,7 @@ class Sweeper:
         if not self.policy.overdue:
             return
         now = self.clock.now()
-        hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        hour = now.replace(minute=0, second=0, microsecond=0)
         sweep = OverdueSweep(name_based_id("overdue", hour.isoformat()))
         await self.rescheduler.reschedule(Later(sweep, now, "the timer fired"))
 

@@ -1,7 +1,7 @@
 """Alerts are published once and in order, and none is lost: whatever comes twice, late, or dies."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar, cast
 
@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.alerts.outbox import AlertOutbox
+from assessor.alerts.outbox import AlertOutbox, Published
 from assessor.alerts.rule import AlertPolicy
+from assessor.alerts.rules import BY_NAME
 from assessor.bus.errors import PublishError
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.outcome import Outcome, reject
@@ -450,14 +451,62 @@ async def test_what_could_not_be_published_is_published_before_anything_else() -
 
 
 async def test_a_store_that_always_conflicts_is_given_up() -> None:
-    """The error says so; the outcome's message comes again."""
+    """The error says so, and of which VM; the outcome's message comes again."""
 
     class Contested(MemoryPosture):
         async def save(self, posture: Posture, etag: str | None) -> str:
             raise PostureConflictError(posture.vm_id, f"not {etag}")
 
-    with pytest.raises(PostureError, match="16 tries"):
+    with pytest.raises(PostureError) as caught:
         await outbox(Contested(), FakeBus()).publish(completed(0, "a"), None)
+    assert caught.value.vm_id == VM_ID
+    assert caught.value.reason == "was saved by others in each of 16 tries"
+
+
+async def test_an_outcome_that_is_overtaken_is_decided_on_what_the_other_one_saved() -> None:
+    """A newer one saves between its load and its save: of the older one nothing is left to say."""
+
+    class Overtaken(MemoryPosture):
+        is_overtaken = False
+
+        async def save(self, posture: Posture, etag: str | None) -> str:
+            if not self.is_overtaken:
+                self.is_overtaken = True
+                await outbox(self, bus).publish(completed(1, "b"), None)
+            return await super().save(posture, etag)
+
+    store, bus = Overtaken(), FakeBus()
+    concluded = await outbox(store, bus).conclude(completed(0, "a"), None)
+    assert concluded == Published((), await _posture(store))
+    assert [heard(each).new_patches for each in bus.sent[TOPIC]] == [("b",)]
+
+
+async def test_an_outcome_comes_to_its_alerts_and_the_posture_that_is_remembered() -> None:
+    """Which has no alert left that waits to be published."""
+    store, bus = MemoryPosture(), FakeBus()
+    concluded = await outbox(store, bus).conclude(completed(0, "a"), TRACEPARENT)
+    remembered = await _posture(store)
+    assert concluded.posture == remembered
+    assert remembered.unpublished == ()
+    assert [each.id for each in concluded.alerts] == [each.message_id for each in bus.sent[TOPIC]]
+
+
+async def test_a_deletion_is_told_as_of_its_event_in_its_trace() -> None:
+    """Also one at the very moment at which the last assessment began."""
+    store, bus = MemoryPosture(), FakeBus()
+    await outbox(store, bus).publish(completed(0, "a"), None)
+    (gone,) = await outbox(store, bus).retire(VM_ID, FIRST_DAY, "event-1", TRACEPARENT)
+    assert (gone.request_id, gone.traceparent) == ("event-1", TRACEPARENT)
+    told = bus.sent[TOPIC][-1].application_properties
+    assert (told["requestId"], told["traceparent"]) == ("event-1", TRACEPARENT)
+
+
+async def test_an_outbox_decides_by_its_own_rules_alone() -> None:
+    """An app that leaves one out hears nothing of its condition."""
+    store, bus = MemoryPosture(), FakeBus()
+    of_reboots = replace(outbox(store, bus), rules=[BY_NAME[REBOOT]])
+    (alert,) = await of_reboots.publish(completed(0, "a", reboot=True), None)
+    assert alert.alert.rule == REBOOT
 
 
 async def _posture(store: MemoryPosture) -> Posture:

@@ -310,6 +310,7 @@ async def test_the_outbox_publishes_what_time_brings_once() -> None:
     assert await outbox.check(VM_ID, "timer-2") == ()
     (message,) = bus.sent["patch-alerts"]
     assert message.message_id == alert.id
+    assert message.application_properties["requestId"] == "timer-1"
     assert heard(message).rule == SILENCE.name
     assert heard(message).data["essentials"]["description"] == f"{VM_ID.name} is silent."
 
