@@ -10,10 +10,10 @@ from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import RULES
 from assessor.arm.result import Patch, parse_patch
 from assessor.clock import to_text
-from assessor.ids import name_based_id
 from assessor.messages.patches import digest
+from assessor.messages.request import name_based_id
+from assessor.posture.durations import Learned
 from assessor.posture.lacking import LackedPatch
-from assessor.posture.learned import Learned
 from assessor.posture.model import Alert, Attempt, Change, OpenAlert, Posture
 from assessor.posture.published_patches import PublishedPatches
 from assessor.resource_id import VirtualMachineId

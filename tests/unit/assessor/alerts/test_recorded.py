@@ -8,8 +8,8 @@ import pytest
 from assessor.alerts.outbox import AlertOutbox
 from assessor.alerts.recorded import alerting, retiring
 from assessor.alerts.rule import AlertPolicy
-from assessor.ids import name_based_id
 from assessor.messages.outcome import Outcome
+from assessor.messages.request import name_based_id
 from assessor.posture.store import MemoryPosture
 from assessor.telemetry import attributes as names
 from assessor.telemetry.records import Facts, Records

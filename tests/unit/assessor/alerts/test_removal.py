@@ -10,8 +10,8 @@ from assessor.alerts.removal import attempt_of, attempted, retired
 from assessor.alerts.rule import AlertPolicy
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
-from assessor.ids import name_based_id
 from assessor.messages.outcome import Conclusion, Finished, Outcome, Refused, Skipped, conclude
+from assessor.messages.request import name_based_id
 from assessor.posture.model import Alert, Attempt, Change, OpenAlert, Posture
 from tests.support.assessments import FIRST_DAY, completed, failed, finding, skipped
 from tests.support.builders import VM_ID, machine, request

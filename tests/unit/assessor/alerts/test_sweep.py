@@ -15,10 +15,10 @@ from assessor.alerts.outbox import AlertOutbox
 from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.sweep import Sweeper
 from assessor.assessment.rescheduler import Rescheduler
-from assessor.ids import name_based_id
+from assessor.clock import PollingWindow
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.progress import OverdueSweep
-from assessor.polling_window import PollingWindow
+from assessor.messages.request import name_based_id
 from assessor.posture.model import Posture
 from assessor.posture.outline import Outline, OutlinePage, Place
 from assessor.posture.store import MemoryPosture, PostureError, Remembered
