@@ -91,6 +91,7 @@ def decide_by_result(
         durations=_learned(before.durations, finding.seconds),
         attempt=None,
         retired_at=None,
+        known_since=None,
         lacks=lacked(finding.patches),
         lacks_omitted=0,
     )

@@ -86,7 +86,7 @@ def test_a_first_assessment_is_remembered_whole_and_its_alert_fires() -> None:
 
 
 def test_a_later_assessment_takes_the_place_of_what_was_remembered() -> None:
-    """The VM is back if it was gone, and was assessed: no attempt came to nothing since."""
+    """The VM is back if it was gone, no attempt came to nothing since, and silence counts anew."""
     before = Posture(
         VM_ID,
         location="westus",
@@ -94,6 +94,7 @@ def test_a_later_assessment_takes_the_place_of_what_was_remembered() -> None:
         assessment=FIRST.assessment,
         durations=Learned.first(600.0),
         attempt=TRIED,
+        known_since=FIRST_DAY,
         retired_at=FIRST_DAY,
         tags={"env": "before"},
         lacks=(LackedPatch("curl", "", "", "", is_important=False),),
