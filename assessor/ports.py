@@ -3,7 +3,7 @@
 | port | adapter that ships | twin in memory |
 |---|---|---|
 | `Clock` | `clock.SystemClock` | the tests' |
-| `Bus` | `bus.servicebus.ServiceBus` | `bus.memory.MemoryBus` |
+| `Bus` | `bus.servicebus.ServiceBus` | the tests' |
 | `Arm` | `arm.client.ArmClient` | the tests' |
 | `VmLister` | `arm.vm_lister.ArmVmLister` | the tests' |
 | `PostureStore` | `posture.tables.TablePosture` | `posture.store.MemoryPosture` |

@@ -21,12 +21,12 @@ from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.alerts.sweep import WINDOW_SECONDS, Sweeper
 from assessor.assessment.rescheduler import Rescheduler
-from assessor.bus.memory import MemoryBus
 from assessor.clock import PollingWindow
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.progress import OverdueSweep
 from assessor.posture.tables import TablePosture
 from assessor.telemetry.metrics import Metrics
+from tests.support.memory_bus import MemoryBus
 
 _STORAGE: Final = "PostureStorage"
 TABLE: Final = "vmposture"

@@ -51,10 +51,6 @@ class AlertOutbox:
     style: AlertStyle = PLAIN
     rules: Sequence[AlertRule] = RULES
 
-    async def publish(self, outcome: Outcome, traceparent: str | None) -> tuple[Alert, ...]:
-        """Publishes the alerts that the outcome changes, and returns them; see `conclude`."""
-        return (await self.conclude(outcome, traceparent)).alerts
-
     async def conclude(self, outcome: Outcome, traceparent: str | None) -> Published:
         """Publishes the alerts that the outcome changes; returns them with the VM's posture.
 

@@ -62,7 +62,7 @@ class ArmError(Exception):
     def is_throttle(self) -> bool:
         """Whether ARM refused because of too many calls, not because of this one."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS or any(
-            each.get("code") == "TooManyRequests" for each in self.error.details
+            code == "TooManyRequests" for code, _ in self.error.said[1:]
         )
 
 
@@ -192,5 +192,4 @@ def judge(error: ArmError) -> ErrorRule:
 
 
 def _words(error: ArmError) -> str:
-    messages = (error.error.message, *(str(each.get("message")) for each in error.error.details))
-    return " ".join(messages).lower()
+    return " ".join(message for _, message in error.error.said).lower()

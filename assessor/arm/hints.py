@@ -4,7 +4,6 @@ One table, HINTS. A hint stands beside ARM's own error and takes nothing from it
 """
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -176,15 +175,12 @@ def hint_for(error: ApiError | None) -> Hint | None:
     """Returns what to do about an error; None where nobody knows."""
     if error is None:
         return None
-    said = list(_said(error))
+    said = _said(error)
     hints = (rule.hint(code, message) for rule in HINTS for code, message in said)
     return next((each for each in hints if each is not None), None)
 
 
-def _said(error: ApiError) -> Iterator[tuple[str, str]]:
-    """Yields codes and messages: the error's own, then those beneath it."""
-    yield error.code, error.message
-    for detail in error.details:
-        yield str(detail.get("code") or ""), str(detail.get("message") or "")
-    if isinstance(error.innererror, Mapping):
-        yield "", str(error.innererror.get("errordetail") or "")
+def _said(error: ApiError) -> list[tuple[str, str]]:
+    """Returns codes and messages: the error's own, those beneath it, and the innermost's."""
+    innermost = error.innererror.get("errordetail") if error.innererror is not None else None
+    return [*error.said, ("", str(innermost or ""))]

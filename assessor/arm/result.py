@@ -46,6 +46,12 @@ class ApiError:
     details: tuple[Json, ...] = ()
     innererror: Json | None = None
 
+    @property
+    def said(self) -> list[tuple[str, str]]:
+        """Codes and messages: the error's own, then those beneath it; empty where there is none."""
+        beneath = [(each.get("code"), each.get("message")) for each in self.details]
+        return [(self.code, self.message), *((str(c or ""), str(m or "")) for c, m in beneath)]
+
     def to_json(self) -> dict[str, Any]:
         """Returns the error as the outcome carries it."""
         return {

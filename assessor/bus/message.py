@@ -1,9 +1,10 @@
-"""A message on its way out, as Service Bus takes it."""
+"""A message on its way out, as Service Bus takes it, and what goes wrong if it does not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from assessor.errors import UnavailableError
 from assessor.telemetry.records import Record
 
 Property = str | int | float | bool
@@ -27,3 +28,17 @@ class OutgoingMessage:
     subject: str | None = None
     enqueue_at: datetime | None = None
     record: Record | None = None
+
+
+class PublishError(UnavailableError):
+    """Service Bus did not take a message.
+
+    Attributes:
+        entity: the queue or topic.
+        reason: what Service Bus, or the way to it, said.
+    """
+
+    def __init__(self, entity: str, reason: str) -> None:
+        super().__init__(f"{entity} did not take a message: {reason}")
+        self.entity = entity
+        self.reason = reason

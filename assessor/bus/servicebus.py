@@ -14,8 +14,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError
 
-from assessor.bus.errors import PublishError
-from assessor.bus.message import OutgoingMessage
+from assessor.bus.message import OutgoingMessage, PublishError
 
 _SEND_SECONDS: Final = 30.0
 

@@ -34,9 +34,9 @@ def facts_of(outcome: Outcome) -> Facts:
                 names.OPERATION_SECONDS: _rounded(seconds),
             }
             if result.is_failed:
-                facts |= _reason(result.error or ApiError(code="", message=""), "Failed")
+                facts |= _reason(result.error or ApiError(code="", message=""))
         case Refused(error=error, seconds=seconds):
-            facts |= {names.OPERATION_SECONDS: _rounded(seconds)} | _reason(error, "Failed")
+            facts |= {names.OPERATION_SECONDS: _rounded(seconds)} | _reason(error)
         case Skipped(reason=skipped):
             facts[names.REASON] = skipped.value
         case Rejection(reason=reason) as rejection:
@@ -64,10 +64,10 @@ def _names(rejection: Rejection) -> str:
     return ", ".join(each.field for each in rejection.errors[:_FIELDS])
 
 
-def _reason(error: ApiError, fallback: str) -> dict[str, str | None]:
+def _reason(error: ApiError) -> dict[str, str | None]:
     cause = error.details[0].get("code") if error.details else None
     return {
-        names.REASON: error.code or fallback,
+        names.REASON: error.code or "Failed",
         names.CAUSE: cause if isinstance(cause, str) and cause else None,
     }
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from assessor import backoff
-from assessor.bus.errors import PublishError
+from assessor.bus.message import PublishError
 from assessor.messages.progress import Later, ScanCompletion
 from assessor.ports import Bus, Clock, ScanStore
 from assessor.scans.event import scan_completed

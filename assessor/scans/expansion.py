@@ -18,8 +18,7 @@ from assessor import backoff
 from assessor.arm.errors import ArmError, Verdict, judge
 from assessor.arm.listing import ListedVm, Page, PageLinkRefusedError
 from assessor.arm.result import ApiError
-from assessor.bus.errors import PublishError
-from assessor.bus.message import OutgoingMessage
+from assessor.bus.message import OutgoingMessage, PublishError
 from assessor.clock import PollingWindow
 from assessor.messages.in_progress import request_message
 from assessor.messages.owner_tags import remembered

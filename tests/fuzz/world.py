@@ -20,7 +20,6 @@ from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 from assessor.app import build_app
 from assessor.arm.client import ArmClient
 from assessor.arm.vm_lister import ArmVmLister
-from assessor.bus.memory import MemoryBus
 from assessor.events.event import read_event
 from assessor.messages.in_progress import InProgressError, parse_in_progress
 from assessor.messages.request import IncomingMessage
@@ -28,6 +27,7 @@ from assessor.settings import ArmCloud
 from assessor.telemetry.telemetry import Telemetry
 from tests.support.app import ENTITIES, ports, settings, silent_telemetry
 from tests.support.fakes import FakeClock
+from tests.support.memory_bus import MemoryBus
 from tests.support.recorded_arm import Credential
 from tests.support.schemas import assert_published
 

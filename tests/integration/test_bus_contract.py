@@ -11,13 +11,12 @@ import pytest_asyncio
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from assessor.bus.errors import PublishError
-from assessor.bus.memory import MemoryBus
-from assessor.bus.message import OutgoingMessage
+from assessor.bus.message import OutgoingMessage, PublishError
 from assessor.bus.servicebus import ServiceBus
 from assessor.ports import Bus
 from localcloud.servicebus.entities import load_entities
 from localcloud.servicebus.server import ServiceBus as LocalServiceBus
+from tests.support.memory_bus import MemoryBus
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]

@@ -41,7 +41,7 @@ async def publish(table: TableClient, *outcomes: Outcome) -> None:
         policy=AlertPolicy(),
     )
     for outcome in outcomes:
-        await outbox.publish(outcome, None)
+        await outbox.conclude(outcome, None)
 
 
 def _new_table(azurite: Azurite) -> TableClient:

@@ -151,7 +151,7 @@ async def test_a_large_posture_is_kept(store: PostureStore) -> None:
     """Thousands of patches, in an alert that is not published yet."""
     bus = FakeBus()
     names = [f"{uuid.uuid5(VM_ID_NAMESPACE, str(number))}" for number in range(3000)]
-    published = await _outbox(store, bus).publish(completed(0, names, reboot=True), None)
+    published = (await _outbox(store, bus).conclude(completed(0, names, reboot=True), None)).alerts
     assert len(published) == 2
     remembered = await store.load(VM_ID)
     assert remembered is not None
@@ -165,7 +165,7 @@ async def test_workers_at_once_leave_alerts_that_alternate(store: PostureStore) 
     outcomes = [
         completed(day, "abcd"[: day % 4], reboot=day % 3 == 0, count=day % 4) for day in range(8)
     ]
-    await asyncio.gather(*(_outbox(store, bus).publish(each, None) for each in outcomes))
+    await asyncio.gather(*(_outbox(store, bus).conclude(each, None) for each in outcomes))
     remembered = await store.load(VM_ID)
     assert remembered is not None
     assert remembered.posture.unpublished == ()
@@ -246,7 +246,7 @@ async def test_a_removed_vm_stays_known_as_gone(store: PostureStore) -> None:
         failed(3, "ResourceNotFound"),
         completed(1, "ab"),
     ):
-        await _outbox(store, bus).publish(outcome, None)
+        await _outbox(store, bus).conclude(outcome, None)
     assert open_alerts(bus.sent["patch-alerts"]) == {}
 
 

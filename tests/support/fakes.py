@@ -7,10 +7,9 @@ from typing import TypeVar
 
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.virtual_machine import VirtualMachine
-from assessor.bus.errors import PublishError
-from assessor.bus.memory import MemoryBus
-from assessor.bus.message import OutgoingMessage
+from assessor.bus.message import OutgoingMessage, PublishError
 from assessor.resource_id import VirtualMachineId
+from tests.support.memory_bus import MemoryBus
 from tests.support.schemas import assert_published
 
 T = TypeVar("T")

@@ -33,5 +33,5 @@ async def saved_postures(*outcomes: Outcome) -> list[Posture]:
         policy=AlertPolicy(),
     )
     for outcome in outcomes:
-        await outbox.publish(outcome, TRACEPARENT)
+        await outbox.conclude(outcome, TRACEPARENT)
     return store.saved

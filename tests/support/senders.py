@@ -10,7 +10,6 @@ from assessor.app import build_app
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.result import parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.bus.memory import MemoryBus
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.request import IncomingMessage
@@ -19,6 +18,7 @@ from assessor.resource_id import VirtualMachineId
 from assessor.scans.store import MemoryScans
 from tests.support.app import ports, settings
 from tests.support.fakes import FakeClock
+from tests.support.memory_bus import MemoryBus
 from tests.support.scan_world import FakeFleet, vms
 
 REQUESTS, IN_PROGRESS, RESULTS = "requests", "in-progress", "results"

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from assessor.alerts.outbox import AlertOutbox, Published
 from assessor.alerts.rule import AlertPolicy
 from assessor.alerts.rules import BY_NAME
-from assessor.bus.errors import PublishError
-from assessor.bus.message import OutgoingMessage
+from assessor.bus.message import OutgoingMessage, PublishError
 from assessor.messages.outcome import Outcome, reject
 from assessor.messages.request import Rejection
 from assessor.ports import Bus, PostureStore
@@ -136,7 +135,7 @@ def publish_all(world: World, outcomes: Iterable[Outcome]) -> None:
     for outcome in outcomes:
         while True:
             try:
-                run(outbox(world, world).publish(outcome, TRACEPARENT))
+                run(outbox(world, world).conclude(outcome, TRACEPARENT))
             except WorkerDied:
                 continue
             break
@@ -242,7 +241,7 @@ def test_outcomes_at_once_end_in_a_consistent_posture(
     """
     deaths = data.draw(st.lists(st.sampled_from(["", "", "", "before", "after"]), max_size=40))
     world = World(deaths=list(deaths))
-    works = [outbox(world, world).publish(day.outcome, None) for day in sequence]
+    works = [outbox(world, world).conclude(day.outcome, None) for day in sequence]
     running, again = set(range(len(works))), []
     try:
         while running:
@@ -289,7 +288,7 @@ async def test_a_condition_that_lasts_is_published_once() -> None:
     """The same findings day after day: one message for each rule."""
     store, bus = MemoryPosture(), FakeBus()
     for day in range(5):
-        await outbox(store, bus).publish(completed(day, "ab", reboot=True), TRACEPARENT)
+        await outbox(store, bus).conclude(completed(day, "ab", reboot=True), TRACEPARENT)
     assert [each.rule for each in map(heard, bus.sent[TOPIC])] == [PATCHES, REBOOT]
 
 
@@ -297,7 +296,7 @@ async def test_an_alert_that_lasts_speaks_again_after_the_reminder_and_keeps_its
     """A reminder of two days, assessments every day: every second day."""
     store, bus = MemoryPosture(), FakeBus()
     for day in range(5):
-        await outbox(store, bus, timedelta(days=2)).publish(completed(day, "a"), TRACEPARENT)
+        await outbox(store, bus, timedelta(days=2)).conclude(completed(day, "a"), TRACEPARENT)
     said = list(map(heard, bus.sent[TOPIC]))
     assert [each.change for each in said] == ["Appeared", "Reminder", "Reminder"]
     assert len({each.alert_id for each in said}) == 1
@@ -308,7 +307,7 @@ async def test_a_growing_alert_names_what_is_new() -> None:
     """Patches that left the list and come back are not new."""
     store, bus = MemoryPosture(), FakeBus()
     for day, critical in enumerate(["ab", "b", "ab", "abc", "bcd"]):
-        await outbox(store, bus).publish(completed(day, critical), TRACEPARENT)
+        await outbox(store, bus).conclude(completed(day, critical), TRACEPARENT)
     said = [(each.change, each.new_patches) for each in map(heard, bus.sent[TOPIC])]
     assert said == [("Appeared", ("a", "b")), ("Grew", ("c",)), ("Grew", ("d",))]
 
@@ -325,7 +324,7 @@ async def test_names_for_patches_that_were_counted_before_are_no_growth() -> Non
         completed(5, "abc", count=3),
         completed(6, "abcd", count=4),
     ):
-        await outbox(store, bus).publish(outcome, TRACEPARENT)
+        await outbox(store, bus).conclude(outcome, TRACEPARENT)
     said = [(each.change, each.new_patches) for each in map(heard, bus.sent[TOPIC])]
     assert said == [("Appeared", ()), ("Grew", ()), ("Grew", ("d",))]
 
@@ -335,14 +334,14 @@ async def test_only_a_plain_success_resolves(status: str) -> None:
     """Anything else leaves the alert open, and may open one."""
     store, bus = MemoryPosture(), FakeBus()
     published = [
-        await outbox(store, bus).publish(outcome, TRACEPARENT)
+        await outbox(store, bus).conclude(outcome, TRACEPARENT)
         for outcome in (
             completed(0, "a", status=status),
             completed(1, "", status=status),
             completed(2, ""),
         )
     ]
-    assert [[each.change.value for each in alerts] for alerts in published] == [
+    assert [[each.change.value for each in told.alerts] for told in published] == [
         ["Appeared"],
         [],
         ["Gone"],
@@ -353,9 +352,9 @@ async def test_only_a_plain_success_resolves(status: str) -> None:
 async def test_a_failed_or_skipped_assessment_changes_no_alert(outcome: Outcome) -> None:
     """It is remembered as an attempt, and that is all."""
     store, bus = MemoryPosture(), FakeBus()
-    await outbox(store, bus).publish(completed(0, "a", reboot=True), TRACEPARENT)
+    await outbox(store, bus).conclude(completed(0, "a", reboot=True), TRACEPARENT)
     before = await _posture(store)
-    assert await outbox(store, bus).publish(outcome, TRACEPARENT) == ()
+    assert (await outbox(store, bus).conclude(outcome, TRACEPARENT)).alerts == ()
     after = await _posture(store)
     assert after.open_alerts == before.open_alerts
     assert after.published == before.published
@@ -367,19 +366,21 @@ async def test_a_rejected_message_is_nobodys_posture() -> None:
     """It names no VM."""
     store, bus = MemoryPosture(), FakeBus()
     rejected = reject(Rejection("request-1", "not understood", (), incoming(b"?")), NOW)
-    assert await outbox(store, bus).publish(rejected, None) == ()
+    assert (await outbox(store, bus).conclude(rejected, None)).alerts == ()
 
 
 async def test_a_vm_that_is_not_found_twice_in_a_row_is_gone() -> None:
     """Its alerts are resolved, and an assessment that was under way changes nothing any more."""
     store, bus = MemoryPosture(), FakeBus()
-    await outbox(store, bus).publish(completed(0, "a", reboot=True), TRACEPARENT)
+    await outbox(store, bus).conclude(completed(0, "a", reboot=True), TRACEPARENT)
     first, second = failed(2, "ResourceNotFound"), failed(3, "ResourceGroupNotFound")
-    assert await outbox(store, bus).publish(first, TRACEPARENT) == ()
-    assert await outbox(store, bus).publish(first, TRACEPARENT) == ()  # delivered twice is once
-    gone = await outbox(store, bus).publish(second, TRACEPARENT)
+    assert (await outbox(store, bus).conclude(first, TRACEPARENT)).alerts == ()
+    assert (
+        await outbox(store, bus).conclude(first, TRACEPARENT)
+    ).alerts == ()  # delivered twice is once
+    gone = (await outbox(store, bus).conclude(second, TRACEPARENT)).alerts
     assert [each.change.value for each in gone] == ["Gone", "Gone"]
-    assert await outbox(store, bus).publish(completed(1, "abc"), TRACEPARENT) == ()
+    assert (await outbox(store, bus).conclude(completed(1, "abc"), TRACEPARENT)).alerts == ()
     assert open_alerts(bus.sent[TOPIC]) == {}
     assert all(
         heard(each).data["alertContext"]["vmRemoved"] for each in bus.sent[TOPIC][-len(gone) :]
@@ -396,17 +397,17 @@ async def test_not_found_has_to_come_twice_in_a_row(between: Outcome) -> None:
         between,
         failed(4, "ResourceNotFound"),
     ):
-        await outbox(store, bus).publish(outcome, TRACEPARENT)
+        await outbox(store, bus).conclude(outcome, TRACEPARENT)
     assert (await _posture(store)).retired_at is None
 
 
 async def test_a_vm_of_the_same_name_starts_afresh() -> None:
     """After a deletion and a new assessment, the alert is another one."""
     store, bus = MemoryPosture(), FakeBus()
-    await outbox(store, bus).publish(completed(0, "a"), TRACEPARENT)
+    await outbox(store, bus).conclude(completed(0, "a"), TRACEPARENT)
     assert len(await _retire(store, bus, day=1)) == 1
     assert await _retire(store, bus, day=1) == ()
-    await outbox(store, bus).publish(completed(2, "a"), TRACEPARENT)
+    await outbox(store, bus).conclude(completed(2, "a"), TRACEPARENT)
     said = list(map(heard, bus.sent[TOPIC]))
     assert [each.change for each in said] == ["Appeared", "Gone", "Appeared"]
     assert said[0].alert_id == said[1].alert_id != said[2].alert_id
@@ -415,7 +416,7 @@ async def test_a_vm_of_the_same_name_starts_afresh() -> None:
 async def test_a_deletion_that_is_older_than_the_last_assessment_changes_nothing() -> None:
     """The VM was made again in the meantime."""
     store, bus = MemoryPosture(), FakeBus()
-    await outbox(store, bus).publish(completed(2, "a"), TRACEPARENT)
+    await outbox(store, bus).conclude(completed(2, "a"), TRACEPARENT)
     assert await _retire(store, bus, day=1) == ()
     assert (await _posture(store)).retired_at is None
 
@@ -424,14 +425,14 @@ async def test_a_deletion_comes_before_the_end_of_the_first_assessment() -> None
     """Nobody hears of a VM that is gone, although nothing was known of it."""
     store, bus = MemoryPosture(), FakeBus()
     await outbox(store, bus).retire(VM_ID, FIRST_DAY + timedelta(minutes=5), "event-1")
-    assert await outbox(store, bus).publish(completed(0, "a"), TRACEPARENT) == ()
+    assert (await outbox(store, bus).conclude(completed(0, "a"), TRACEPARENT)).alerts == ()
 
 
 async def test_a_deletion_with_a_time_ahead_does_not_silence_the_vm() -> None:
     """It counts as now."""
     store, bus = MemoryPosture(), FakeBus()
     await outbox(store, bus).retire(VM_ID, NOW + timedelta(days=1000), "event-1")
-    published = await outbox(store, bus).publish(completed(30, "a"), TRACEPARENT)
+    published = (await outbox(store, bus).conclude(completed(30, "a"), TRACEPARENT)).alerts
     assert [each.change.value for each in published] == ["Appeared"]
 
 
@@ -440,9 +441,9 @@ async def test_what_could_not_be_published_is_published_before_anything_else() -
     store, bus = MemoryPosture(), FakeBus()
     bus.refuse = lambda _: True
     with pytest.raises(PublishError):
-        await outbox(store, bus).publish(completed(0, "a"), TRACEPARENT)
+        await outbox(store, bus).conclude(completed(0, "a"), TRACEPARENT)
     bus.refuse = lambda _: False
-    published = await outbox(store, bus).publish(completed(1, ""), None)
+    published = (await outbox(store, bus).conclude(completed(1, ""), None)).alerts
     assert [each.change.value for each in published] == ["Appeared", "Gone"]
     assert [each.application_properties.get("traceparent") for each in bus.sent[TOPIC]] == [
         TRACEPARENT,
@@ -458,7 +459,7 @@ async def test_a_store_that_always_conflicts_is_given_up() -> None:
             raise PostureConflictError(posture.vm_id, f"not {etag}")
 
     with pytest.raises(PostureError) as caught:
-        await outbox(Contested(), FakeBus()).publish(completed(0, "a"), None)
+        await outbox(Contested(), FakeBus()).conclude(completed(0, "a"), None)
     assert caught.value.vm_id == VM_ID
     assert caught.value.reason == "was saved by others in each of 16 tries"
 
@@ -472,7 +473,7 @@ async def test_an_outcome_that_is_overtaken_is_decided_on_what_the_other_one_sav
         async def save(self, posture: Posture, etag: str | None) -> str:
             if not self.is_overtaken:
                 self.is_overtaken = True
-                await outbox(self, bus).publish(completed(1, "b"), None)
+                await outbox(self, bus).conclude(completed(1, "b"), None)
             return await super().save(posture, etag)
 
     store, bus = Overtaken(), FakeBus()
@@ -494,7 +495,7 @@ async def test_an_outcome_comes_to_its_alerts_and_the_posture_that_is_remembered
 async def test_a_deletion_is_told_as_of_its_event_in_its_trace() -> None:
     """Also one at the very moment at which the last assessment began."""
     store, bus = MemoryPosture(), FakeBus()
-    await outbox(store, bus).publish(completed(0, "a"), None)
+    await outbox(store, bus).conclude(completed(0, "a"), None)
     (gone,) = await outbox(store, bus).retire(VM_ID, FIRST_DAY, "event-1", TRACEPARENT)
     assert (gone.request_id, gone.traceparent) == ("event-1", TRACEPARENT)
     told = bus.sent[TOPIC][-1].application_properties

@@ -305,7 +305,7 @@ async def test_the_outbox_publishes_what_time_brings_once() -> None:
         policy=AlertPolicy(),
         rules=[SILENCE],
     )
-    await outbox.publish(completed(0), None)
+    await outbox.conclude(completed(0), None)
     (alert,) = await outbox.check(VM_ID, "timer-1")
     assert await outbox.check(VM_ID, "timer-2") == ()
     (message,) = bus.sent["patch-alerts"]
@@ -326,7 +326,7 @@ async def test_the_outbox_leaves_alone_what_time_does_not_touch() -> None:
         policy=AlertPolicy(timedelta(hours=1)),
     )
     assert await outbox.check(VM_ID, "timer") == ()
-    await outbox.publish(completed(0, "a"), None)
+    await outbox.conclude(completed(0, "a"), None)
     before = len(bus.sent["patch-alerts"])
     assert await outbox.check(VM_ID, "timer") == ()
     assert len(bus.sent["patch-alerts"]) == before

@@ -16,7 +16,6 @@ from assessor.alerts.rule import AlertPolicy
 from assessor.app import App, build_app
 from assessor.arm.listing import ListedVm, Page
 from assessor.arm.virtual_machine import VirtualMachine
-from assessor.bus.memory import MemoryBus
 from assessor.bus.message import OutgoingMessage
 from assessor.messages.in_progress import in_progress_message, parse_in_progress
 from assessor.messages.outcome import Outcome
@@ -32,6 +31,7 @@ from tests.support.app import ports, settings
 from tests.support.assessments import FIRST_DAY, completed, failed, skipped
 from tests.support.builders import SUBSCRIPTION, VM_ID, machine
 from tests.support.fakes import FakeArm, FakeBus, FakeClock
+from tests.support.memory_bus import MemoryBus
 from tests.support.subscriber import Heard, heard
 
 RULE = "AssessmentOverdue"
@@ -238,7 +238,7 @@ async def hours(world: World, number: int, reads: VirtualMachine | None = None) 
 async def test_a_vm_that_misses_two_nightly_scans_has_exactly_one_alert() -> None:
     """It was assessed once, is stopped for the scans of two nights and more, and starts again."""
     world = World()
-    await world.outbox().publish(completed(0), None)
+    await world.outbox().conclude(completed(0), None)
     await hours(world, 24 * 4, OFF)
     (fired,) = world.said()
     assert (fired.change, fired.condition) == ("Appeared", "Fired")
@@ -250,7 +250,7 @@ async def test_a_vm_that_misses_two_nightly_scans_has_exactly_one_alert() -> Non
     )
     assert context["lastAttempt"]["reason"] == "VmNotRunning"
     assert context["silentSince"] == "2026-01-05T00:11:00.000Z"
-    await world.outbox().publish(completed(5), None)
+    await world.outbox().conclude(completed(5), None)
     assert [each.change for each in world.said()] == ["Appeared", "Gone"]
     assert len({each.alert_id for each in world.said()}) == 1
 
@@ -284,7 +284,7 @@ async def test_the_alert_says_why(outcome: Outcome, reason: str) -> None:
     """By the last try that came to nothing; trying again and again is no assessment."""
     world = World()
     for _ in range(2):
-        await world.outbox().publish(outcome, None)
+        await world.outbox().conclude(outcome, None)
     world.clock.advance(72 * 3600)
     await world.fire()
     (fired,) = world.said()

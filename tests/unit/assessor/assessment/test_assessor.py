@@ -11,7 +11,7 @@ from assessor.app import build_app
 from assessor.arm.operation import Ended
 from assessor.arm.result import parse_result
 from assessor.arm.virtual_machine import VirtualMachine
-from assessor.bus.errors import PublishError
+from assessor.bus.message import PublishError
 from assessor.messages.in_progress import parse_in_progress
 from assessor.messages.progress import AssessmentProgress
 from assessor.messages.request import AssessmentRequest, IncomingMessage

@@ -13,7 +13,7 @@ from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import SkipReason
 from assessor.assessment.conclusion import Concluder, Consequence, failure_of, status_of
 from assessor.assessment.steps import Done
-from assessor.bus.errors import PublishError
+from assessor.bus.message import PublishError
 from assessor.expectation import Expectation
 from assessor.messages.outcome import Conclusion, Outcome, Refused, Skipped, conclude
 from assessor.messages.owner_tags import OwnerTags

@@ -8,7 +8,7 @@ import pytest
 from assessor.arm.operation import Ended
 from assessor.arm.result import parse_result
 from assessor.backoff import GIVES_UP_AFTER
-from assessor.bus.errors import PublishError
+from assessor.bus.message import PublishError
 from assessor.messages.in_progress import parse_in_progress
 from assessor.posture.store import MemoryPosture, Remembered
 from assessor.resource_id import VirtualMachineId

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from assessor.arm.result import ApiError
-from assessor.bus.memory import MemoryBus
 from assessor.messages.in_progress import in_progress_message, request_message, scan_message
 from assessor.messages.progress import Later, Scan, ScanCompletion, ScanExpansion, scan_id_of
 from assessor.messages.request import Rejection, ScanRequest
@@ -13,6 +12,7 @@ from assessor.messages.request_body import MAX_TAGS_BYTES, parse_request
 from assessor.scan_account import Tally
 from assessor.scans.event import scan_completed
 from tests.support.builders import NOW, SUBSCRIPTION, VM_ID, incoming
+from tests.support.memory_bus import MemoryBus
 
 _WIDE = "\U0001f468"
 """Four bytes in UTF-8, and twelve in JSON in ASCII."""

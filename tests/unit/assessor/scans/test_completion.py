@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from assessor.backoff import GIVES_UP_AFTER, delay
-from assessor.bus.errors import PublishError
+from assessor.bus.message import PublishError
 from assessor.messages.progress import Later, ScanCompletion
 from assessor.scan_account import Concluded, Ending, ScanState, Tally
 from assessor.scans.completion import ScanCloser

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 import pytest
+from assessor.polling_window import PollingWindow
 
 from assessor.arm.listing import Page
 from assessor.arm.result import ApiError
@@ -16,7 +17,6 @@ from assessor.backoff import GIVES_UP_AFTER, delay
 from assessor.messages.in_progress import in_progress_message
 from assessor.messages.outcome import conclude
 from assessor.messages.progress import Later, ScanCompletion, ScanExpansion, ScanProgress
-from assessor.polling_window import PollingWindow
 from assessor.resource_id import Scope
 from assessor.scan_account import ScanState, Tally
 from assessor.scans.completion import ScanCloser

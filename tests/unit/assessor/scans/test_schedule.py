@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from assessor.ids import name_based_id
+
 from assessor.messages.in_progress import scan_message
 from assessor.messages.request import ScanRequest
 from assessor.resource_id import Scope

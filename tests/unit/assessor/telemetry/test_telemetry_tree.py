@@ -18,7 +18,7 @@ from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import PatchSummary, VirtualMachine
-from assessor.bus.errors import PublishError
+from assessor.bus.message import PublishError
 from assessor.bus.tracing import TracingBus
 from assessor.clock import PollingWindow
 from assessor.messages.in_progress import parse_in_progress

@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from assessor.bus.errors import PublishError
-from assessor.bus.message import OutgoingMessage
+from assessor.bus.message import OutgoingMessage, PublishError
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """What a Standard namespace takes; the frame around the body counts too."""
