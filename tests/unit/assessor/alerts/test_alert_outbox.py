@@ -506,7 +506,7 @@ async def test_an_outbox_decides_by_its_own_rules_alone() -> None:
     """An app that leaves one out hears nothing of its condition."""
     store, bus = MemoryPosture(), FakeBus()
     of_reboots = replace(outbox(store, bus), rules=[BY_NAME[REBOOT]])
-    (alert,) = await of_reboots.publish(completed(0, "a", reboot=True), None)
+    (alert,) = (await of_reboots.conclude(completed(0, "a", reboot=True), None)).alerts
     assert alert.alert.rule == REBOOT
 
 

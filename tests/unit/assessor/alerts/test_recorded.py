@@ -91,7 +91,7 @@ async def test_a_vm_that_is_gone_is_resolved_and_recorded(caplog: pytest.LogCapt
     """As of the event that said so, in its trace; the record has one ID however often it comes."""
     bus = FakeBus()
     alerts = outbox(bus)
-    await alerts.publish(completed(0, "a"), None)
+    await alerts.conclude(completed(0, "a"), None)
     retire = retiring(alerts, Records())
     with caplog.at_level(logging.INFO, "assessor"):
         await retire(VM_ID, GONE_AT, "event-1", TRACEPARENT)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assessor.arm.result import ApiError
-from assessor.messages import cloud_event
+from assessor.messages import envelope
 from assessor.messages.progress import ScanCompletion
 from assessor.resource_id import Scope
 from assessor.scan_account import Tally
@@ -91,7 +91,7 @@ def test_the_message_of_a_sum_is_found_by_what_it_is_about() -> None:
     message = scan_completed(COMPLETION, TALLY, LATER)
 
     assert (message.message_id, message.correlation_id) == (EVENT_ID, "request-1")
-    assert message.content_type == cloud_event.CONTENT_TYPE
+    assert message.content_type == envelope.CONTENT_TYPE
     assert message.subject == f"/subscriptions/{SUBSCRIPTION}/resourceGroups/Group"
     assert message.enqueue_at is None
     assert message.application_properties == {

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from random import Random
 
 import pytest
-from assessor.polling_window import PollingWindow
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.listing import ListedVm, Page, PageLinkRefusedError
 from assessor.arm.result import ApiError
 from assessor.backoff import GIVES_UP_AFTER, delay
 from assessor.bus.message import PublishError
+from assessor.clock import PollingWindow
 from assessor.errors import UnavailableError
 from assessor.messages.in_progress import request_message
 from assessor.messages.progress import Later, Scan, ScanCompletion, ScanExpansion

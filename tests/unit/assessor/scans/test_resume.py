@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from random import Random
 
 import pytest
-from assessor.polling_window import PollingWindow
 
 from assessor.arm.listing import Page
 from assessor.arm.result import ApiError
 from assessor.assessment.rescheduler import Rescheduler
 from assessor.backoff import GIVES_UP_AFTER, delay
+from assessor.clock import PollingWindow
 from assessor.messages.in_progress import in_progress_message
 from assessor.messages.outcome import conclude
 from assessor.messages.progress import Later, ScanCompletion, ScanExpansion, ScanProgress

@@ -3,10 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from assessor.ids import name_based_id
-
 from assessor.messages.in_progress import scan_message
-from assessor.messages.request import ScanRequest
+from assessor.messages.request import ScanRequest, name_based_id
 from assessor.resource_id import Scope
 from assessor.scans.schedule import ScanSchedule
 from assessor.telemetry.records import Record

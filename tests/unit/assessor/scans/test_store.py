@@ -9,7 +9,8 @@ import pytest
 from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import SkipReason
 from assessor.messages.outcome import Conclusion, Refused, Skipped, conclude, reject
-from assessor.messages.request import Rejection, parse_request
+from assessor.messages.request import Rejection
+from assessor.messages.request_body import parse_request
 from assessor.ports import ScanStore
 from assessor.scan_account import Concluded, Ending, Tally
 from assessor.scans.store import MemoryScans, ScanStoreError, concluded, count
