@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import Random
 
 import pytest
 
+from assessor import backoff
 from assessor.app import build_state_machine
 from assessor.arm.continuation import TokenRefusedError
-from assessor.arm.errors import ArmError, Phase
+from assessor.arm.errors import ArmError, Phase, judge
 from assessor.arm.operation import Ended, Running
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.throttling import Region, dearness
 from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachine
+from assessor.assessment.adoption import finished_by_summary, operation_lost
 from assessor.assessment.state_machine import StateMachine
 from assessor.assessment.steps import Done, Step
 from assessor.messages.outcome import Finished, Refused, Skipped
@@ -20,9 +23,11 @@ from assessor.messages.request import AssessmentRequest
 from assessor.posture.durations import Durations
 from assessor.posture.store import MemoryPosture
 from assessor.resource_id import VirtualMachineId
-from assessor.telemetry.context import root_span_id
+from assessor.telemetry.attributes import ADOPTED, RESCHEDULES
+from assessor.telemetry.context import Delivery, root_span_id
 from tests.support.app import ports, settings
 from tests.support.fakes import FakeArm, FakeBus, FakeClock
+from tests.support.telemetry_rig import Rig, parent_id, trace_id
 
 VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")
 OTHER_VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-2")
@@ -568,3 +573,394 @@ async def test_an_operation_is_polled_at_its_deadline_whatever_is_held_back(
     arm.polls = [Ended(parse_result(RESULT), None, clock.now())]
 
     assert isinstance(await machine.advance(begun), Done)
+
+
+PROBLEM = ApiError("ServiceUnavailable", "x")
+
+
+async def test_what_was_waited_out_is_over_once_something_is_begun(
+    machine: StateMachine, arm: FakeArm, new: AssessmentProgress, clock: FakeClock
+) -> None:
+    """The operation travels with its begin, its root span and what is expected of it."""
+    arm.reads, arm.begins, arm.retry_after = [RUNNING], [ACTIVITY], 900
+    waited = replace(new, attempt=4, problem=PROBLEM, not_before=clock.now(), came_early=True)
+
+    step = await machine.advance(waited)
+
+    now = clock.now()
+    root = root_span_id(ACTIVITY, new.request.identity)
+    progress = replace(
+        new,
+        vm=RUNNING,
+        operation=OperationRef(ACTIVITY, "token", now, root),
+        expected=await machine.starter.durations.expect(RUNNING),
+    ).rescheduled(now)
+    assert step == Later(progress, now + timedelta(seconds=900), "the operation runs")
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_what_is_adopted_is_known_by_this_worker_or_has_yet_to_prove_itself(
+    machine: StateMachine,
+    arm: FakeArm,
+    new: AssessmentProgress,
+    clock: FakeClock,
+    *,
+    known: bool,
+) -> None:
+    """That travels with its progress too."""
+    now = clock.now()
+    vm = replace(RUNNING, last_assessment=summary(status="InProgress", startTime=now.isoformat()))
+    arm.reads, arm.polls = [vm], [Running(900.0)]
+    if known:
+        machine.known.note(VM, ACTIVITY)
+
+    step = await machine.advance(new)
+
+    root = root_span_id(ACTIVITY, new.request.identity)
+    progress = replace(
+        new,
+        vm=vm,
+        operation=OperationRef(ACTIVITY, "adopted-token", now, root, adopted=True, known=known),
+        expected=await machine.starter.durations.expect(vm),
+    ).rescheduled(now)
+    assert step == Later(progress, now + timedelta(seconds=900), "the operation runs")
+
+
+@pytest.mark.parametrize("adopted", [True, False])
+async def test_the_invocation_that_begins_or_adopts_goes_on_in_the_operations_trace(
+    arm: FakeArm, new: AssessmentProgress, clock: FakeClock, *, adopted: bool
+) -> None:
+    """Beneath the root span that was chosen for it, which says how it came to it."""
+    rig = Rig()
+    machine = build_state_machine(
+        settings(),
+        ports(clock=clock, bus=FakeBus(), arm=arm, telemetry=rig.telemetry),
+        Durations(MemoryPosture().durations, 660),
+    )
+    found = summary(status="InProgress", startTime=clock.now().isoformat())
+    arm.reads = [replace(RUNNING, last_assessment=found if adopted else None)]
+    arm.begins, arm.polls = [ACTIVITY], [Running()]
+
+    with rig.telemetry.processing(Delivery("requests"), clock.now()):
+        await machine.advance(new)
+
+    span = rig.one("follow")
+    assert span.attributes == {
+        RESCHEDULES: 0,
+        ADOPTED: adopted,
+        "azure.vm.assessment_activity_id": ACTIVITY,
+    }
+    assert trace_id(span) == int(ACTIVITY.replace("-", ""), 16)
+    assert parent_id(span) == int(root_span_id(ACTIVITY, new.request.identity), 16)
+
+
+@pytest.mark.parametrize("retry_after", [None, 400.0])
+@pytest.mark.parametrize("place", ["read", "begin", "poll"])
+async def test_a_refusal_is_waited_out_with_all_that_is_known_of_the_request(
+    machine: StateMachine,
+    arm: FakeArm,
+    begun: AssessmentProgress,
+    clock: FakeClock,
+    place: str,
+    retry_after: float | None,
+) -> None:
+    """The problem travels, the tries are counted, and ARM's own wish is the least."""
+    error = refusal(Phase(place), 503, "ServiceUnavailable", retry_after)
+    progress = replace(begun, attempt=2)
+    if place == "poll":
+        arm.polls = [error]
+    else:
+        progress = replace(progress, operation=None)
+        arm.reads = [error if place == "read" else RUNNING]
+        arm.begins = [error]
+
+    step = await machine.advance(progress)
+
+    now = clock.now()
+    if place == "begin":
+        progress = replace(progress, expected=None, vm=RUNNING)
+    waits = replace(progress, problem=error.error).rescheduled(
+        now,
+        attempt=3,
+        not_before=None if retry_after is None else now + timedelta(seconds=retry_after),
+    )
+    delay = timedelta(seconds=backoff.delay(2, retry_after, Random(1)))
+    assert step == Later(waits, now + delay, judge(error).why)
+
+
+@pytest.mark.parametrize(
+    ("phase", "status"), [(Phase.POLL, 503), (Phase.READ, 429), (Phase.BEGIN, 429)]
+)
+async def test_only_a_throttled_poll_holds_polls_back(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, phase: Phase, status: int
+) -> None:
+    """What else ARM refuses is counted against other buckets, or none."""
+    error = refusal(phase, status, "x", retry_after=60)
+    arm.polls = [error, Running()]
+    arm.reads, arm.begins = [error if phase is Phase.READ else RUNNING], [error]
+    await machine.advance(begun if phase is Phase.POLL else replace(begun, operation=None))
+    arm.effects.clear()
+    arm.polls = [Running()]
+
+    await machine.advance(replace(begun, request=replace(begun.request, vm=OTHER_VM)))
+
+    assert arm.effects == ["poll vm-2 token"]
+
+
+async def test_polls_that_are_held_back_are_no_problem_of_the_request(
+    machine: StateMachine, begun: AssessmentProgress, clock: FakeClock
+) -> None:
+    """It waits as it is: what it counted and waited out before stays."""
+    now = clock.now()
+    machine.follower.limiter.close(Region.of(VM.subscription_id, None), now)
+    machine.follower.limiter.close(Region.of(VM.subscription_id, None), now + timedelta(seconds=30))
+    waited = replace(begun, attempt=2, problem=PROBLEM)
+
+    step = await machine.advance(waited)
+
+    assert isinstance(step, Later)
+    assert step.progress == waited.rescheduled(now, attempt=2)
+    assert step.why == "polls are held back"
+
+
+async def test_a_region_that_is_held_back_is_waited_for(
+    machine: StateMachine, arm: FakeArm, new: AssessmentProgress, clock: FakeClock
+) -> None:
+    """One turn after another, a second apart at sixty a minute."""
+    arm.reads = [RUNNING]
+    now = clock.now()
+    until = now + timedelta(seconds=30)
+    machine.starter.begin_limiter.close(Region.of(VM.subscription_id, "eastus"), until)
+
+    step = await machine.advance(new)
+
+    expected = await machine.starter.durations.expect(RUNNING)
+    progress = replace(new, vm=RUNNING, expected=expected).rescheduled(now)
+    assert step == Later(progress, now + timedelta(seconds=31), "its region is held back")
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_what_comes_early_is_sent_back_once(
+    machine: StateMachine,
+    arm: FakeArm,
+    begun: AssessmentProgress,
+    clock: FakeClock,
+    *,
+    has_begun: bool,
+) -> None:
+    """As it was; when it comes early a second time the bus's clock is believed."""
+    now = clock.now()
+    not_before = now + timedelta(seconds=100)
+    early = replace(begun, attempt=2, problem=PROBLEM, not_before=not_before)
+    early = early if has_begun else replace(early, operation=None)
+
+    step = await machine.advance(early)
+
+    sent_back = replace(early, came_early=True).rescheduled(now, attempt=2, not_before=not_before)
+    assert step == Later(sent_back, not_before, "asked to wait")
+    assert arm.effects == []
+
+    arm.reads, arm.begins, arm.polls = [RUNNING], [ACTIVITY], [Running()]
+    again, _ = later(await machine.advance(sent_back), now)
+    assert arm.effects == (["poll vm-1 token"] if has_begun else ["read vm-1", "begin vm-1"])
+    assert (again.came_early, again.not_before) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("has_begun", "seconds_early", "calls"),
+    [
+        (False, -1, []),
+        (False, 0, []),
+        (False, 1, []),
+        (True, -1, ["poll vm-1 token"]),
+        (True, 0, ["poll vm-1 token"]),
+        (True, 1, []),
+    ],
+)
+async def test_at_the_deadline_nothing_is_begun_and_no_wish_of_arm_is_waited_for(
+    machine: StateMachine,
+    arm: FakeArm,
+    begun: AssessmentProgress,
+    clock: FakeClock,
+    *,
+    has_begun: bool,
+    seconds_early: int,
+    calls: list[str],
+) -> None:
+    """The request ends in that moment; only an operation that may be polled is polled once more."""
+    clock.advance(120 * 60)
+    progress = replace(begun, not_before=clock.now() + timedelta(seconds=seconds_early))
+    progress = progress if has_begun else replace(progress, operation=None)
+    arm.polls = [Running()]
+
+    step = await machine.advance(progress)
+
+    assert isinstance(step, Done)
+    assert isinstance(step.conclusion, Refused)
+    assert step.conclusion.error.code == "DeadlineExceeded"
+    assert ("it could not be begun" in step.conclusion.error.message) is not bool(calls)
+    assert arm.effects == calls
+
+
+async def test_a_moment_before_the_deadline_an_assessment_is_still_begun(
+    machine: StateMachine, arm: FakeArm, new: AssessmentProgress, clock: FakeClock
+) -> None:
+    """Its first poll is the last one."""
+    clock.advance(120 * 60 - 1)
+    arm.reads, arm.begins = [RUNNING], [ACTIVITY]
+
+    _, delay = later(await machine.advance(new), clock.now())
+
+    assert arm.effects == ["read vm-1", "begin vm-1"]
+    assert delay == 1.0
+
+
+async def test_a_token_that_is_refused_says_why_and_that_nothing_was_called(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, clock: FakeClock
+) -> None:
+    """The operation it came with is not told: it may be anybody's."""
+    refused = TokenRefusedError("a URL is not https")
+    arm.polls = [refused]
+    message = f"The operation is not followed: {refused}. Nothing was called."
+
+    step = await machine.advance(begun)
+
+    error = ApiError("ContinuationTokenRefused", message)
+    assert step == Done(begun, Refused(error, clock.now()))
+
+
+async def test_a_request_starts_anew_without_what_it_had_adopted(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, clock: FakeClock
+) -> None:
+    """With nothing counted or expected, and what it had refused in lower case."""
+    ref = OperationRef(ACTIVITY.upper(), "token", clock.now(), "0" * 16, adopted=True)
+    expected = await machine.starter.durations.expect(RUNNING)
+    progress = replace(begun, operation=ref, expected=expected, attempt=5, not_adopted=("another",))
+    gone = refusal(Phase.POLL, 404, "NotFound")
+    unwell = refusal(Phase.READ, 503, "ServiceUnavailable")
+    arm.polls, arm.reads = [gone], [unwell]
+
+    step = await machine.advance(progress)
+
+    now = clock.now()
+    anew = replace(
+        progress,
+        operation=None,
+        expected=None,
+        not_adopted=("another", ACTIVITY),
+        problem=unwell.error,
+    ).rescheduled(now, attempt=1)
+    delay = timedelta(seconds=backoff.delay(0, None, Random(1)))
+    assert step == Later(anew, now + delay, judge(unwell).why)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "not_adopted", "is_believed"),
+    [(2, (), False), (3, (), True), (3, ("another",), False)],
+)
+async def test_a_conflict_is_believed_after_three_looks_unless_somebody_is_at_work(
+    machine: StateMachine,
+    arm: FakeArm,
+    new: AssessmentProgress,
+    attempt: int,
+    not_adopted: tuple[str, ...],
+    is_believed: object,
+) -> None:
+    """What was adopted and is no assessment holds the VM until it ends."""
+    arm.reads, arm.begins = [RUNNING], [refusal(Phase.BEGIN, 409, "OperationNotAllowed")]
+
+    step = await machine.advance(replace(new, attempt=attempt, not_adopted=not_adopted))
+
+    assert isinstance(step, Done) is is_believed
+
+
+LOST = refusal(Phase.POLL, 404, "NotFound")
+
+
+async def test_a_lost_operation_waits_for_a_vm_that_cant_be_read_now(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, clock: FakeClock
+) -> None:
+    """As any refusal is waited out."""
+    unread = refusal(Phase.READ, 503, "ServiceUnavailable", retry_after=400)
+    arm.polls, arm.reads = [LOST], [unread]
+
+    step = await machine.advance(replace(begun, attempt=1))
+
+    now = clock.now()
+    waits = replace(begun, problem=unread.error).rescheduled(
+        now, attempt=2, not_before=now + timedelta(seconds=400)
+    )
+    delay = timedelta(seconds=backoff.delay(1, 400, Random(1)))
+    assert step == Later(waits, now + delay, "the operation is lost")
+
+
+async def test_a_lost_operation_of_a_vm_that_cant_be_read_at_all_tells_both_refusals(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, clock: FakeClock
+) -> None:
+    """That of the poll and that of the VM."""
+    unread = refusal(Phase.READ, 403, "AuthorizationFailed")
+    arm.polls, arm.reads = [LOST], [unread]
+    assert begun.operation is not None
+
+    step = await machine.advance(begun)
+
+    error = operation_lost(begun.operation, LOST.error, unread.error)
+    assert step == Done(begun, Refused(error, clock.now(), ACTIVITY, 0.0))
+
+
+async def test_a_lost_operation_that_the_vm_does_not_name_tells_its_refusal(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, clock: FakeClock
+) -> None:
+    """With the seconds since it began."""
+    arm.polls, arm.reads = [LOST], [RUNNING]
+    clock.advance(90)
+    assert begun.operation is not None
+
+    step = await machine.advance(begun)
+
+    error = operation_lost(begun.operation, LOST.error)
+    assert step == Done(begun, Refused(error, clock.now(), ACTIVITY, 90.0))
+
+
+async def test_a_lost_operation_that_the_vm_calls_running_is_read_again_in_a_minute(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, clock: FakeClock
+) -> None:
+    """What it had waited out is over."""
+    arm.polls = [LOST]
+    arm.reads = [replace(RUNNING, last_assessment=summary(status="InProgress"))]
+
+    step = await machine.advance(replace(begun, attempt=2, problem=PROBLEM))
+
+    now = clock.now()
+    why = "the operation runs, and can't be read"
+    assert step == Later(begun.rescheduled(now), now + timedelta(seconds=60), why)
+
+
+async def test_a_lost_operation_ends_as_the_vm_tells_it(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, clock: FakeClock
+) -> None:
+    """Its own VM is read, and its progress goes on unchanged."""
+    told = summary(status="Succeeded", criticalAndSecurityPatchCount=3)
+    arm.polls, arm.reads = [LOST], [replace(RUNNING, last_assessment=told)]
+    assert begun.operation is not None
+
+    step = await machine.advance(begun)
+
+    end = finished_by_summary(begun.request, begun.operation, told, LOST, clock.now())
+    assert step == Done(begun, end)
+    assert arm.effects == ["poll vm-1 token", "read vm-1"]
+
+
+@pytest.mark.parametrize("phase", [Phase.BEGIN, Phase.POLL])
+async def test_an_image_that_azure_does_not_assess_is_skipped(
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, phase: Phase
+) -> None:
+    """In ARM's words, whichever call they answer."""
+    words = "The selected VM image is not supported for VM Guest patch operations."
+    error = ArmError(phase, 400, ApiError("OperationNotAllowed", words))
+    arm.reads, arm.begins, arm.polls = [RUNNING], [error], [error]
+
+    step = await machine.advance(begun if phase is Phase.POLL else replace(begun, operation=None))
+
+    assert isinstance(step, Done)
+    assert step.conclusion == machine.steps.unsupported(begun, error.error).conclusion
