@@ -2,24 +2,31 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
 
+from assessor import backoff
 from assessor.app import build_app
 from assessor.arm.operation import Ended
-from assessor.arm.result import parse_result
+from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.bus.message import PublishError
 from assessor.messages.in_progress import parse_in_progress
-from assessor.messages.progress import AssessmentProgress
+from assessor.messages.progress import AssessmentProgress, OperationRef
 from assessor.messages.request import AssessmentRequest, IncomingMessage
 from assessor.posture.model import Posture
 from assessor.posture.store import MemoryPosture, PostureError
 from assessor.resource_id import VirtualMachineId
+from assessor.telemetry.ids import root_span_id
+from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.metrics import UNFORESEEN
 from tests.support.app import ports, settings
 from tests.support.fakes import FakeArm, FakeBus, FakeClock
+from tests.support.telemetry_rig import Rig, parent_id, trace_id
 
 VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-1")
 OTHER_VM = VirtualMachineId("00000000-0000-0000-0000-000000000001", "group", "vm-2")
@@ -68,9 +75,49 @@ class World:
         return [json.loads(each.body) for each in self.bus.sent.get("results", [])]
 
 
+class TracedWorld(World):
+    """The same with telemetry that is read back."""
+
+    def __init__(self, **named: str) -> None:
+        super().__init__(**named)
+        self.rig = Rig()
+        self.app = build_app(
+            settings(**named),
+            ports(
+                clock=self.clock,
+                bus=self.bus,
+                arm=self.arm,
+                postures=self.postures,
+                telemetry=self.rig.telemetry,
+            ),
+        )
+
+    def begun(self) -> AssessmentProgress:
+        """Returns a request whose operation runs and was handed over a minute ago."""
+        operation = OperationRef(
+            ACTIVITY, "token", self.clock.now(), root_span_id(ACTIVITY, "identity")
+        )
+        request = replace(self.request(), identity="00000000-0000-4000-8000-000000000001")
+        accepted = AssessmentProgress(request, self.clock.now(), operation=operation)
+        progress = accepted.rescheduled(self.clock.now())
+        self.clock.advance(60)
+        return progress
+
+    def went_on(self) -> tuple[Any, timedelta | None]:
+        """Returns what goes on later, and in how long."""
+        (message,) = self.bus.sent["in-progress"]
+        at = message.enqueue_at
+        return parse_in_progress(message.body), at - self.clock.now() if at else None
+
+
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.fixture
+def traced() -> TracedWorld:
+    return TracedWorld()
 
 
 async def test_a_request_is_handed_over_with_all_that_is_needed_to_go_on(world: World) -> None:
@@ -225,3 +272,128 @@ async def test_outcomes_that_wait_for_their_topic_wait_past_the_deadline(world: 
 
     (event,) = world.events()
     assert event["type"] == "PatchAssessor.AssessmentCompleted"
+
+
+_PROCESS = {
+    "messaging.system": "servicebus",
+    "messaging.operation.name": "process",
+    "messaging.operation.type": "process",
+    "messaging.message.conversation_id": "r-1",
+    "patch_assessor.request_id": "r-1",
+    "server.address": "test",
+}
+
+
+@pytest.mark.parametrize(
+    ("received", "came"),
+    [
+        (None, {"messaging.destination.name": "in-progress"}),
+        (
+            Delivery("queue-1", "m-1", delivery_count=2),
+            {
+                "messaging.destination.name": "queue-1",
+                "messaging.message.id": "m-1",
+                "messaging.servicebus.message.delivery_count": 2,
+            },
+        ),
+    ],
+    ids=["unknown", "known"],
+)
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_an_invocations_span_tells_what_it_works_on(
+    traced: TracedWorld, received: Delivery | None, came: dict[str, object], *, is_new: bool
+) -> None:
+    """The message, the request, and once it has begun its assessment, beneath that one's root."""
+    queue = came["messaging.destination.name"]
+    if is_new:
+        traced.arm.reads = [replace(RUNNING, power_state="deallocated")]
+        await traced.app.assessor.take_up(traced.request(), received)
+        span = traced.rig.one(f"process {queue}")
+        assert span.attributes == _PROCESS | came | {"patch_assessor.hop": 0}
+        assert traced.rig.named("wait") == []
+        return
+    traced.arm.polls = [Ended(parse_result(RESULT))]
+    progress = traced.begun()
+    await traced.app.assessor.resume(progress, received)
+    span = traced.rig.one(f"process {queue}")
+    own = {"patch_assessor.hop": 1, "azure.vm.assessment_activity_id": ACTIVITY}
+    assert span.attributes == _PROCESS | came | own
+    assert progress.operation is not None
+    assert parent_id(span) == int(progress.operation.root_span_id, 16)
+    assert trace_id(span) == int(ACTIVITY.replace("-", ""), 16)
+    waited = traced.rig.one("wait")
+    assert waited.start_time is not None
+    assert waited.end_time == waited.start_time + 60 * 1_000_000_000
+
+
+class Unforeseen(Exception):  # noqa: N818 - not of any kind that the app knows
+    """What nobody foresaw."""
+
+
+_PROBLEM = ApiError("InternalError", "The app failed (Unforeseen); its log has the stack.")
+
+
+@pytest.mark.parametrize(("seconds_left", "delay"), [(7_140.0, None), (5.0, 5.0)])
+async def test_a_request_goes_on_after_what_nobody_foresaw_with_all_that_is_known(
+    traced: TracedWorld,
+    caplog: pytest.LogCaptureFixture,
+    seconds_left: float,
+    delay: float | None,
+) -> None:
+    """After a while, or at its deadline if that comes first; the error is counted and logged."""
+    traced.arm.polls = [Unforeseen("secret")]
+    progress = replace(traced.begun(), attempt=2)
+    accepted_at = traced.clock.now() - timedelta(minutes=120) + timedelta(seconds=seconds_left)
+    progress = replace(progress, accepted_at=accepted_at)
+
+    await traced.app.assessor.resume(progress)
+
+    now = traced.clock.now()
+    expected = replace(progress, problem=_PROBLEM).rescheduled(now, attempt=3)
+    seconds = delay or backoff.delay(2, None, Random(1))
+    assert traced.went_on() == (expected, timedelta(seconds=seconds))
+    (point,) = traced.rig.points(UNFORESEEN)
+    assert (point.labels, point.value) == ({"error.type": "Unforeseen"}, 1)
+    (text,) = (each.getMessage() for each in caplog.records if each.levelname == "ERROR")
+    assert text.startswith(f"request for {VM} failed by what nobody foresaw, Unforeseen")
+    assert traced.rig.one("process in-progress").attributes["patch_assessor.why_later"] == (  # type: ignore[index] # there are some
+        "the app failed"
+    )
+
+
+@pytest.mark.parametrize("seconds_over", [-1, 0])
+async def test_what_nobody_foresaw_is_the_outcome_from_the_deadline_on(
+    traced: TracedWorld, seconds_over: int
+) -> None:
+    """With its operation; a moment before it is tried once more."""
+    progress = traced.begun()
+    traced.clock.advance(119 * 60 + seconds_over)
+    traced.arm.polls = [Unforeseen()]
+
+    await traced.app.assessor.resume(progress)
+
+    if seconds_over:
+        assert traced.went_on()[1] == timedelta(seconds=1)
+        assert traced.events() == []
+        return
+    (event,) = traced.events()
+    assert event["type"] == "PatchAssessor.AssessmentFailed"
+    assert event["data"]["assessmentActivityId"] == ACTIVITY
+    assert event["data"]["error"]["code"] == _PROBLEM.code
+    assert event["data"]["error"]["message"] == _PROBLEM.message
+    assert event["time"] == "2026-01-05T14:00:00Z"
+
+
+async def test_a_request_that_lies_outside_the_scopes_by_now_fails_without_a_call() -> None:
+    """The scopes may have been narrowed since it was accepted."""
+    world = World(ALLOWED_SCOPES="/subscriptions/00000000-0000-0000-0000-000000000009")
+
+    await world.app.assessor.start(world.request())
+
+    (event,) = world.events()
+    assert event["data"]["error"]["code"] == "OutOfScope"
+    assert event["data"]["error"]["message"] == (
+        "The VM lies in none of ALLOWED_SCOPES. Nothing was called."
+    )
+    assert event["time"] == "2026-01-05T12:00:00Z"
+    assert "read vm-1" not in world.effects
