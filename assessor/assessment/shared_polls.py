@@ -22,18 +22,11 @@ from assessor.resource_id import VirtualMachineId
 _OPERATIONS: Final = 64
 """How many operations' last answers a worker keeps: those of the last moments, for an end may hold
 thousands of patches."""
-
-
 _MOST_FOLLOWERS: Final = 1024
 """How many of an operation's requests are told apart: more would change hardly anything."""
 
 Gap = Callable[[Running], float]
 """Returns in how many seconds an operation is to be polled again, that was just shown to run."""
-
-
-def at_once(running: Running) -> float:
-    """Returns what ARM itself asks to wait: for a caller that polls by no schedule."""
-    return running.retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +95,8 @@ class SharedPolls:
         vm_id: VirtualMachineId,
         token: str,
         activity_id: str,
-        follower: str = "",
-        gap: Gap = at_once,
+        follower: str,
+        gap: Gap,
         *,
         is_last: bool = False,
     ) -> Polled:
@@ -142,7 +135,8 @@ class SharedPolls:
             seconds = operation.seconds
         if answer is None:  # whoever polled was cancelled, or was refused by a check of its own
             answer, is_shared = await self._arm.poll(vm_id, token, activity_id), False
-            seconds = _gap_after(answer, gap)
+            if isinstance(answer, Running):
+                seconds = _gap_after(answer, gap)
         if isinstance(answer, ArmError):
             raise answer.with_traceback(None)
         if isinstance(answer, Ended):
@@ -176,9 +170,8 @@ class SharedPolls:
 
     def _left(self, operation: _Operation) -> float:
         """Returns the seconds until the next poll is due."""
-        if operation.due is None:
-            return 0.0
-        return seconds_between(self._clock.now(), operation.due)
+        now = self._clock.now()
+        return seconds_between(now, operation.due or now)
 
     def _is_current(self, operation: _Operation, until: datetime | None) -> bool:
         """Whether the last answer will do until then; an end is an end for ever."""
@@ -194,6 +187,6 @@ class SharedPolls:
         return operation
 
 
-def _gap_after(answer: Running | Ended, gap: Gap) -> float:
-    """Returns in how many seconds the next poll is due; 0.0 after an end."""
-    return max(answer.retry_after, gap(answer)) if isinstance(answer, Running) else 0.0
+def _gap_after(answer: Running, gap: Gap) -> float:
+    """Returns in how many seconds the next poll is due: by the schedule, and by ARM's wish."""
+    return max(answer.retry_after, gap(answer))

@@ -3,6 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import pytest
+
+from assessor.arm.continuation import TokenRefusedError
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Ended, Running
 from assessor.arm.result import ApiError, parse_result
@@ -31,7 +34,12 @@ async def _poll(
     shared: SharedPolls, token: str = "token", follower: str = "", vm_id: VirtualMachineId = VM_ID
 ) -> Running | Ended:
     """Returns what a request that polls by no schedule is shown."""
-    return (await shared.poll(vm_id, token, ACTIVITY_ID, follower)).answer
+    return (await shared.poll(vm_id, token, ACTIVITY_ID, follower, _at_once)).answer
+
+
+def _at_once(running: Running) -> float:
+    """Says when a request polls that goes by ARM's wish alone."""
+    return running.retry_after
 
 
 def _polls(arm: FakeArm) -> int:
@@ -157,7 +165,8 @@ async def test_another_token_is_not_answered_by_what_was_not_checked_for_it() ->
     shared = SharedPolls(arm, FakeClock())
     assert await _poll(shared) is ENDED
     assert await _poll(shared, "other") == Running()
-    assert await shared.poll(VM_ID, "token", "another-activity") == Polled(Running(5.0), 5.0)
+    another = await shared.poll(VM_ID, "token", "another-activity", "", _at_once)
+    assert another == Polled(Running(5.0), 5.0)
 
 
 async def test_one_vm_is_not_answered_by_what_was_checked_for_another() -> None:
@@ -177,3 +186,117 @@ async def test_only_the_last_operations_are_kept() -> None:
         await _poll(shared, str(number))
     await _poll(shared, "0")
     assert _polls(arm) == 66
+
+
+async def test_sixty_four_operations_are_kept_and_the_longest_unasked_for_goes_first() -> None:
+    """An end may hold thousands of patches."""
+    shared = SharedPolls(FakeArm(polls=[ENDED] * 65), FakeClock())
+    for number in range(64):
+        await _poll(shared, str(number))
+    assert all(shared.is_known(VM_ID, str(number), ACTIVITY_ID) for number in range(64))
+    await _poll(shared, "0")  # it is known, and asked for
+    await _poll(shared, "64")
+    known = [each for each in range(65) if shared.is_known(VM_ID, str(each), ACTIVITY_ID)]
+    assert known == [0, *range(2, 65)]
+
+
+async def test_an_answer_is_known_of_its_own_operation_vm_and_token_only() -> None:
+    """An end as well as what runs, until the next poll is due."""
+    shared = SharedPolls(FakeArm(polls=[ENDED]), FakeClock())
+    other = VirtualMachineId(OTHER_SUBSCRIPTION, VM_ID.resource_group, VM_ID.name)
+    assert not shared.is_known(VM_ID, "token", ACTIVITY_ID)
+    await _poll(shared)
+    assert shared.is_known(VM_ID, "token", ACTIVITY_ID)
+    assert not shared.is_known(other, "token", ACTIVITY_ID)
+    assert not shared.is_known(VM_ID, "other", ACTIVITY_ID)
+    assert not shared.is_known(VM_ID, "token", "another")
+
+
+async def test_the_next_poll_is_not_due_before_arm_wishes() -> None:
+    """Whatever the schedule says."""
+    shared = SharedPolls(FakeArm(polls=[Running(900.0)]), FakeClock())
+    polled = await shared.poll(VM_ID, "token", ACTIVITY_ID, "r-1", _in_30)
+    assert polled == Polled(Running(900.0), 900.0)
+    shown = await shared.poll(VM_ID, "token", ACTIVITY_ID, "r-2", _in_30)
+    assert shown == Polled(Running(900.0), 900.0, is_shared=True)
+
+
+@pytest.mark.parametrize("other", ["r-1", "r-2"])
+async def test_an_end_says_whether_another_request_has_polled(other: str) -> None:
+    """Nothing is due after it, and nothing dear."""
+    shared = SharedPolls(FakeArm(polls=[ENDED]), FakeClock())
+    assert await shared.poll(VM_ID, "token", ACTIVITY_ID, "r-1", _in_30) == Polled(ENDED)
+    shown = await shared.poll(VM_ID, "token", ACTIVITY_ID, other, _in_30)
+    assert shown == Polled(ENDED, is_shared=True)
+
+
+async def test_a_request_is_kept_from_its_own_next_poll_by_arms_wish_alone() -> None:
+    """Not by the schedule, which it knows itself; nor is one that asks for the last time."""
+    clock = FakeClock()
+    arm = FakeArm(polls=[Running(10.0)] * 3)
+    shared = SharedPolls(arm, clock)
+    await shared.poll(VM_ID, "token", ACTIVITY_ID, "r-1", _in_30)
+    for seconds, follower, is_last, polls in (
+        (9, "r-1", False, 1),
+        (0, "r-2", True, 1),
+        (1, "r-2", False, 1),
+        (0, "r-1", False, 2),
+        (10, "r-2", True, 3),
+    ):
+        clock.advance(seconds)
+        await shared.poll(VM_ID, "token", ACTIVITY_ID, follower, _in_30, is_last=is_last)
+        assert _polls(arm) == polls
+
+
+async def test_a_refusal_is_no_answer_to_who_comes_later() -> None:
+    """Whoever that is."""
+    arm = FakeArm(polls=[Running(900.0), THROTTLED, Running()])
+    clock = FakeClock()
+    shared = SharedPolls(arm, clock)
+    await _poll(shared, follower="r-1")
+    clock.advance(900)
+    with pytest.raises(ArmError) as refused:
+        await _poll(shared, follower="r-1")
+    assert refused.value is THROTTLED
+    assert not shared.is_known(VM_ID, "token", ACTIVITY_ID)
+    assert await _poll(shared, follower="r-2") == Running()
+
+
+class CheckingArm(SlowArm):
+    """Refuses the first poll's token, as ARM's client does by itself, and notes all polls."""
+
+    def __init__(self, *polls: Running | Ended) -> None:
+        super().__init__(polls=[TokenRefusedError("a URL is not https"), *polls])
+        self.asked: list[tuple[VirtualMachineId, str, str]] = []
+
+    async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
+        """Notes what is polled, then waits at the gate."""
+        self.asked.append((vm_id, token, activity_id))
+        return await super().poll(vm_id, token, activity_id)
+
+
+@pytest.mark.parametrize(
+    ("answer", "polled"),
+    [
+        (Running(), Polled(Running(), 30.0)),
+        (Running(40.0), Polled(Running(40.0), 40.0)),
+        (ENDED, Polled(ENDED)),
+    ],
+    ids=["runs", "is asked to wait", "ended"],
+)
+async def test_a_token_that_is_refused_for_one_request_is_checked_for_each(
+    answer: Running | Ended, polled: Polled
+) -> None:
+    """The refusal is its own; whoever waited for it polls by itself, by its own schedule."""
+    arm = CheckingArm(answer)
+    shared = SharedPolls(arm, FakeClock())
+    first, second = (
+        asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID, follower, _in_30))
+        for follower in ("r-1", "r-2")
+    )
+    await asyncio.sleep(0)
+    arm.gate.set()
+    refused, shown = await asyncio.gather(first, second, return_exceptions=True)
+    assert isinstance(refused, TokenRefusedError)
+    assert shown == polled
+    assert arm.asked == [(VM_ID, "token", ACTIVITY_ID)] * 2
