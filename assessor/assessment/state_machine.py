@@ -116,33 +116,32 @@ class StateMachine:
         token = self.arm.continuation_token(vm, activity_id)
         begun_at = from_text(found.start_time) or self.clock.now()
         known = self.known.has_begun(vm.id, activity_id)
-        return await self._poll(
-            *self._of_operation(
-                progress, OperationRef(activity_id, token, begun_at, "", adopted=True, known=known)
-            )
-        )
+        root = root_span_id(activity_id, progress.request.identity)
+        operation = OperationRef(activity_id, token, begun_at, root, adopted=True, known=known)
+        return await self._poll(self._of_operation(progress, operation), operation)
 
     async def _go_on(
         self, progress: AssessmentProgress, begun: Begun, begun_at: datetime, *, adopted: bool
     ) -> Step:
         """Follows what was begun, for this request or for another one that started with it."""
-        ref = OperationRef(
-            begun.activity_id, begun.token, begun_at, "", adopted=adopted, known=adopted
+        root = root_span_id(begun.activity_id, progress.request.identity)
+        operation = OperationRef(
+            begun.activity_id, begun.token, begun_at, root, adopted=adopted, known=adopted
         )
-        progress, operation = self._of_operation(progress, ref)
+        progress = self._of_operation(progress, operation)
         if begun.ended is not None:
             return self.steps.ended(progress, operation, begun.ended)
         # The SDK would poll at once, and no assessment ends in no time.
         return await self._poll(progress, operation, wait_first=begun.retry_after)
 
     def _of_operation(
-        self, progress: AssessmentProgress, ref: OperationRef
-    ) -> tuple[AssessmentProgress, OperationRef]:
+        self, progress: AssessmentProgress, operation: OperationRef
+    ) -> AssessmentProgress:
         """Returns the progress of a request that has an operation from now on."""
-        root = root_span_id(ref.activity_id, progress.request.identity)
-        operation = replace(ref, root_span_id=root)
-        self.telemetry.begun(ref.activity_id, root, adopted=ref.adopted)
-        return replace(progress, operation=operation, attempt=0, problem=None), operation
+        self.telemetry.begun(
+            operation.activity_id, operation.root_span_id, adopted=operation.adopted
+        )
+        return replace(progress, operation=operation, attempt=0, problem=None)
 
     async def _begin_own(self, progress: AssessmentProgress, adopted: OperationRef) -> Step:
         """Starts anew without the operation that was adopted and is no assessment to wait for."""

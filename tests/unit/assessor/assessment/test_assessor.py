@@ -384,6 +384,34 @@ async def test_what_nobody_foresaw_is_the_outcome_from_the_deadline_on(
     assert event["time"] == "2026-01-05T14:00:00Z"
 
 
+async def _fail(_: VirtualMachineId) -> None:
+    raise Unforeseen
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        (Ended(parse_result(RESULT)), "PatchAssessor.AssessmentCompleted"),
+        (Unforeseen(), "PatchAssessor.AssessmentFailed"),
+    ],
+    ids=["ended", "fault"],
+)
+async def test_at_the_deadline_a_fault_in_what_follows_is_left(
+    traced: TracedWorld, end: Ended | Exception, outcome: str
+) -> None:
+    """The outcome is told once, whatever it is, and nothing is tried again."""
+    progress = traced.begun()
+    traced.clock.advance(119 * 60)
+    traced.arm.polls = [end]
+    traced.postures.load = _fail  # type: ignore[method-assign,assignment] # it never returns
+
+    await traced.app.assessor.resume(progress)
+
+    assert [each["type"] for each in traced.events()] == [outcome]
+    assert traced.effects.count("send results") == 1
+    assert "in-progress" not in traced.bus.sent
+
+
 async def test_a_request_that_lies_outside_the_scopes_by_now_fails_without_a_call() -> None:
     """The scopes may have been narrowed since it was accepted."""
     world = World(ALLOWED_SCOPES="/subscriptions/00000000-0000-0000-0000-000000000009")

@@ -1,5 +1,6 @@
 """What a step does with a request: begin or adopt, follow, wait, or come to an end."""
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -17,7 +18,7 @@ from assessor.arm.virtual_machine import PatchSummary, SkipReason, VirtualMachin
 from assessor.assessment.adoption import finished_by_summary, operation_lost
 from assessor.assessment.state_machine import StateMachine
 from assessor.assessment.steps import Done, Step
-from assessor.messages.outcome import Finished, Refused, Skipped
+from assessor.messages.outcome import Finished, Refused
 from assessor.messages.progress import AssessmentProgress, Later, OperationRef
 from assessor.messages.request import AssessmentRequest
 from assessor.posture.durations import Durations
@@ -186,9 +187,7 @@ async def test_a_vm_that_cannot_be_assessed_is_skipped_without_a_begin(
 
     step = await machine.advance(new)
 
-    assert isinstance(step, Done)
-    assert isinstance(step.conclusion, Skipped)
-    assert step.conclusion.reason is reason
+    assert step == machine.steps.skipped(replace(new, vm=vm), reason)
     assert arm.effects == ["read vm-1"]
 
 
@@ -962,3 +961,46 @@ async def test_an_image_that_azure_does_not_assess_is_skipped(
 
     assert isinstance(step, Done)
     assert step.conclusion == machine.steps.unsupported(begun, error.error).conclusion
+
+
+class SlowReads(FakeArm):
+    """Lets each read wait until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def read(self, vm_id: VirtualMachineId) -> VirtualMachine:
+        """Waits at the gate, then gives the next scripted VM."""
+        await self.gate.wait()
+        return await super().read(vm_id)
+
+
+async def test_what_answers_another_request_only_is_not_waited_for(
+    new: AssessmentProgress, clock: FakeClock
+) -> None:
+    """Two take what is older, the third one shares their read and then begins by itself."""
+    arm = SlowReads()
+    machine = build_state_machine(
+        settings(),
+        ports(clock=clock, bus=FakeBus(), arm=arm),
+        Durations(MemoryPosture().durations, 660),
+    )
+    started = clock.now() - timedelta(hours=1)
+    old = summary(status="Succeeded", startTime=started.isoformat())
+    arm.reads = [replace(RUNNING, last_assessment=old)] * 3
+    arm.polls, arm.begins = [Ended(parse_result(RESULT))], [OTHER_ACTIVITY]
+    content = replace(new, request=replace(new.request, fresh_since=started))
+    asking = [asyncio.create_task(machine.advance(each)) for each in (content, content, new)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    arm.gate.set()
+
+    first, second, third = await asyncio.gather(*asking)
+
+    assert isinstance(first, Done)
+    assert isinstance(second, Done)
+    progress, _ = later(third, clock.now())
+    assert progress.operation is not None
+    assert (progress.operation.activity_id, progress.operation.adopted) == (OTHER_ACTIVITY, False)
+    assert [each.split()[0] for each in arm.effects].count("read") == 3
