@@ -21,8 +21,7 @@ from assessor.messages.request import AssessmentRequest, IncomingMessage
 from assessor.posture.model import Posture
 from assessor.posture.store import MemoryPosture, PostureError
 from assessor.resource_id import VirtualMachineId
-from assessor.telemetry.ids import root_span_id
-from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.context import Delivery, root_span_id
 from assessor.telemetry.metrics import UNFORESEEN
 from tests.support.app import ports, settings
 from tests.support.fakes import FakeArm, FakeBus, FakeClock
@@ -410,6 +409,28 @@ async def test_at_the_deadline_a_fault_in_what_follows_is_left(
     assert [each["type"] for each in traced.events()] == [outcome]
     assert traced.effects.count("send results") == 1
     assert "in-progress" not in traced.bus.sent
+
+
+async def test_a_fault_in_telling_an_end_without_an_operation_is_told_at_the_deadline(
+    traced: TracedWorld,
+) -> None:
+    """By an outcome that names none."""
+    faults = [Unforeseen()]
+
+    def fail_once(_: str) -> bool:
+        if faults:
+            raise faults.pop()
+        return False
+
+    traced.bus.refuse = fail_once
+    progress = replace(traced.begun(), operation=None)
+    traced.clock.advance(119 * 60)
+
+    await traced.app.assessor.resume(progress)
+
+    (event,) = traced.events()
+    assert event["data"]["error"]["message"] == _PROBLEM.message
+    assert event["data"].get("assessmentActivityId") is None
 
 
 async def test_a_request_that_lies_outside_the_scopes_by_now_fails_without_a_call() -> None:

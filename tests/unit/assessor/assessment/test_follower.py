@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 import pytest
 
 from assessor.arm.operation import Ended, Running
-from assessor.arm.rate_limiter import RateLimiter, Region, dearness
 from assessor.arm.result import parse_result
-from assessor.assessment.adoption import patience_ends_at
+from assessor.arm.throttling import RateLimiter, Region, dearness
+from assessor.assessment.adoption import KnownAssessments, patience_ends_at
 from assessor.assessment.follower import Follower
-from assessor.assessment.known_assessments import KnownAssessments
 from assessor.assessment.shared_polls import SharedPolls
 from assessor.assessment.steps import Done, Step, Steps
+from assessor.clock import PollingWindow
 from assessor.expectation import Expectation
 from assessor.messages.progress import AssessmentProgress, Later, OperationRef
-from assessor.polling_window import PollingWindow
+from assessor.posture.durations import Durations
 from assessor.posture.store import MemoryPosture
 from tests.support.builders import ACTIVITY_ID, NOW, VM_ID, machine, recorded_result, request
 from tests.support.fakes import FakeArm, FakeClock
@@ -25,7 +25,7 @@ DEADLINE = timedelta(hours=2)
 EXPECTED = Expectation(660.0, 0.3)
 OPERATION = OperationRef(ACTIVITY_ID, "token", NOW - timedelta(seconds=300), "0" * 16)
 ADOPTED = replace(OPERATION, adopted=True)
-PROGRESS = AssessmentProgress(request(), NOW, vm=machine(), operation=OPERATION)
+PROGRESS = AssessmentProgress(request(), NOW, vm=machine(), operation=OPERATION, expected=EXPECTED)
 ENDED = Ended(parse_result(recorded_result()))
 LISTLESS = Ended(parse_result({"status": "Succeeded", "assessmentActivityId": ACTIVITY_ID}))
 POLLS = Region.of(VM_ID.subscription_id, None)
@@ -57,6 +57,7 @@ class World:
         self.arm = FakeArm()
         self.postures = MemoryPosture()
         self.known = KnownAssessments(self.postures.load)
+        self.durations = Durations(self.postures.durations, 123.0)
         self.limiter = RateLimiter(60)
         self.polls = SharedPolls(self.arm, self.clock)
         self.hold = 20.0
@@ -64,6 +65,7 @@ class World:
             polls=self.polls,
             limiter=self.limiter,
             known=self.known,
+            durations=self.durations,
             clock=self.clock,
             new_window=lambda: Window(self.hold, self.clock),
             steps=Steps(self.clock, DEADLINE),
@@ -76,7 +78,7 @@ class World:
         wait_first: float | None = None,
     ) -> Step | None:
         """Returns what an invocation comes to."""
-        return await self.follower.follow(progress, operation, EXPECTED, wait_first)
+        return await self.follower.follow(progress, operation, wait_first)
 
     def later(
         self, seconds: float, why: str = RUNS, progress: AssessmentProgress = PROGRESS
@@ -102,6 +104,14 @@ async def test_the_next_poll_comes_by_how_long_the_operation_has_run(world: Worl
     waited = replace(PROGRESS, attempt=3)
     assert await world.follow(waited) == world.later(EXPECTED.next_poll(300.0))
     assert world.arm.effects == [f"poll {VM_ID.name} token"]
+
+
+async def test_a_request_that_was_told_nothing_is_polled_as_any_vms(world: World) -> None:
+    """An earlier version of the app has begun it."""
+    world.arm.polls = [Running()]
+    untold = replace(PROGRESS, expected=None)
+    seconds = world.durations.unknown.next_poll(300.0)
+    assert await world.follow(untold) == world.later(seconds, progress=untold)
 
 
 @pytest.mark.parametrize(("reads_left", "why"), [(None, RUNS), (230, RUNS), (229, GIVES_WAY)])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from assessor.assessment.intake import RequestIntake
+from assessor.assessment.assessor import RequestIntake
 from assessor.messages.in_progress import request_message
 from assessor.messages.outcome import reject
 from assessor.messages.outgoing import outcome_message
@@ -17,11 +17,11 @@ from assessor.messages.request import (
     FieldError,
     Rejection,
     ScanRequest,
-    parse_request,
     split,
 )
+from assessor.messages.request_body import parse_request
 from assessor.resource_id import Scope
-from assessor.telemetry.ids import traceparent_of
+from assessor.telemetry.context import traceparent_of
 from assessor.telemetry.metrics import UNFORESEEN
 from tests.support.builders import NOW, OTHER_SUBSCRIPTION, VM_ID, incoming
 from tests.support.fakes import FakeBus, FakeClock
@@ -113,7 +113,7 @@ async def test_a_request_for_several_vms_asks_for_each_on_the_internal_queue(
     requests = parse_request(incoming(body), ())
     assert isinstance(requests, tuple)
 
-    with caplog.at_level(logging.INFO, "assessor.assessment.intake"):
+    with caplog.at_level(logging.INFO, "assessor.assessment.assessor"):
         await world.receive(body)
 
     assert world.bus.sent == {"in-progress": [request_message(split(each)) for each in requests]}
@@ -149,7 +149,7 @@ async def test_a_message_that_the_app_itself_fails_at_is_rejected_and_counted(
     def fail(*_: Any) -> None:  # noqa: ANN401 - whatever it is called with
         raise ZeroDivisionError
 
-    monkeypatch.setattr("assessor.assessment.intake.parse_request", fail)
+    monkeypatch.setattr("assessor.assessment.assessor.parse_request", fail)
 
     await world.receive({"vmId": str(VM_ID)})
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from assessor.assessment.known_assessments import KnownAssessments
+from assessor.assessment.adoption import KnownAssessments
 from assessor.posture.model import Posture
 from assessor.posture.store import MemoryPosture, PostureError, Remembered
 from assessor.resource_id import VirtualMachineId

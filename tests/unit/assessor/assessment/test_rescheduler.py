@@ -11,7 +11,7 @@ from assessor.messages.in_progress import in_progress_message, scan_message
 from assessor.messages.progress import AssessmentProgress, Later, OperationRef, OverdueSweep
 from assessor.messages.request import ScanRequest
 from assessor.resource_id import Scope
-from assessor.telemetry.invocation_context import Delivery
+from assessor.telemetry.context import Delivery
 from assessor.telemetry.metrics import RESCHEDULED
 from tests.support.builders import ACTIVITY_ID, NOW, VM_ID, request
 from tests.support.fakes import FakeBus, FakeClock

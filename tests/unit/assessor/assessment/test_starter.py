@@ -8,10 +8,10 @@ import pytest
 
 from assessor.arm.errors import ArmError, Phase
 from assessor.arm.operation import Begun, Ended
-from assessor.arm.rate_limiter import RateLimiter, Region
 from assessor.arm.result import ApiError, parse_result
+from assessor.arm.throttling import RateLimiter, Region
 from assessor.arm.virtual_machine import PatchSummary
-from assessor.assessment.known_assessments import KnownAssessments
+from assessor.assessment.adoption import KnownAssessments
 from assessor.assessment.starter import SharedStarts, Start, Starter
 from assessor.expectation import Expectation
 from assessor.messages.progress import AssessmentProgress
@@ -144,13 +144,6 @@ async def test_a_bucket_that_the_begin_has_emptied_holds_its_region_back(world: 
     world.arm.remaining = {"Microsoft.Compute/UpdateVM3Min": 0}
     assert (await world.start()).begun is not None
     assert world.limiter.turn(REGION, NOW) == 61.0
-
-
-async def test_what_was_told_at_the_start_is_expected_to_the_end(world: World) -> None:
-    """Of a request that was told nothing, what is expected of any VM."""
-    told = Expectation(123.0, 0.5)
-    assert world.starter.expected(replace(NEW, expected=told)) == told
-    assert world.starter.expected(NEW) == world.durations.unknown
 
 
 _RUNS = Start(VM, begun=Begun(ACTIVITY_ID, "token"), begun_at=NOW)

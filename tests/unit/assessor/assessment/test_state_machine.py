@@ -83,6 +83,12 @@ def later(step: Step, now: datetime) -> tuple[AssessmentProgress, float]:
     return step.progress, (step.at - now).total_seconds()
 
 
+def own_operation(progress: AssessmentProgress, begun_at: datetime) -> OperationRef:
+    """Returns the operation that a request has begun."""
+    root = root_span_id(ACTIVITY, progress.request.identity)
+    return OperationRef(ACTIVITY, "token", begun_at, root)
+
+
 def summary(**fields: object) -> PatchSummary:
     return PatchSummary({"assessmentActivityId": ACTIVITY, **fields})
 
@@ -162,8 +168,13 @@ async def test_an_operation_that_has_ended_by_the_begins_answer_is_concluded_at_
 
     step = await machine.advance(new)
 
-    assert isinstance(step, Done)
-    assert step.conclusion == Finished(parse_result(RESULT), ended_at=end, seconds=12)
+    progress = replace(
+        new,
+        vm=RUNNING,
+        operation=own_operation(new, clock.now()),
+        expected=await machine.starter.durations.expect(RUNNING),
+    )
+    assert step == Done(progress, Finished(parse_result(RESULT), ended_at=end, seconds=12))
 
 
 @pytest.mark.parametrize(
@@ -587,11 +598,10 @@ async def test_what_was_waited_out_is_over_once_something_is_begun(
     step = await machine.advance(waited)
 
     now = clock.now()
-    root = root_span_id(ACTIVITY, new.request.identity)
     progress = replace(
         new,
         vm=RUNNING,
-        operation=OperationRef(ACTIVITY, "token", now, root),
+        operation=own_operation(new, now),
         expected=await machine.starter.durations.expect(RUNNING),
     ).rescheduled(now)
     assert step == Later(progress, now + timedelta(seconds=900), "the operation runs")
@@ -974,6 +984,30 @@ class SlowReads(FakeArm):
         """Waits at the gate, then gives the next scripted VM."""
         await self.gate.wait()
         return await super().read(vm_id)
+
+
+async def test_what_another_request_begins_at_the_same_time_is_known_to_be_an_assessment(
+    new: AssessmentProgress, clock: FakeClock
+) -> None:
+    """The operation has a root span for each request; it was begun for one of them."""
+    arm = SlowReads()
+    machine = build_state_machine(
+        settings(),
+        ports(clock=clock, bus=FakeBus(), arm=arm),
+        Durations(MemoryPosture().durations, 660),
+    )
+    arm.reads, arm.begins = [RUNNING], [ACTIVITY]
+    second = replace(new, request=AssessmentRequest(VM, "r-2", enqueued_at=clock.now()))
+    asking = [asyncio.create_task(machine.advance(each)) for each in (new, second)]
+    await asyncio.sleep(0)
+    arm.gate.set()
+
+    own, shared = [later(each, clock.now())[0] for each in await asyncio.gather(*asking)]
+
+    assert own.operation == own_operation(new, clock.now())
+    others = own_operation(second, clock.now())
+    assert shared.operation == replace(others, adopted=True, known=True)
+    assert arm.effects == ["read vm-1", "begin vm-1"]
 
 
 async def test_what_answers_another_request_only_is_not_waited_for(
