@@ -98,15 +98,15 @@ def _storage_connection(text: str) -> str:
     parts = _parts(url)
     if parts is None or parts.scheme not in {"http", "https"}:
         raise PydanticCustomError("connection", "a connection string whose table endpoint is a URL")
-    if not _is_base64(_part_of(text, "accountkey")):  # else each call would fail at its signature
+    if not _is_base64(_account_key(text)):  # else each call would fail at its signature
         raise PydanticCustomError("connection", "a connection string whose AccountKey is base64")
     return text
 
 
-def _part_of(connection: str, name: str) -> str:
-    """Returns a part of a connection string by its name in lower case; empty if it has none."""
+def _account_key(connection: str) -> str:
+    """Returns the AccountKey of a connection string; empty if it has none."""
     pairs = (part.partition("=") for part in connection.split(";"))
-    return next((value for key, _, value in pairs if key.strip().lower() == name), "")
+    return next((value for key, _, value in pairs if key.strip().lower() == "accountkey"), "")
 
 
 def _is_base64(text: str) -> bool:

@@ -5,7 +5,7 @@ queue can write them.
 """
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
@@ -89,22 +89,14 @@ def _kind(value: Any) -> str | None:  # noqa: ANN401 - any JSON, or an envelope
     return kind if isinstance(kind, str) else None
 
 
-_Envelope = (
+_Envelope: TypeAlias = (
     Annotated[_AssessmentEnvelope, Tag(_ASSESSMENT)]
     | Annotated[_RequestEnvelope, Tag("request")]
     | Annotated[_ExpansionEnvelope, Tag("expansion")]
     | Annotated[_CompletionEnvelope, Tag("watch")]
     | Annotated[_SweepEnvelope, Tag("overdue")]
 )
-_ENVELOPE: Final[
-    TypeAdapter[
-        _AssessmentEnvelope
-        | _RequestEnvelope
-        | _ExpansionEnvelope
-        | _CompletionEnvelope
-        | _SweepEnvelope
-    ]
-] = TypeAdapter(Annotated[_Envelope, Discriminator(_kind)])
+_ENVELOPE: Final[TypeAdapter[_Envelope]] = TypeAdapter(Annotated[_Envelope, Discriminator(_kind)])
 
 
 def request_message(

@@ -69,8 +69,7 @@ def to_columns(patches: Sequence[LackedPatch] | None, omitted: int = 0) -> dict[
     while len(packed) > _PACKED_BYTES:
         kept = kept[: len(kept) * 3 // 4]
         packed = _pack(kept)
-    parts = [packed[at : at + COLUMN_BYTES] for at in range(0, len(packed), COLUMN_BYTES)]
-    columns: dict[str, bytes | int] = dict(zip(COLUMNS, parts, strict=False))
+    columns: dict[str, bytes | int] = dict(zip(COLUMNS, parts_of(packed), strict=False))
     omitted += len(patches) - len(kept)
     return columns | ({OMITTED: omitted} if omitted else {})
 
@@ -87,6 +86,11 @@ def from_columns(row: Mapping[str, Any]) -> tuple[LackedPatch, ...] | None:
         return tuple(map(_patch, json.loads(zlib.decompress(packed))))
     except (ValueError, TypeError, RecursionError, zlib.error):
         return None
+
+
+def parts_of(packed: bytes) -> list[bytes]:
+    """Returns what each column holds of something that may be larger than one."""
+    return [packed[at : at + COLUMN_BYTES] for at in range(0, len(packed), COLUMN_BYTES)]
 
 
 def _patch(fields: object) -> LackedPatch:

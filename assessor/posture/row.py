@@ -22,13 +22,12 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from assessor.posture.durations import Learned
-from assessor.posture.lacking import OMITTED, from_columns, to_columns
+from assessor.posture.lacking import OMITTED, from_columns, parts_of, to_columns
 from assessor.posture.model import OpenAlert, Posture
 from assessor.resource_id import VirtualMachineId
 from dotnet_text import ignoring_case
 
 FORMAT: Final = 1
-COLUMN_BYTES: Final = 64 * 1024
 DURATION_COLUMNS: Final = ("DurationCount", "DurationSeconds", "DurationSpread")
 """How many assessments told, how long they took, and the deviation of that's logarithm."""
 _LEARNED: Final = TypeAdapter(Learned)
@@ -161,7 +160,7 @@ def _whole(posture: Posture) -> dict[str, Value]:
         separators=(",", ":"),
     )
     packed = zlib.compress(text.encode())
-    parts = [packed[at : at + COLUMN_BYTES] for at in range(0, len(packed), COLUMN_BYTES)]
+    parts = parts_of(packed)
     return {"Parts": len(parts), **{_part(number): part for number, part in enumerate(parts)}}
 
 

@@ -19,14 +19,13 @@ activity ID belongs to the trace of the incoming message; the two traces link to
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
+from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import (
     Link,
     Span,
@@ -64,19 +63,15 @@ WAIT: Final = "wait"
 FOLLOW: Final = "follow"
 
 
-def _no_metrics() -> Metrics:
-    return Metrics(NoOpMeterProvider().get_meter("none"))
-
-
 @dataclass
 class Telemetry:
     """What the app tells of itself: the traces of assessments, metrics, and records."""
 
     tracer: Tracer
     ids: AssessmentIdGenerator
-    sampler: Sampler = DEFAULT_ON
-    metrics: Metrics = field(default_factory=_no_metrics)
-    records: Records = field(default_factory=Records)
+    sampler: Sampler
+    metrics: Metrics
+    records: Records
     bus_address: str | None = None
 
     def assessment(self, activity_id: str, root_span_id: str) -> AssessmentTrace:

@@ -12,6 +12,7 @@ from datetime import datetime
 from random import Random
 from typing import Final
 
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span
 from opentelemetry.util.types import AttributeValue
 
@@ -22,9 +23,11 @@ from assessor.ports import Arm, Ports, ScanStore, VmLister
 from assessor.posture.store import MemoryPosture
 from assessor.settings import Settings
 from assessor.telemetry.context import AssessmentIdGenerator, Delivery
+from assessor.telemetry.records import Records
 from assessor.telemetry.telemetry import Telemetry
 from tests.simulation.bus import Delivered, SimulatedBus
 from tests.simulation.clock import SimulatedClock
+from tests.support.app import no_metrics
 
 SLOTS: Final = 64
 """How many messages of each queue a worker handles at once: maxConcurrentCalls in host.json."""
@@ -73,7 +76,9 @@ class Worker:
                 lister=around.fleet,
                 postures=around.postures,
                 scans=around.accounts,
-                telemetry=_Silence(NoOpTracer(), AssessmentIdGenerator()),
+                telemetry=_Silence(
+                    NoOpTracer(), AssessmentIdGenerator(), DEFAULT_ON, no_metrics(), Records()
+                ),
                 random=random,
                 monotonic=around.clock.seconds,
             ),

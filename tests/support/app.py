@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from random import Random
 from typing import Final
 
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
+from opentelemetry.trace import Tracer
 
 from assessor.arm.listing import Page
 from assessor.ports import Arm, Bus, Clock, Ports, PostureStore, ScanStore, VmLister
@@ -13,6 +16,8 @@ from assessor.resource_id import Scope
 from assessor.scans.store import MemoryScans
 from assessor.settings import Settings, read_settings
 from assessor.telemetry.context import AssessmentIdGenerator
+from assessor.telemetry.metrics import Metrics
+from assessor.telemetry.records import Records
 from assessor.telemetry.telemetry import Telemetry
 
 ENTITIES: Final[Mapping[str, str]] = {
@@ -32,7 +37,19 @@ def settings(**named: str) -> Settings:
 def silent_telemetry() -> Telemetry:
     """Returns telemetry that goes nowhere."""
     ids = AssessmentIdGenerator()
-    return Telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids)
+    return uncounted_telemetry(TracerProvider(id_generator=ids).get_tracer("test"), ids)
+
+
+def uncounted_telemetry(
+    tracer: Tracer, ids: AssessmentIdGenerator, sampler: Sampler = DEFAULT_ON
+) -> Telemetry:
+    """Returns telemetry whose metrics and records go nowhere."""
+    return Telemetry(tracer, ids, sampler, no_metrics(), Records())
+
+
+def no_metrics() -> Metrics:
+    """Returns metrics that go nowhere."""
+    return Metrics(NoOpMeterProvider().get_meter("none"))
 
 
 class EmptyFleet:

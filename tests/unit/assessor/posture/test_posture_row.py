@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from assessor.alerts.rules import ALERT_COLUMNS
 from assessor.posture.durations import Learned
+from assessor.posture.lacking import COLUMN_BYTES
 from assessor.posture.model import Posture
 from assessor.posture.outline import outline_of
 from assessor.posture.row import (
-    COLUMN_BYTES,
     DURATION_COLUMNS,
     RowError,
     durations_from_row,

@@ -24,7 +24,7 @@ from assessor.telemetry.context import (
     trace_id_of,
 )
 from assessor.telemetry.sampler import LowBitsRatio
-from assessor.telemetry.telemetry import Telemetry
+from tests.support.app import uncounted_telemetry
 from tests.support.builders import ACTIVITY_ID, NOW, TRACEPARENT
 
 _ROOT_ID = root_span_id(ACTIVITY_ID, "request-1")
@@ -43,7 +43,7 @@ class _Process:
         )
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.tracer = self.provider.get_tracer("tests")
-        self.telemetry = Telemetry(self.tracer, self.ids, sampler)
+        self.telemetry = uncounted_telemetry(self.tracer, self.ids, sampler)
 
     @property
     def spans(self) -> dict[str, ReadableSpan]:
