@@ -160,7 +160,7 @@ class Origin:
         name = operation_name(url)
         if name is None:
             return "a URL is not that of an operation of Microsoft.Compute"
-        if name != (self.activity_id or "").lower():
+        if self.activity_id is None or name != self.activity_id.lower():
             return "a URL is that of another operation"
         return None
 

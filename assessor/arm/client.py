@@ -91,7 +91,6 @@ class ArmClient:
                 credential,
                 subscription_id,
                 base_url=cloud.endpoint,
-                credential_scopes=[cloud.scope],
                 transport=transport,
                 policies=pipeline,
             )

@@ -4,7 +4,7 @@ One table, RULES, says for every refusal and every fault of the network whether 
 checked again, or final. Waiting is never done here: whoever asks schedules a message.
 """
 
-from collections.abc import Callable
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from http import HTTPStatus
@@ -88,7 +88,8 @@ class ErrorRule:
     why: str
     verdict: Verdict
     phases: frozenset[Phase] = frozenset(Phase)
-    statuses: Callable[[int | None], bool] = lambda _: True
+    statuses: Container[int | None] | None = None
+    """HTTP statuses, None among them for no answer; left out: whatever came."""
     codes: frozenset[str] = frozenset()
     """ARM's codes in lower case; none: any code."""
     throttle: bool = False
@@ -99,21 +100,15 @@ class ErrorRule:
         """Whether this line is about `error`."""
         return (
             error.phase in self.phases
-            and self.statuses(error.status)
+            and (self.statuses is None or error.status in self.statuses)
             and (not self.codes or error.error.code.lower() in self.codes)
             and (not self.throttle or error.is_throttle)
-            and self.says in _words(error)
+            and any(self.says in message for message in _messages(error))
         )
 
 
-def _is(*statuses: int | None) -> Callable[[int | None], bool]:
-    return lambda status: status in statuses
-
-
-def _is_server_error(status: int | None) -> bool:
-    return status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
+_NO_ANSWER: Final = (None,)
+_SERVER_ERRORS: Final = range(500, 1000)
 _POLL: Final = frozenset({Phase.POLL})
 _BEGIN: Final = frozenset({Phase.BEGIN})
 
@@ -121,17 +116,17 @@ RULES: Final = (
     ErrorRule(
         "the identity endpoint gives no token, and ARM was not called",
         Verdict.WAIT,
-        statuses=_is(None),
+        statuses=_NO_ANSWER,
         codes=frozenset({IDENTITY_UNAVAILABLE.lower()}),
     ),
     ErrorRule(
         "ARM's answer leads away from ARM, and nothing was called",
         Verdict.FINAL,
-        statuses=_is(None),
+        statuses=_NO_ANSWER,
         codes=frozenset({"urlrefused"}),
     ),
     ErrorRule(
-        "no answer came: the call may or may not have arrived", Verdict.WAIT, statuses=_is(None)
+        "no answer came: the call may or may not have arrived", Verdict.WAIT, statuses=_NO_ANSWER
     ),
     ErrorRule("too many calls", Verdict.WAIT, throttle=True),
     ErrorRule(
@@ -140,13 +135,13 @@ RULES: Final = (
         frozenset({Phase.BEGIN, Phase.POLL}),
         says=IMAGE_REFUSED,
     ),
-    ErrorRule("ARM or the provider is unwell", Verdict.WAIT, statuses=_is_server_error),
-    ErrorRule("ARM gave up waiting for the request", Verdict.WAIT, statuses=_is(408)),
+    ErrorRule("ARM or the provider is unwell", Verdict.WAIT, statuses=_SERVER_ERRORS),
+    ErrorRule("ARM gave up waiting for the request", Verdict.WAIT, statuses=(408,)),
     ErrorRule(
         "another operation holds the VM, and will let go of it",
         Verdict.WAIT,
         _BEGIN,
-        _is(409),
+        (409,),
         frozenset(
             {
                 "conflict",
@@ -161,25 +156,25 @@ RULES: Final = (
         "the VM refuses: stopped since it was read, or already being assessed",
         Verdict.RECHECK,
         _BEGIN,
-        _is(409),
+        (409,),
     ),
     ErrorRule(
         "ARM does not take the token any more: a new one is taken",
         Verdict.WAIT,
-        statuses=_is(401),
+        statuses=(401,),
         codes=frozenset({"expiredauthenticationtoken"}),
     ),
     ErrorRule(
         "ARM does not take the token in mid-operation: a new one is taken",
         Verdict.WAIT,
         _POLL,
-        _is(401),
+        (401,),
     ),
     ErrorRule(
         "the identity may not read the operation, or ARM has forgotten it",
         Verdict.LOST,
         _POLL,
-        _is(403, 404, 410),
+        (403, 404, 410),
     ),
     ErrorRule("ARM refuses for good", Verdict.FINAL),
 )
@@ -191,5 +186,6 @@ def judge(error: ArmError) -> ErrorRule:
     return next(rule for rule in RULES if rule.applies(error))
 
 
-def _words(error: ArmError) -> str:
-    return " ".join(message for _, message in error.error.said).lower()
+def _messages(error: ArmError) -> list[str]:
+    """Returns what the error says, and what those beneath it say, in lower case."""
+    return [message.lower() for _, message in error.error.said]

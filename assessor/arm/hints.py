@@ -33,31 +33,27 @@ class HintRule:
         action: what to do; `{name}` stands for what a group of that name in `says` has found.
         documentation: where that is explained.
         codes: codes in lower case.
-        says: what the message says, without regard to case.
+        says: a pattern of what the message says, in any case; empty: its words don't matter.
     """
 
     action: str
     documentation: str
     codes: frozenset[str] = frozenset()
-    says: re.Pattern[str] | None = None
+    says: str = ""
 
     def hint(self, code: str, message: str) -> Hint | None:
         """Returns the hint to an error; None where this line is not about it."""
-        found = self.says.search(message) if self.says is not None else None
-        if found is None and (code.lower() not in self.codes or "{" in self.action):
+        found = re.search(self.says, message, re.IGNORECASE) if self.says else None
+        if found is None and code.lower() not in self.codes:
             return None
         groups = found.groupdict() if found is not None else {}
         return Hint(self.action.format_map(groups), self.documentation)
 
 
-def _says(words: str) -> re.Pattern[str]:
-    return re.compile(words, re.IGNORECASE)
-
-
-_RIGHT: Final = _says(
+_RIGHT: Final = (
     r"authorization to perform action '(?P<action>[^']{1,200})' over scope '(?P<scope>[^']{1,500})'"
 )
-_OPERATION_RIGHT: Final = _says(
+_OPERATION_RIGHT: Final = (
     r"authorization to perform action '(?P<action>[^']*locations/operations/read)' over scope "
     r"'(?P<subscription>/subscriptions/[^/']{1,60})[^']*'"
 )
@@ -67,30 +63,30 @@ HINTS: Final = (
         "Azure's update management does not assess this image. Take the VM out of the request or "
         "the scan, or move it to an image of the list.",
         _IMAGES,
-        says=_says(IMAGE_REFUSED),
+        says=IMAGE_REFUSED,
     ),
     HintRule(
         "There is no patch extension for Arm64 here. Take the VM out of the request or the scan.",
         _IMAGES,
-        says=_says("CPU Architecture 'arm64' was not found in the extension repository"),
+        says="CPU Architecture 'arm64' was not found in the extension repository",
     ),
     HintRule(
         "Update the Azure Linux Agent in the VM, and ask again.",
         f"{_LEARN}/virtual-machines/extensions/update-linux-agent",
-        says=_says("Unsupported older Azure Linux Agent version"),
+        says="Unsupported older Azure Linux Agent version",
     ),
     HintRule(
         "The list of patches is longer than the extension tells. Install what it shows, and ask "
         "again, or ask the VM's package manager for the rest.",
         f"{_LEARN}/update-manager/troubleshoot",
         frozenset({"package_list_truncated"}),
-        _says("PACKAGE_LIST_TRUNCATED"),
+        "PACKAGE_LIST_TRUNCATED",
     ),
     HintRule(
         "Some patches come with Ubuntu Pro only. Attach the VM to Ubuntu Pro to get them.",
         f"{_LEARN}/update-manager/security-awareness-ubuntu-support",
         frozenset({"ua_esm_required"}),
-        _says("UA_ESM_REQUIRED"),
+        "UA_ESM_REQUIRED",
     ),
     HintRule(
         "Register the resource provider Microsoft.Compute in the VM's subscription.",
@@ -153,7 +149,7 @@ HINTS: Final = (
         "The VM does not allow extensions, and one makes the assessment: set its "
         "allowExtensionOperations to true.",
         f"{_LEARN}/virtual-machines/extensions/overview",
-        says=_says("allowExtensionOperations|extension operations are (disallowed|not allowed)"),
+        says="allowExtensionOperations|extension operations are (disallowed|not allowed)",
     ),
     HintRule(
         "ARM had too many calls until the deadline. Scan fewer VMs of the subscription and region "
@@ -182,5 +178,5 @@ def hint_for(error: ApiError | None) -> Hint | None:
 
 def _said(error: ApiError) -> list[tuple[str, str]]:
     """Returns codes and messages: the error's own, those beneath it, and the innermost's."""
-    innermost = error.innererror.get("errordetail") if error.innererror is not None else None
-    return [*error.said, ("", str(innermost or ""))]
+    innermost = (error.innererror or {}).get("errordetail")
+    return [*error.said, (error.code, str(innermost))]

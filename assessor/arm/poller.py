@@ -99,7 +99,7 @@ class _StillRunning(Exception):  # noqa: N818 - the way out of the SDK's loop, n
     """
 
     def __init__(self, retry_after: float) -> None:
-        super().__init__("the operation runs")
+        super().__init__()
         self.retry_after = retry_after
 
 
@@ -131,7 +131,6 @@ class SinglePoll(AsyncARMPolling):
 
     def __init__(self, **operation_config: Any) -> None:  # noqa: ANN401 - the SDK's own options
         super().__init__(
-            timeout=0.0,  # what the SDK waits without a Retry-After; the app says how long that is
             lro_algorithms=[
                 _InlineResult(),
                 LocationPolling(),

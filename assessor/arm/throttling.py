@@ -185,9 +185,9 @@ def _wishes(text: str, now: datetime) -> Iterator[float]:
         moment = _moment(match[0])
         if moment is not None:
             yield (moment - now).total_seconds()
-    for part in _DATE.sub("", text).split(","):
+    for part in (part for rest in _DATE.split(text) for part in rest.split(",")):
         seconds = _seconds(part.strip())
-        if seconds is not None and math.isfinite(seconds):
+        if seconds is not None:
             yield seconds
 
 
@@ -203,6 +203,6 @@ def _seconds(text: str) -> float | None:
 def _moment(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

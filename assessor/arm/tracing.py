@@ -6,7 +6,6 @@ never the URL, and no header but those that it names.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,18 +40,20 @@ class _Route:
 
     Attributes:
         name: its RBAC operation without the provider's name, for a list with what it is of.
-        template: the path with its parameters' names.
-        pattern: what the path looks like; `subscription` is a group.
+        template: the path with its parameters' names; the subscription's comes first.
     """
 
     name: str
     template: str
-    pattern: re.Pattern[str]
 
-
-def _route(name: str, template: str) -> _Route:
-    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))
-    return _Route(name, template, re.compile(pattern, re.IGNORECASE))
+    def subscription_in(self, path: str) -> str | None:
+        """Returns the subscription of a path of this route, in lower case; None for any other."""
+        asked, known = path.lower().split("/"), self.template.lower().split("/")
+        is_mine = len(asked) == len(known) and all(
+            part if name.startswith("{") else part == name
+            for part, name in zip(asked, known, strict=True)
+        )
+        return asked[2] if is_mine else None
 
 
 _SUBSCRIPTION: Final = "/subscriptions/{subscription}"
@@ -63,13 +64,13 @@ _OPERATION: Final = (
     f"{_SUBSCRIPTION}/providers/{_PROVIDER}/locations/{{location}}/operations/{{operation}}"
 )
 _ROUTES: Final = (
-    _route("virtualMachines", _VM),
-    _route("virtualMachines/assessPatches", f"{_VM}/assessPatches"),
-    _route("locations/operations", _OPERATION),
-    _route("subscriptions/virtualMachines", f"{_SUBSCRIPTION}{_VMS}"),
-    _route("resourceGroups/virtualMachines", f"{_GROUP}{_VMS}"),
+    _Route("virtualMachines", _VM),
+    _Route("virtualMachines/assessPatches", f"{_VM}/assessPatches"),
+    _Route("locations/operations", _OPERATION),
+    _Route("subscriptions/virtualMachines", f"{_SUBSCRIPTION}{_VMS}"),
+    _Route("resourceGroups/virtualMachines", f"{_GROUP}{_VMS}"),
 )
-_ELSEWHERE: Final = _Route("elsewhere", "/", re.compile(""))
+_ELSEWHERE: Final = _Route("elsewhere", "/")
 
 
 class TracingPolicy(AsyncHTTPPolicy[Any, Any]):
@@ -146,9 +147,9 @@ def throttling_policy(body: str, remaining: Mapping[str, int]) -> str:
 
 def _find(path: str) -> tuple[_Route, str]:
     for route in _ROUTES:
-        match = route.pattern.fullmatch(path.rstrip("/"))
-        if match is not None:
-            return route, match["subscription"].lower()
+        subscription = route.subscription_in(path.rstrip("/"))
+        if subscription is not None:
+            return route, subscription
     return _ELSEWHERE, ""
 
 

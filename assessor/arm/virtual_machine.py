@@ -119,7 +119,7 @@ def _agent_state(view: Json) -> str:
 def power_state(view: Json) -> str | None:
     """Returns the VM's power state by its instance view; None where that tells none."""
     for status in objects_of(view.get("statuses")):
-        code = text_of(status.get("code")) or ""
-        if code.lower().startswith(_POWER_STATE):
+        code = text_of(status.get("code"))
+        if code is not None and code.lower().startswith(_POWER_STATE):
             return code[len(_POWER_STATE) :]
     return None

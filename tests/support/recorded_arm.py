@@ -50,17 +50,21 @@ class RecordedArm(AsyncHttpTransport[HttpRequest, AsyncHttpResponseImpl]):
     def __init__(self, entries: list[Mapping[str, Any]]) -> None:
         self._entries = entries
         self.calls: list[tuple[str, str]] = []
+        self.headers: list[dict[str, str]] = []
+        """Each call's own, by their names in lower case."""
 
     async def send(self, request: HttpRequest, **options: Any) -> AsyncHttpResponseImpl:  # noqa: ANN401 - SDK's
         """Answers as ARM did."""
         self.calls.append((request.method, request.url))
+        self.headers.append({name.lower(): text for name, text in request.headers.items()})
         entry = self._entries.pop(0)
         headers = CIMultiDict(
             {name: ",".join(each) for name, each in entry["ResponseHeaders"].items()}
         )
 
         async def body(**_: object) -> AsyncIterator[bytes]:
-            yield entry["ResponseBody"].encode()
+            said = entry["ResponseBody"]
+            yield said if isinstance(said, bytes) else said.encode()
 
         response = AsyncHttpResponseImpl(
             request=request,

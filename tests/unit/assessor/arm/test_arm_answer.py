@@ -238,6 +238,29 @@ def test_details_that_are_no_list_of_objects_are_passed_over(details: object) ->
     assert not error.is_throttle
 
 
+@pytest.mark.parametrize("phase", [Phase.BEGIN, Phase.POLL])
+def test_an_image_that_is_refused_is_told_by_the_error_or_by_one_beneath_it(phase: Phase) -> None:
+    """In any case; a detail without a message says nothing, and a code is no message."""
+    words = f"Sorry: {IMAGE_REFUSED.upper()}."
+    said = {"code": "x", "message": words}
+    error = ApiError("BadRequest", "See the details.", details=({"code": "y"}, said))
+    assert judge(ArmError(phase, 400, error)).verdict is Verdict.UNSUPPORTED
+    itself = ApiError("BadRequest", words)
+    assert judge(ArmError(phase, 400, itself)).verdict is Verdict.UNSUPPORTED
+    code = ApiError("BadRequest", "No.", details=({"code": IMAGE_REFUSED},))
+    assert judge(ArmError(phase, 400, code)).verdict is Verdict.FINAL
+
+
+def test_an_error_carries_what_a_caller_acts_on() -> None:
+    """Whom to ask again and when, and ARM's own ID of the call."""
+    said = ApiError("TooManyRequests", "Later.")
+    error = ArmError(Phase.POLL, 429, said, 30.0, "call-1")
+    assert (error.phase, error.status, error.error) == (Phase.POLL, 429, said)
+    assert (error.retry_after, error.request_id) == (30.0, "call-1")
+    bare = ArmError(Phase.POLL, 429, said)
+    assert (bare.retry_after, bare.request_id) == (None, None)
+
+
 def test_an_error_says_what_was_asked_and_what_came() -> None:
     """In one line, for the log."""
     assert str(_answer(Phase.BEGIN, 403, _FORBIDDEN)).startswith("begin: 403 AuthorizationFailed: ")

@@ -1,6 +1,7 @@
 """Tokens for ARM, through the app's own client: the identity endpoint's answers are not ARM's."""
 
 import gzip
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from azure.identity import CredentialUnavailableError
 from assessor.arm.access_token import RenewableCredential
 from assessor.arm.client import ArmClient
 from assessor.arm.errors import ArmError, Verdict, judge
+from assessor.arm.result import ApiError
 from assessor.arm.virtual_machine import VirtualMachine
 from assessor.settings import ArmCloud
 from tests.support.builders import ACTIVITY_ID, VM_ID
@@ -85,6 +87,7 @@ async def test_a_fault_of_the_identity_endpoint_is_waited_out(fault: Exception, 
 
     assert judge(raised.value).verdict is Verdict.WAIT
     assert raised.value.error.code == "IdentityUnavailable"
+    assert raised.value.error.message == f"no token for ARM: {type(fault).__name__}"
     assert not raised.value.is_throttle
     assert transport.calls == []
 
@@ -110,6 +113,91 @@ async def test_an_expired_token_is_replaced_in_mid_operation() -> None:
     assert vm.location == "East US"
     assert len(made) == 2
     assert len(transport.calls) == 2
+
+
+class Kept(Identity):
+    """Notes what it is asked for, and whether it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[tuple[str, ...], Mapping[str, Any]]] = []
+        self.is_closed = False
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ANN401 - SDK's
+        """Gives a token."""
+        self.asked.append((scopes, options))
+        return await super().get_token(*scopes, **options)
+
+    async def close(self) -> None:
+        """Is closed."""
+        self.is_closed = True
+
+
+async def test_a_credential_that_is_renewed_is_another_one_and_the_old_one_is_closed() -> None:
+    """What is asked of it is passed on as it is; whoever opened it closes the one in use."""
+    made: list[Kept] = []
+
+    def make() -> Kept:
+        made.append(Kept())
+        return made[-1]
+
+    async with RenewableCredential(make) as credential:
+        await credential.get_token("scope", claims="c")
+        await credential.renew()
+        assert [each.is_closed for each in made] == [True, False]
+        await credential.get_token("another")
+    assert [each.is_closed for each in made] == [True, True]
+    assert [each.asked for each in made] == [
+        [(("scope",), {"claims": "c"})],
+        [(("another",), {})],
+    ]
+
+
+async def test_a_refused_token_is_replaced_where_the_credential_keeps_none_as_well() -> None:
+    """The call is made once more, and its second answer counts."""
+    transport = RecordedArm([answer(401, "{}"), answer(200, '{"location": "x"}')])
+    assert (await ArmClient(Identity(), CLOUD, transport).read(VM_ID)).location == "x"
+    twice = RecordedArm([answer(401, "{}"), answer(401, "{}")])
+    with pytest.raises(ArmError) as refused:
+        await ArmClient(Identity(), CLOUD, twice).read(VM_ID)
+    assert (refused.value.status, len(twice.calls)) == (401, 2)
+
+
+_CHALLENGE = (
+    f'Bearer error="insufficient_claims", claims="{b64encode(b"claims").decode().rstrip("=")}"'
+)
+
+
+async def test_a_challenge_for_claims_is_answered_with_a_token_of_them() -> None:
+    """For the same scope, in the same call."""
+    challenge = answer(401, "{}", WWW_Authenticate=_CHALLENGE)
+    identity = Kept()
+    transport = RecordedArm([challenge, answer(200, '{"location": "x"}')])
+    assert (await ArmClient(identity, CLOUD, transport).read(VM_ID)).location == "x"
+    scopes = (CLOUD.scope,)
+    assert [each for each, _ in identity.asked] == [scopes, scopes]
+    assert identity.asked[1][1]["claims"] == "claims"
+
+
+async def test_a_challenge_that_the_identity_can_not_answer_is_waited_out() -> None:
+    """Its fault is not ARM's answer."""
+
+    class Once(Kept):
+        """Gives one token."""
+
+        async def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ANN401 - SDK's
+            """Gives it, or fails."""
+            if self.asked:
+                raise endpoint_error(400)
+            return await super().get_token(*scopes, **options)
+
+    transport = RecordedArm([answer(401, "{}", WWW_Authenticate=_CHALLENGE)])
+    with pytest.raises(ArmError) as unanswered:
+        await ArmClient(Once(), CLOUD, transport).read(VM_ID)
+    assert unanswered.value.error == ApiError(
+        "IdentityUnavailable", "no token for ARM: ClientAuthenticationError"
+    )
+    assert judge(unanswered.value).verdict is Verdict.WAIT
 
 
 @pytest.mark.parametrize("code", ["ExpiredAuthenticationToken", "InvalidAuthenticationToken"])

@@ -52,14 +52,71 @@ def test_a_url_that_is_not_https_on_arms_origin_is_refused(url: str) -> None:
     assert problem_with_origin(url, ENDPOINT) is not None
 
 
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://[evil/x", "a URL can't be read"),
+        ("https://management.azure.com:x/", "a URL can't be read"),
+        ("http://management.azure.com:443/x", "a URL is not https"),
+        ("https://management.azure.com/x y", "a URL has characters that no URL has"),
+        (
+            "https://x@management.azure.com/x",
+            "a URL leads away from the configured ARM endpoint",
+        ),
+        (
+            "https://management.azure.com:444/x",
+            "a URL leads away from the configured ARM endpoint",
+        ),
+        (
+            f"{ENDPOINT}/subscriptions/{OTHER_SUBSCRIPTION}/x",
+            "a URL is not in the subscription of its request",
+        ),
+        (
+            f"{ENDPOINT}/subscriptions/{SUBSCRIPTION}/../x",
+            "a URL's path leads out of its subscription",
+        ),
+        (f"{ENDPOINT}{VM_ID}", "a URL is not that of an operation of Microsoft.Compute"),
+        (f"{OPERATIONS}/eastus/operations/other", "a URL is that of another operation"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_without_the_urls_text(url: str, problem: str) -> None:
+    """It goes into outcomes and logs, and the URL may be anybody's."""
+    assert ORIGIN.problem_with_operation(url) == problem
+
+
+def test_where_no_operation_is_named_none_may_be_polled() -> None:
+    """Any other URL of the subscription may be called."""
+    url = f"{OPERATIONS}/eastus/operations/{ACTIVITY_ID}"
+    nowhere = Origin(ENDPOINT, SUBSCRIPTION.upper())
+    assert nowhere.problem_with(url) is None
+    assert nowhere.problem_with_operation(url) == "a URL is that of another operation"
+    assert Origin(ENDPOINT, SUBSCRIPTION, ACTIVITY_ID.upper()).problem_with_operation(url) is None
+
+
+def test_the_port_that_https_has_may_be_written_or_left_out() -> None:
+    """In the URL as in the endpoint."""
+    assert problem_with_origin(f"{ENDPOINT}:443/x", ENDPOINT) is None
+    assert problem_with_origin(f"{ENDPOINT}/x", f"{ENDPOINT}:443") is None
+    assert problem_with_origin(f"{ENDPOINT}:8443/x", f"{ENDPOINT}:8443") is None
+
+
+def test_an_operations_url_tells_its_name() -> None:
+    """In lower case, escaped or not; a URL that can't be read tells none."""
+    assert operation_name(f"{OPERATIONS}/East%20US/operations/A%2db?x=/y") == "a-b"
+    assert operation_name("https://[evil/x") is None
+    assert operation_name(f"{OPERATIONS}/eastus/operations/a/b") is None
+
+
 @pytest.mark.parametrize("url", ELSEWHERE[:5])
 async def test_no_call_of_the_pipeline_leaves_arms_origin(url: str) -> None:
     """The policy stands before authentication: neither the token nor the call goes out."""
     transport = RecordedArm([])
     client = ArmClient(Credential(), CLOUD, transport).client(SUBSCRIPTION)
-    with pytest.raises(UrlRefusedError):
+    with pytest.raises(UrlRefusedError) as refused:
         await client.send_request(HttpRequest("GET", url))
     assert transport.calls == []
+    assert refused.value.problem == problem_with_origin(url, ENDPOINT)
+    assert str(refused.value) == f"the call is refused, for {refused.value.problem}"
 
 
 @pytest.mark.parametrize("url", ELSEWHERE[:5])

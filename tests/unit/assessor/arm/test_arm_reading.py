@@ -2,20 +2,25 @@
 
 import gzip
 import json
+import time
 import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline import AsyncPipeline
+from azure.core.pipeline.transport import HttpRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.arm.errors import ArmError, Phase
-from assessor.arm.reading import object_in, read_object
+from assessor.arm.reading import object_in, object_of, objects_of, read_object, text_of
 from assessor.arm.sdk_errors import arm_errors
-from assessor.arm.throttling import MOST_SECONDS, asked_to_wait, retry_after
+from assessor.arm.throttling import MOST_SECONDS, PlainWaitPolicy, asked_to_wait, retry_after
 from assessor.http import MOST_BYTES
+from tests.support.scripted_wire import Answer, Wire
 
 NOW = datetime(2026, 10, 21, 7, 27, tzinfo=UTC)
 
@@ -31,6 +36,16 @@ NOW = datetime(2026, 10, 21, 7, 27, tzinfo=UTC)
         ("PT30S", 30.0),
         ("pt1m30s", 90.0),
         ("P1DT1S", MOST_SECONDS),
+        ("PT1H", MOST_SECONDS),
+        ("PT59M1.5S", 3541.5),
+        ("P0D", 0.0),
+        ("P", None),
+        ("PT", None),
+        ("PT5", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT, 90", 90.0),
+        ("90, Wed, 21 Oct 2026 07:28:00 GMT", 90.0),
+        ("3601", MOST_SECONDS),
+        ("soon, 5", 5.0),
         ("Wed, 21 Oct 2026 07:28:00 GMT", 60.0),
         ("Wednesday, 21-Oct-26 07:28:00 GMT", 60.0),
         ("Wed Oct 21 07:28:00 2026", 60.0),
@@ -81,6 +96,48 @@ def test_no_wish_is_an_exception(text: str) -> None:
     assert seconds is None or 0 <= seconds <= MOST_SECONDS
 
 
+def test_dates_without_a_zone_are_in_utc_wherever_the_machine_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An answer's wish and its own date alike."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert retry_after("Wed, 21 Oct 2026 07:28:00", NOW) == 60.0
+        headers = {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "21 Oct 2026 07:27:30"}
+        assert asked_to_wait(headers) == 30.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("said", "plain"),
+    [
+        (None, None),
+        ("15", "15"),
+        ("000000015", "000000015"),
+        (" 15", "15"),
+        ("2.1", "3"),
+        ("7, 9", "9"),
+        ("PT30S", "30"),
+        ("1234567890", "3600"),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "30"),
+        ("soon", None),
+        ("", None),
+    ],
+)
+async def test_the_sdk_is_told_whole_seconds_or_nothing(
+    said: str | None, plain: str | None
+) -> None:
+    """It raises for any other wish, and a begin that succeeded would seem to have no answer."""
+    headers = {} if said is None else {"Retry-After": said}
+    answer = Answer(202, {"Date": "Wed, 21 Oct 2026 07:27:30 GMT", **headers}, "")
+    pipeline: AsyncPipeline[Any, Any] = AsyncPipeline(Wire(answer), [PlainWaitPolicy()])
+    seen = (await pipeline.run(HttpRequest("POST", "https://x"))).http_response.headers
+    assert seen.getall("Retry-After", []) == ([] if plain is None else [plain])
+
+
 def _read(body: bytes, **headers: str) -> object:
     return read_object(body, {name.replace("_", "-"): text for name, text in headers.items()})
 
@@ -96,7 +153,12 @@ def _read(body: bytes, **headers: str) -> object:
         (b'{"a": "\xc3\xa9"}', {"Content_Type": "application/json; charset=no-such"}),
         (b'{"a": "\xc3\xa9"}', {"Content_Encoding": "gzip"}),  # and it is none
         (gzip.compress(b'{"a": "\xc3\xa9"}', mtime=0), {"content_encoding": "GZip"}),
+        (gzip.compress(b'{"a": "\xc3\xa9"}', mtime=0), {"Content_Encoding": " x-gzip "}),
         (zlib.compress(b'{"a": "\xc3\xa9"}'), {"Content_Encoding": "deflate"}),
+        (zlib.compress(b'{"a": "\xc3\xa9"}', wbits=-15), {"Content_Encoding": "deflate"}),
+        (b'{"a": "\xc3\xa9"}', {"Content_Encoding": "identity"}),
+        (b'{"a": "\xe9"}', {"CONTENT_TYPE": 'text/plain; Charset = "ISO-8859-1"; x=y'}),
+        (b'{"a": "\xc3\xa9"}', {"Content_Type": "application/json; charset=cp037"}),
     ],
 )
 def test_an_object_is_read_whatever_its_encoding(body: bytes, headers: dict[str, str]) -> None:
@@ -127,6 +189,40 @@ def test_what_is_too_large_is_no_answer() -> None:
     assert _read(b" " * MOST_BYTES + b"{}") is None
     assert _read(gzip.compress(b" " * (MOST_BYTES + 1) + b"{}"), Content_Encoding="gzip") is None
     assert _read(b"{}", Content_Encoding="br") is None
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip", "deflate"])
+def test_a_body_may_have_just_what_is_the_most(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """And no byte more, as it comes or inflated."""
+    monkeypatch.setattr("assessor.arm.reading.MOST_BYTES", 1000)
+    pack = {"": bytes, "gzip": gzip.compress, "deflate": zlib.compress}[encoding]
+    most = b'{"a": 1}'.ljust(1000)
+    assert _read(pack(most), Content_Encoding=encoding) == {"a": 1}
+    assert _read(pack(most + b" "), Content_Encoding=encoding) is None
+
+
+def test_what_another_encoding_packed_is_no_object() -> None:
+    """The header names gzip, and the body is deflate's; or it is one that nobody knows."""
+    assert _read(zlib.compress(b"{}"), Content_Encoding="gzip") is None
+    assert _read(gzip.compress(b"{}"), Content_Encoding="deflate") is None
+    assert _read(gzip.compress(b"{}")) is None
+
+
+def test_a_number_may_have_as_many_digits_as_a_float_has_room_for() -> None:
+    """Its readers may well make a float of it."""
+    most = "9" * 300
+    read = object_in(f'{{"a": {most}, "b": {most}9, "c": 1.5, "d": [{{"e": "x"}}]}}')
+    assert read == {"a": int(most), "b": None, "c": 1.5, "d": [{"e": "x"}]}
+
+
+def test_a_value_of_another_type_is_not_there() -> None:
+    """Texts, objects and lists of objects alike."""
+    assert [text_of(each) for each in ("x", "", 5, None, ["x"])] == ["x", "", None, None, None]
+    assert [object_of(each) for each in ({"a": 1}, [], "x", None)] == [{"a": 1}, {}, {}, {}]
+    assert objects_of([{"a": 1}, 5, {}]) == objects_of(({"a": 1}, {})) == [{"a": 1}, {}]
+    assert objects_of({"a": {}}) == objects_of("x") == []
 
 
 def test_what_json_has_no_place_for_is_null() -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assessor.arm.access_token import Origin
-from assessor.arm.continuation import TokenRefusedError, check, for_operation
+from assessor.arm.continuation import TokenRefusedError, check, for_operation, name_in
 from assessor.resource_id import VirtualMachineId
 from tests.support.builders import (
     ACTIVITY_ID,
@@ -441,3 +441,84 @@ def test_the_problem_is_told_without_the_tokens_text() -> None:
         check(_token(_changed("request.url", "https://evil.example/secret")), _ORIGIN)
     assert refused.value.problem == "a URL leads away from the configured ARM endpoint"
     assert "evil" not in str(refused.value)
+
+
+def _nested(depth: int) -> object:
+    value: object = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        ("x", "it can't be decoded"),
+        (base64.b64encode(b"{").decode(), "it can't be decoded"),
+        ("A" * 32 * 1024, "it can't be decoded"),
+        ("A" * 32 * 1024 + "A", "it is longer than any token of the SDK"),
+        (_token(_state(), 2), "it is not one of this SDK's (version)"),
+        (
+            _token(_changed("request.method", "GET") | {"extra": 1}),
+            "it is not one of this SDK's (data.extra, data.request.method)",
+        ),
+        (
+            _token(_changed("response.headers.set-cookie", "x")),
+            "it holds a header that the SDK does not keep",
+        ),
+        (_token(_changed("response.content", "%")), "the response in it can't be decoded"),
+        (_token(_changed("response.headers", {})), "it names no operation"),
+        (
+            _token(_changed("context.deserialized_data", _nested(2000))),
+            "the data in it is nested too deep",
+        ),
+        (
+            _token(_changed("response.headers.location", f"{_ENDPOINT}{VM_ID}")),
+            "a URL is not that of an operation of Microsoft.Compute",
+        ),
+    ],
+    ids=lambda text: str(text)[:20],
+)
+def test_a_refusal_says_what_is_wrong_with_a_token(token: str, problem: str) -> None:
+    """Down to the fields that are not the SDK's."""
+    with pytest.raises(TokenRefusedError) as refused:
+        check(token, _ORIGIN)
+    assert refused.value.problem == problem
+    assert str(refused.value) == f"the continuation token is refused: {problem}"
+
+
+def test_urls_of_the_right_origin_in_a_body_are_no_harm() -> None:
+    """They are left out with it; a token keeps the operation's own alone, and its status."""
+    body = {"properties": [f"{_ENDPOINT}/subscriptions/{SUBSCRIPTION}/x", {"n": 5, "t": "text"}]}
+    state = _changed("response.content", _content(body))
+    state["context"]["deserialized_data"] = body
+    state["response"]["headers"] |= {"Content-Type": "application/json", "Retry-After": "5"}
+    state["response"]["status_code"] = 200
+    kept = _changed("response.status_code", 200)
+    assert json.loads(base64.b64decode(check(_token(state), _ORIGIN))) == {
+        "version": 1,
+        "data": kept,
+    }
+
+
+def test_an_operation_is_called_what_its_urls_call_it() -> None:
+    """In lower case, whichever header has it; nothing where they differ, or where there is none."""
+    upper = _changed("response.headers", {"LOCATION": _OPERATION.upper()})
+    assert name_in(_token(_state())) == name_in(_token(upper)) == ACTIVITY_ID
+    other = _changed("response.headers.location", _OPERATION.replace(ACTIVITY_ID, "other"))
+    assert name_in(_token(other)) is None
+    assert name_in(_token(_changed("response.headers", {"retry-after": _OPERATION}))) is None
+    assert name_in("no token") is None
+
+
+def test_a_token_made_from_the_operations_name_holds_what_arms_202_would_have_named() -> None:
+    """Under its headers' names; the request's ID, which the SDK needs, is the activity ID."""
+    made = for_operation(_ENDPOINT, VM_ID, "eastus", ACTIVITY_ID, API_VERSION)
+    links = _state()["response"]["headers"]
+    assert json.loads(base64.b64decode(made)) == {
+        "version": 1,
+        "data": _changed(
+            "response.headers",
+            {"Location": links["location"], "Azure-AsyncOperation": links["azure-asyncoperation"]},
+        ),
+    }

@@ -7,7 +7,7 @@ import pytest
 
 from assessor.app import build_app
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
-from assessor.arm.hints import HINTS, hint_for
+from assessor.arm.hints import HINTS, Hint, hint_for
 from assessor.arm.result import ApiError, parse_result
 from assessor.arm.virtual_machine import SkipReason
 from assessor.messages.outcome import Finished, Refused, Skipped, conclude
@@ -101,6 +101,37 @@ def test_each_hint_has_its_refusal() -> None:
     """Each line of the table is the answer to one above."""
     given = {hint_for(error) for error, _ in REFUSALS.values()}
     assert len(given) == len(HINTS) == len(REFUSALS)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ApiError("ua_esm_required", "x"),
+        ApiError("1", "x: ua_esm_required"),
+        ApiError("1", "x", details=({"message": "UA_ESM_REQUIRED"},)),
+        ApiError("1", "x", details=({"code": "2"}, {"code": "UA_ESM_REQUIRED"})),
+        ApiError("1", "x", innererror={"errordetail": "at X(): UA_ESM_REQUIRED"}),
+    ],
+    ids=str,
+)
+def test_a_hint_is_found_wherever_the_error_says_it(error: ApiError) -> None:
+    """By a code or by words, the error's own or one's beneath it, in any case."""
+    assert hint_for(error) == Hint(
+        "Some patches come with Ubuntu Pro only. Attach the VM to Ubuntu Pro to get them.",
+        "https://learn.microsoft.com/azure/update-manager/security-awareness-ubuntu-support",
+    )
+
+
+def test_the_first_line_of_the_table_counts_not_the_first_error() -> None:
+    """What is said beneath an error is more to the point than its own code."""
+    forbidden = {"message": FORBIDDEN.format("Microsoft.Compute/virtualMachines/read", SCOPE)}
+    hint = hint_for(ApiError("AuthorizationFailed", "No.", details=(forbidden,)))
+    assert hint is not None
+    assert hint.action == (
+        "The app's identity lacks Microsoft.Compute/virtualMachines/read. Assign the app's role "
+        f"at {SCOPE} or above it; a new assignment takes minutes."
+    )
+    assert hint_for(None) is None
 
 
 @pytest.mark.parametrize("code", ["InternalError", "DeadlineExceeded", "", "Conflict"])

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from assessor.arm.client import ArmClient
+from assessor.arm.continuation import for_operation
 from assessor.arm.errors import ArmError, Phase, Verdict, judge
-from assessor.arm.operation import Ended, Running
+from assessor.arm.operation import Begun, Ended, Running
+from assessor.arm.result import ApiError, parse_result
 from tests.support.app import settings
 from tests.support.builders import ACTIVITY_ID, SUBSCRIPTION, VM_ID
 from tests.support.recorded_arm import Credential, RecordedArm
@@ -95,3 +98,127 @@ async def test_a_begin_that_names_no_operation_is_no_answer(begun: Entry) -> Non
         await ArmClient(Credential(), CLOUD, RecordedArm([begun])).begin(VM_ID, "request")
     assert (unread.value.phase, unread.value.status) == (Phase.BEGIN, None)
     assert judge(unread.value).verdict is Verdict.WAIT
+
+
+@pytest.mark.parametrize("status", [200, 202])
+async def test_a_begin_that_succeeded_and_names_no_operation_says_so(status: int) -> None:
+    """There is nothing to poll."""
+    arm = ArmClient(Credential(), CLOUD, RecordedArm([answer(status)]))
+    with pytest.raises(ArmError) as unread:
+        await arm.begin(VM_ID, "request")
+    assert unread.value.error == ApiError("NoOperation", "ARM named no operation.")
+
+
+async def test_a_begin_tells_all_that_its_answer_said() -> None:
+    """The operation and its token, when to poll first, and what ARM's policies have left."""
+    begun = answer(
+        202,
+        Azure_AsyncOperation=OPERATION,
+        Location=OPERATION.replace("?", "?monitor=true&"),
+        Retry_After="15",
+        x_ms_request_id=ACTIVITY_ID.upper(),
+        x_ms_ratelimit_remaining_resource="Microsoft.Compute/A;5,Microsoft.Compute/B;1199",
+    )
+    got = await ArmClient(Credential(), CLOUD, RecordedArm([begun])).begin(VM_ID, ACTIVITY_ID)
+    assert got == Begun(
+        activity_id=ACTIVITY_ID.upper(),
+        token=got.token,
+        retry_after=15.0,
+        remaining={"Microsoft.Compute/A": 5, "Microsoft.Compute/B": 1199},
+        ended=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "name"),
+    [
+        (OPERATION, "other", ACTIVITY_ID),
+        (OPERATION, None, ACTIVITY_ID),
+        (OPERATION, ACTIVITY_ID, ACTIVITY_ID),
+        (f"{CLOUD.endpoint}/elsewhere", "Said", "Said"),
+        (f"{CLOUD.endpoint}/elsewhere", None, ""),
+    ],
+)
+async def test_an_operation_is_called_what_its_url_calls_it(
+    url: str, said: str | None, name: str
+) -> None:
+    """As it will be when it is polled; else what the answer's own ID says."""
+    headers = {} if said is None else {"x_ms_request_id": said}
+    begun = answer(202, Azure_AsyncOperation=url, **headers)
+    arm = ArmClient(Credential(), CLOUD, RecordedArm([begun]))
+    assert (await arm.begin(VM_ID, "request")).activity_id == name
+
+
+async def test_a_begin_that_has_ended_already_is_told_with_its_result() -> None:
+    """ARM may answer with the result at once."""
+    ended = answer(200, RESULT, x_ms_request_id=ACTIVITY_ID)
+    begun = await ArmClient(Credential(), CLOUD, RecordedArm([ended])).begin(VM_ID, "request")
+    assert begun.ended == Ended(parse_result(RESULT))
+    assert begun.activity_id == ACTIVITY_ID
+
+
+async def test_an_end_is_told_with_its_times_by_arms_clock() -> None:
+    """From the operation's status, also where the result was asked for at its own address."""
+    times = {"startTime": "2026-01-05T12:00:00+00:00", "endTime": "2026-01-05T12:11:05.5+00:00"}
+    moments = (datetime(2026, 1, 5, 12, tzinfo=UTC), datetime(2026, 1, 5, 12, 11, 5, 500000, UTC))
+    status = {"status": "Succeeded", **times}
+    inline = status | {"properties": {"output": RESULT}}
+    expected = Ended(parse_result(RESULT), *moments)
+    assert await polled(answer(200, inline)) == expected
+    assert await polled(answer(200, status), answer(200, RESULT)) == expected
+    listless = status | {"properties": {"output": {"status": "Succeeded"}}}
+    assert await polled(answer(200, listless), answer(200, RESULT)) == expected
+
+
+async def test_a_result_that_arm_has_nowhere_else_is_taken_without_its_list() -> None:
+    """An operation without another address for it."""
+    output = {"status": "Succeeded", "otherPatchCount": 2}
+    ended = answer(200, {"status": "Succeeded", "properties": {"output": output}})
+    begun = answer(202, Azure_AsyncOperation=OPERATION, x_ms_request_id=ACTIVITY_ID)
+    arm = ArmClient(Credential(), CLOUD, RecordedArm([begun, ended]))
+    token = (await arm.begin(VM_ID, "request")).token
+    assert await arm.poll(VM_ID, token, ACTIVITY_ID) == Ended(parse_result(output))
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [("11999", 11999), (" 0 ", 0), ("-1", None), ("1,2", None), ("9" * 10, None), ("", None)],
+)
+async def test_a_running_operation_tells_when_to_ask_and_how_many_reads_are_left(
+    said: str, left: int | None
+) -> None:
+    """As ARM's headers say; a number that is none is not told."""
+    running = {"status": "InProgress"}
+    headers = {"x_ms_ratelimit_remaining_subscription_reads": said}
+    assert await polled(answer(200, running, Retry_After="20", **headers)) == Running(20.0, left)
+    assert await polled(answer(200, running)) == Running(0.0, None)
+
+
+async def test_an_operation_that_succeeded_without_a_result_is_an_error() -> None:
+    """Nothing is known of the VM then."""
+    with pytest.raises(ArmError) as missing:
+        await polled(answer(200, {"status": "Succeeded"}), answer(200, {}))
+    error = missing.value
+    assert (error.phase, error.status) == (Phase.POLL, 200)
+    assert error.error == ApiError(
+        "ResultMissing", "The operation succeeded, and ARM sent no result of it."
+    )
+    assert judge(error).verdict is Verdict.FINAL
+
+
+async def test_a_status_that_is_no_text_is_no_answer() -> None:
+    """The SDK would take it for an operation that runs."""
+    with pytest.raises(ArmError) as unread:
+        await polled(answer(200, {"status": 5}))
+    assert unread.value.status is None
+    assert unread.value.error.message.startswith("the status is no text")
+
+
+async def test_an_operation_known_by_its_name_alone_is_polled_by_it() -> None:
+    """A token that no answer of ARM's made is as good."""
+    token = for_operation(CLOUD.endpoint, VM_ID, "eastus", ACTIVITY_ID, "2020-06-01")
+    transport = RecordedArm([answer(200, {"status": "InProgress"})])
+    assert await ArmClient(Credential(), CLOUD, transport).poll(VM_ID, token, ACTIVITY_ID) == (
+        Running()
+    )
+    assert transport.calls == [("GET", OPERATION)]

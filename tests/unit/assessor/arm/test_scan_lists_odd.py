@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessor.arm.listing import read_page
-from assessor.resource_id import Scope
+from assessor.arm.listing import ListedVm, Page, PageLinkRefusedError, read_page
+from assessor.resource_id import Scope, VirtualMachineId
 from tests.support.builders import OTHER_SUBSCRIPTION, SUBSCRIPTION, json_values
 
 SCOPE = Scope(SUBSCRIPTION)
@@ -71,11 +71,80 @@ def test_a_list_that_is_null_is_empty() -> None:
     assert read_page({"nextLink": ""}, SCOPE).next_link is None
 
 
-@pytest.mark.parametrize("document", [None, {"value": {}}, {"value": 5}, {"nextLink": 5}])
-def test_what_is_no_page_is_told(document: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (None, "it is no JSON object"),
+        ({"value": {}}, "value is no array"),
+        ({"value": 5}, "value is no array"),
+        ({"nextLink": 5}, "nextLink is no text"),
+    ],
+)
+def test_what_is_no_page_is_told(document: dict[str, Any] | None, problem: str) -> None:
     """It is waited out, like no answer."""
-    with pytest.raises(ValueError, match=r".+"):
+    with pytest.raises(ValueError, match=rf"^{problem}$"):
         read_page(document, SCOPE)
+
+
+def test_a_page_is_read_with_all_that_it_tells() -> None:
+    """Region, tags and power state of each VM, in the page's order, and its link as it came."""
+    first = {
+        "id": _id("vm-1"),
+        "location": "eastus",
+        "tags": {"env": "prod", "n": 5},
+        "properties": {"instanceView": {"statuses": [{"code": "PowerState/Deallocated"}]}},
+    }
+    page = read_page({"value": [first, {}, {"id": _id("vm-2")}, 5, {}], "nextLink": "next"}, SCOPE)
+    assert page == Page(
+        (
+            ListedVm(
+                VirtualMachineId(SUBSCRIPTION, "rg", "vm-1"),
+                "eastus",
+                {"env": "prod"},
+                "Deallocated",
+            ),
+            ListedVm(VirtualMachineId(SUBSCRIPTION, "rg", "vm-2")),
+        ),
+        "next",
+        {"NoResourceId": 2, "NotAnObject": 1},
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "has"),
+    [
+        ({}, True),
+        ({"Env": "prod"}, True),
+        ({"ENV": None, "empty": ""}, True),
+        ({"env": "Prod"}, False),
+        ({"env": ""}, False),
+        ({"empty": None}, True),
+        ({"other": None}, False),
+        ({"other": ""}, False),
+        ({"env": "prod", "other": None}, False),
+        ({"straße": "x"}, True),
+    ],
+)
+def test_a_vm_is_chosen_by_all_of_its_tags(asked: dict[str, str | None], has: object) -> None:
+    """Names in any case, values to the letter; a name alone stands for any value."""
+    tags = {"eNv": "prod", "Empty": "", "Straße": "x"}
+    assert ListedVm(VirtualMachineId(SUBSCRIPTION, "g", "v"), tags=tags).has(asked) is has
+
+
+@pytest.mark.parametrize(
+    ("state", "runs"), [("running", True), ("Running", True), ("stopped", False), (None, False)]
+)
+def test_a_vm_runs_where_arm_says_so(state: str | None, runs: object) -> None:
+    """A list without power states says nothing of it."""
+    vm = ListedVm(VirtualMachineId(SUBSCRIPTION, "g", "v"), power_state=state)
+    assert vm.is_running is runs
+
+
+def test_a_refused_link_says_what_is_wrong_with_it() -> None:
+    """Without its text."""
+    refused = PageLinkRefusedError("a URL is not https")
+    assert refused.problem == "a URL is not https"
+    assert str(refused) == "the link to the next page is refused: a URL is not https"
 
 
 @given(st.lists(json_values() | st.fixed_dictionaries({"id": st.just(_id("vm"))})))

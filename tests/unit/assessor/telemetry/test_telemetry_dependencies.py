@@ -14,8 +14,8 @@ from assessor.telemetry import azure_monitor
 from assessor.telemetry.attributes import ERROR_TYPE, HTTP_STATUS
 from assessor.telemetry.dependencies import IDENTITY, Service, TracedTransport, tables
 from assessor.telemetry.metrics import ARM_CALLS
+from tests.support.scripted_wire import Answer, Wire
 from tests.support.telemetry_rig import Rig
-from tests.unit.assessor.telemetry.test_telemetry_arm import Answer, Wire
 
 ACCOUNT = "https://account.table.core.windows.net"
 ROW = f"{ACCOUNT}/vmposture(PartitionKey='secret-group',RowKey='secret-vm')?$select=Secret"

@@ -1,27 +1,29 @@
 """Calls to ARM told: a span by the conventions, metrics by policy, nothing that is secret."""
 
 import asyncio
-from collections.abc import Mapping
+import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
 from azure.core.pipeline import AsyncPipeline
-from azure.core.pipeline.transport import AsyncHttpTransport, HttpRequest
+from azure.core.pipeline.transport import HttpRequest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode
 
 from assessor.arm.tracing import TracingPolicy, throttling_policy
 from assessor.telemetry.attributes import ARM_POLICY
+from assessor.telemetry.invocation_context import Call, InvocationContext, entered
 from assessor.telemetry.metrics import (
     ARM_CALLS,
     ARM_POLICY_CALLS,
     ARM_REMAINING,
     ARM_THROTTLES,
 )
+from tests.support.scripted_wire import Answer, Wire
 from tests.support.telemetry_rig import Rig
 
 SUBSCRIPTION = "e37510d7-33b6-4676-886f-ee75bcc01871"
@@ -36,44 +38,6 @@ OPERATION = (
 )
 REMAINING = "Microsoft.Compute/GetOperation3Min;14999,Microsoft.Compute/GetOperation30Min;29998"
 SECOND = 1_000_000_000
-
-
-class Answer:
-    """An answer of ARM's, as far as policies look at it."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: str) -> None:
-        self.status_code = status
-        self.headers = CIMultiDict(headers)
-        self._body = body
-        self._is_read = False
-
-    async def read(self) -> bytes:
-        self._is_read = True
-        return self._body.encode()
-
-    def text(self) -> str:
-        assert self._is_read, "a streamed answer, as the begin's is, has no text before it is read"
-        return self._body
-
-
-class Wire(AsyncHttpTransport[Any, Any]):
-    """A transport that answers by script."""
-
-    def __init__(self, answer: Answer | BaseException) -> None:
-        self._answer = answer
-
-    async def send(self, request: object, **_: object) -> Answer:
-        del request
-        if isinstance(self._answer, BaseException):
-            raise self._answer
-        return self._answer
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    async def __aexit__(self, *_: object) -> None:
-        """Has nothing to close."""
 
 
 @pytest.fixture
@@ -131,7 +95,11 @@ async def test_a_call_is_a_client_span_by_the_conventions(rig: Rig) -> None:
             f"{ARM}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines",
             "GET subscriptions/virtualMachines",
         ),
+        ("GET", f"{VM}/", "GET virtualMachines"),
         ("GET", f"{ARM}/somewhere/else", "GET elsewhere"),
+        ("GET", VM.replace("secret-group", ""), "GET elsewhere"),
+        ("GET", VM.replace("Compute", "KeyVault"), "GET elsewhere"),
+        ("GET", f"{VM}/extensions", "GET elsewhere"),
     ],
 )
 async def test_each_route_has_a_name(rig: Rig, method: str, url: str, name: str) -> None:
@@ -139,6 +107,82 @@ async def test_each_route_has_a_name(rig: Rig, method: str, url: str, name: str)
     span = await call(rig, method, url, Answer(200, {}, "{}"))
 
     assert span.name == name
+
+
+async def test_a_route_that_is_unknown_is_told_by_no_part_of_its_path(rig: Rig) -> None:
+    """Neither is a subscription; the port is the endpoint's own, where it has one."""
+    span = await call(rig, "DELETE", "https://127.0.0.1:8443/a/b", Answer(200, {}, "{}"))
+
+    assert (span.name, dict(span.attributes or {})) == (
+        "DELETE elsewhere",
+        {
+            "http.request.method": "DELETE",
+            "http.response.status_code": 200,
+            "server.address": "127.0.0.1",
+            "server.port": 8443,
+            "url.template": "/",
+            "azure.resource_provider.namespace": "Microsoft.Compute",
+            "cloud.account.id": "",
+        },
+    )
+
+
+async def test_a_subscription_is_told_in_small_letters(rig: Rig) -> None:
+    """Whatever case a VM's ID has it in: it is one and the same account."""
+    span = await call(rig, "GET", VM.replace(SUBSCRIPTION, "E37510D7"), Answer(200, {}, "{}"))
+
+    assert (span.attributes or {})["cloud.account.id"] == "e37510d7"
+
+
+async def test_a_call_is_timed_by_the_machines_clock(rig: Rig) -> None:
+    """In nanoseconds since 1970."""
+    before = time.time_ns()
+    policy = TracingPolicy(rig.telemetry)
+    pipeline: AsyncPipeline[Any, Any] = AsyncPipeline(Wire(Answer(200, {}, "{}")), [policy])
+    answer = await pipeline.run(HttpRequest("GET", VM))
+
+    (span,) = rig.spans
+    assert before <= (span.start_time or 0) <= (span.end_time or 0) <= time.time_ns()
+    assert answer.http_response.status_code == 200
+
+
+async def test_a_call_that_begins_an_operation_waits_for_its_trace(rig: Rig) -> None:
+    """A POST with a 202; it is kept whole, and no span of another trace."""
+    work = InvocationContext(None, 0, INVALID_SPAN, ExitStack())
+    times = iter((10, 15))
+    policy = TracingPolicy(rig.telemetry, lambda: next(times))
+    pipeline: AsyncPipeline[Any, Any] = AsyncPipeline(Wire(Answer(202, {}, "")), [policy])
+    with entered(work):
+        await pipeline.run(HttpRequest("POST", f"{VM}/assessPatches"))
+
+    assert rig.spans == []
+    assert work.begin == Call(
+        name="POST virtualMachines/assessPatches",
+        started=10,
+        ended=15,
+        attributes={
+            "http.request.method": "POST",
+            "http.response.status_code": 202,
+            "server.address": "management.azure.com",
+            "server.port": 443,
+            "url.template": "/subscriptions/{subscription}/resourceGroups/{group}"
+            "/providers/Microsoft.Compute/virtualMachines/{vm}/assessPatches",
+            "azure.resource_provider.namespace": "Microsoft.Compute",
+            "cloud.account.id": SUBSCRIPTION,
+        },
+        error=None,
+        begins=True,
+    )
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 202), ("POST", 200), ("POST", 409)])
+async def test_any_other_call_is_told_at_once(rig: Rig, method: str, status: int) -> None:
+    """Where it belongs is known."""
+    work = InvocationContext(None, 0, INVALID_SPAN, ExitStack())
+    with entered(work):
+        await call(rig, method, VM, Answer(status, {}, ""))
+
+    assert work.begin is None
 
 
 @pytest.mark.parametrize("status", [200, 429, 500])
@@ -153,6 +197,14 @@ async def test_nothing_secret_is_told(rig: Rig, status: int) -> None:
         assert "secret" not in str(rig.points(metric))
 
 
+async def test_an_answer_that_refuses_nothing_is_no_failure(rig: Rig) -> None:
+    """Whatever else it is."""
+    span = await call(rig, "GET", VM, Answer(399, {}, ""))
+
+    assert span.status.status_code is StatusCode.UNSET
+    assert "error.type" not in (span.attributes or {})
+
+
 @pytest.mark.parametrize("status", [404, 409, 429])
 async def test_what_the_app_expects_is_no_failure(rig: Rig, status: int) -> None:
     """Its status is told all the same; the metric counts it by its status, with the port."""
@@ -165,7 +217,7 @@ async def test_what_the_app_expects_is_no_failure(rig: Rig, status: int) -> None
     assert point.labels["server.port"] == 443
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, "403"), (503, "503")])
+@pytest.mark.parametrize(("status", "error"), [(400, "400"), (403, "403"), (503, "503")])
 async def test_a_refusal_is_an_error_with_its_status(rig: Rig, status: int, error: str) -> None:
     span = await call(rig, "GET", VM, Answer(status, {}, ""))
 
@@ -239,7 +291,13 @@ async def test_a_policys_name_that_can_be_none_makes_no_series(rig: Rig) -> None
 
 def test_a_429_that_names_no_policy_is_put_down_to_the_empty_one() -> None:
     assert throttling_policy("{}", {"a": 3, "b": 0}) == "b"
-    assert throttling_policy("{}", {}) == "unknown"
+    assert throttling_policy("{}", {"a": 1}) == throttling_policy("{}", {}) == "unknown"
+
+
+def test_a_429_names_its_policy_in_the_first_detail_that_names_one() -> None:
+    """Before any that has nothing left."""
+    body = '{"error": {"details": [{"target": ""}, {"target": 5}, {"target": "c"}]}}'
+    assert throttling_policy(body, {"b": 0}) == "c"
 
 
 @given(st.text() | st.recursive(st.none() | st.text(), st.lists).map(str))
