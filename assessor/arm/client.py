@@ -135,7 +135,7 @@ class ArmClient:
         checked = continuation.check(token, origin)
         with arm_errors(Phase.POLL):
             poller = await self._poller(vm_id, continuation_token=checked)
-        return await poller.poll()
+            return await poller.poll()
 
     async def _poller(self, vm_id: VirtualMachineId, **options: str) -> OperationPoller:
         """Returns the SDK's poller: of a new operation, or with a token of one that runs."""

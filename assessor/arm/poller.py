@@ -64,12 +64,11 @@ class OperationPoller:
         )
 
     async def poll(self) -> Running | Ended:
-        """Polls once; raises ArmError."""
-        with arm_errors(Phase.POLL):
-            try:
-                return await self._end()
-            except _StillRunning as running:
-                return Running(running.retry_after, self.method.reads_left())
+        """Polls once; raises what the SDK raises, and ArmError."""
+        try:
+            return await self._end()
+        except _StillRunning as running:
+            return Running(running.retry_after, self.method.reads_left())
 
     async def _ended_at_once(self) -> Ended | None:
         if not self.method.finished():

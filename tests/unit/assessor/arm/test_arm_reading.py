@@ -3,6 +3,7 @@
 import gzip
 import json
 import time
+import tracemalloc
 import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -201,6 +202,20 @@ def test_a_body_may_have_just_what_is_the_most(
     most = b'{"a": 1}'.ljust(1000)
     assert _read(pack(most), Content_Encoding=encoding) == {"a": 1}
     assert _read(pack(most + b" "), Content_Encoding=encoding) is None
+
+
+def test_what_would_fill_the_memory_is_not_inflated_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five kilobytes may make five megabytes."""
+    monkeypatch.setattr("assessor.arm.reading.MOST_BYTES", 1000)
+    bomb = gzip.compress(bytes(5_000_000))
+    tracemalloc.start()
+    try:
+        assert _read(bomb, Content_Encoding="gzip") is None
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_another_encoding_packed_is_no_object() -> None:

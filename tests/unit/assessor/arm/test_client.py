@@ -71,6 +71,21 @@ async def test_a_vm_is_read_with_its_instance_view() -> None:
     )
 
 
+async def test_every_call_is_in_the_version_that_the_app_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the SDK's own is."""
+    monkeypatch.setattr("assessor.arm.client.API_VERSION", "2020-06-01")
+    transport = RecordedArm([answer(404), answer(404)])
+    arm = ArmClient(Credential(), CLOUD, transport)
+    for call in (arm.read(VM_ID), arm.begin(VM_ID, "x")):
+        with pytest.raises(ArmError):
+            await call
+    assert [url.count("api-version=2020-06-01") for _, url in transport.calls] == [1, 1]
+    made = arm.continuation_token(VirtualMachine(VM_ID, location="eastus"), ACTIVITY_ID)
+    assert made == for_operation(ENDPOINT, VM_ID, "eastus", ACTIVITY_ID, "2020-06-01")
+
+
 async def test_an_assessment_is_begun_under_the_requests_id_and_polled_under_the_same() -> None:
     """So ARM's own logs show what belongs together."""
     begun = answer(202, Azure_AsyncOperation=OPERATION, Location=OPERATION)

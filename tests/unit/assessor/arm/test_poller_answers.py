@@ -109,6 +109,16 @@ async def test_a_begin_that_succeeded_and_names_no_operation_says_so(status: int
     assert unread.value.error == ApiError("NoOperation", "ARM named no operation.")
 
 
+async def test_a_result_that_comes_at_once_and_cant_be_read_is_no_answer() -> None:
+    """Something has begun, and shows at the VM."""
+    page = answer(200, "<html>", Content_Type="text/html")
+    arm = ArmClient(Credential(), CLOUD, RecordedArm([page]))
+    with pytest.raises(ArmError) as unread:
+        await arm.begin(VM_ID, "request")
+    assert (unread.value.phase, unread.value.status) == (Phase.POLL, None)
+    assert judge(unread.value).verdict is Verdict.WAIT
+
+
 async def test_a_begin_tells_all_that_its_answer_said() -> None:
     """The operation and its token, when to poll first, and what ARM's policies have left."""
     begun = answer(

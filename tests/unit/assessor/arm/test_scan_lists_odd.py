@@ -34,6 +34,7 @@ def test_a_vm_of_any_script_is_listed(name: str) -> None:
         ({}, "NoResourceId"),
         ({"id": None}, "NoResourceId"),
         ({"id": {}}, "NoResourceId"),
+        ({"id": ""}, "NoResourceId"),
         ({"id": "vm-1"}, "UnknownResourceId"),
         ({"id": _id("_vm")}, "UnknownResourceId"),
         ({"id": _id("vm", OTHER_SUBSCRIPTION)}, "OutOfScope"),
