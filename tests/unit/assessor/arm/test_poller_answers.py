@@ -176,8 +176,9 @@ async def test_an_end_is_told_with_its_times_by_arms_clock() -> None:
     expected = Ended(parse_result(RESULT), *moments)
     assert await polled(answer(200, inline)) == expected
     assert await polled(answer(200, status), answer(200, RESULT)) == expected
-    listless = status | {"properties": {"output": {"status": "Succeeded"}}}
-    assert await polled(answer(200, listless), answer(200, RESULT)) == expected
+    for output in ({"status": "Succeeded"}, ["text"], "text"):
+        listless = status | {"properties": {"output": output}}
+        assert await polled(answer(200, listless), answer(200, RESULT)) == expected
 
 
 async def test_a_result_that_arm_has_nowhere_else_is_taken_without_its_list() -> None:

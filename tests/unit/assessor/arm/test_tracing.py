@@ -96,6 +96,7 @@ async def test_a_call_is_a_client_span_by_the_conventions(rig: Rig) -> None:
             "GET subscriptions/virtualMachines",
         ),
         ("GET", f"{VM}/", "GET virtualMachines"),
+        ("GET", VM.replace("secret-vm", "X"), "GET virtualMachines"),
         ("GET", f"{ARM}/somewhere/else", "GET elsewhere"),
         ("GET", VM.replace("secret-group", ""), "GET elsewhere"),
         ("GET", VM.replace("Compute", "KeyVault"), "GET elsewhere"),
