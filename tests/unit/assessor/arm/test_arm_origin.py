@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from azure.core.rest import HttpRequest
 
-from assessor.arm.access_token import Origin, UrlRefusedError, problem_with_origin
+from assessor.arm.access_token import Origin, UrlRefusedError, operation_name, problem_with_origin
 from assessor.arm.client import ArmClient
 from assessor.arm.continuation import TokenRefusedError, check, for_operation
 from assessor.arm.errors import ArmError, Verdict, judge

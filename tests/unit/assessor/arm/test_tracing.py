@@ -16,7 +16,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode
 
 from assessor.arm.tracing import TracingPolicy, throttling_policy
 from assessor.telemetry.attributes import ARM_POLICY
-from assessor.telemetry.invocation_context import Call, InvocationContext, entered
+from assessor.telemetry.context import Call, InvocationContext, entered
 from assessor.telemetry.metrics import (
     ARM_CALLS,
     ARM_POLICY_CALLS,
