@@ -82,8 +82,8 @@ def _no_answer(phase: Phase, error: Exception) -> ArmError:
 
 def _code_of(body: Mapping[str, Any], status: int) -> str:
     """Returns a code for an answer that has none of its own."""
-    if status == HTTPStatus.OK:
-        return f"Operation{body.get('status', 'Failed')}"
+    if status < HTTPStatus.BAD_REQUEST:
+        return f"Operation{body['status']}"
     try:
         return HTTPStatus(status).phrase.replace(" ", "")
     except ValueError:

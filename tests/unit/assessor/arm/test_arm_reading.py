@@ -5,6 +5,7 @@ import json
 import time
 import tracemalloc
 import zlib
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
@@ -198,7 +199,12 @@ def test_a_body_may_have_just_what_is_the_most(
 ) -> None:
     """And no byte more, as it comes or inflated."""
     monkeypatch.setattr("assessor.arm.reading.MOST_BYTES", 1000)
-    pack = {"": bytes, "gzip": gzip.compress, "deflate": zlib.compress}[encoding]
+    packs: Mapping[str, Callable[[bytes], bytes]] = {
+        "": bytes,
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+    }
+    pack = packs[encoding]
     most = b'{"a": 1}'.ljust(1000)
     assert _read(pack(most), Content_Encoding=encoding) == {"a": 1}
     assert _read(pack(most + b" "), Content_Encoding=encoding) is None
@@ -234,8 +240,9 @@ def test_a_number_may_have_as_many_digits_as_a_float_has_room_for() -> None:
 
 def test_a_value_of_another_type_is_not_there() -> None:
     """Texts, objects and lists of objects alike."""
-    assert [text_of(each) for each in ("x", "", 5, None, ["x"])] == ["x", "", None, None, None]
-    assert [object_of(each) for each in ({"a": 1}, [], "x", None)] == [{"a": 1}, {}, {}, {}]
+    values: list[object] = ["x", "", 5, None, ["x"], {"a": 1}]
+    assert [text_of(each) for each in values] == ["x", "", None, None, None, None]
+    assert [object_of(each) for each in values] == [{}, {}, {}, {}, {}, {"a": 1}]
     assert objects_of([{"a": 1}, 5, {}]) == objects_of(({"a": 1}, {})) == [{"a": 1}, {}]
     assert objects_of({"a": {}}) == objects_of("x") == []
 

@@ -113,19 +113,20 @@ def test_a_refusal_is_kept_whole() -> None:
     assert fields(raised_for(error)) == (Phase.POLL, 429, said, 7.0, "call-1")
 
 
+@pytest.mark.parametrize("code", [200, 202, 399])
 @pytest.mark.parametrize("status", ["Failed", "failed", "Canceled", "Cancelled"])
-def test_an_operation_that_did_not_succeed_is_a_refusal_under_a_200(status: str) -> None:
-    """With its own words, or those that its status makes."""
-    bare = HttpResponseError(response=Answer(200, f'{{"status": "{status}"}}', reason=None))
+def test_an_operation_that_did_not_succeed_is_a_refusal_under_a_200(status: str, code: int) -> None:
+    """Or a 202; with its own words, or those that its status makes."""
+    bare = HttpResponseError(response=Answer(code, f'{{"status": "{status}"}}', reason=None))
     assert fields(raised_for(bare)) == (
         Phase.POLL,
-        200,
+        code,
         ApiError(f"Operation{status}", "ARM gave no reason."),
         None,
         None,
     )
     body = f'{{"status": "{status}", "error": {{"code": "A", "message": "b"}}}}'
-    assert raised_for(HttpResponseError(response=Answer(200, body))).error == ApiError("A", "b")
+    assert raised_for(HttpResponseError(response=Answer(code, body))).error == ApiError("A", "b")
 
 
 @pytest.mark.parametrize(
