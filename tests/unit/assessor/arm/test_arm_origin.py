@@ -107,6 +107,16 @@ def test_an_operations_url_tells_its_name() -> None:
     assert operation_name(f"{OPERATIONS}/eastus/operations/a/b") is None
 
 
+@pytest.mark.parametrize(
+    "path", ["a/../b", "a/./b", "a//b", "a%2f%2e%2e%2fb", "a%5cb", "a%2541b", "a%00b", "a%0ab"]
+)
+def test_a_path_that_a_server_might_read_otherwise_leads_out_of_its_subscription(path: str) -> None:
+    """By dots, an empty name, a backslash, what is escaped twice, or what can't be printed."""
+    url = f"{ENDPOINT}/subscriptions/{SUBSCRIPTION}/{path}"
+    assert ORIGIN.problem_with(url) == "a URL's path leads out of its subscription"
+    assert ORIGIN.problem_with(url.replace(path, "a%20b-%C3%A9")) is None
+
+
 @pytest.mark.parametrize("url", ELSEWHERE[:5])
 async def test_no_call_of_the_pipeline_leaves_arms_origin(url: str) -> None:
     """The policy stands before authentication: neither the token nor the call goes out."""
