@@ -34,7 +34,7 @@ $(READY): requirements-dev.txt requirements-worker.txt
 	@chosen=$$(scripts/choose-python $(PYTHON)) \
 	  && echo "Setting up $(VENV) with $$chosen ($$($$chosen -V)): one to two minutes" \
 	  && $$chosen -m venv --clear $(VENV)
-	@$(BIN)/python $(PIP) --requirement requirements-dev.txt
+	@scripts/install $(VENV) --requirement requirements-dev.txt
 	@$(BIN)/python $(PIP) --no-deps --ignore-requires-python --requirement requirements-worker.txt
 	@touch $@
 
@@ -66,11 +66,11 @@ test-deep: $(READY)  ## the rest: chaos, the demo's variants, the documents' com
 	$(PYTEST) -m "deep or hypothesis" --hypothesis-profile=$(if $(CI),ci-deep,deep) $(or $(ARGS),$(DEEP))
 
 fuzz: $(READY)   ## a coverage-guided fuzzer over everything that comes from outside: a million inputs
-	@$(BIN)/python $(PIP) atheris==3.1.0
+	@scripts/install $(VENV) atheris==3.1.0
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 mutants: $(READY)  ## what the domain's unit tests notice of mutmut's changes; ARGS=scans or ARGS=arm.hints is less
-	@$(BIN)/python $(PIP) mutmut==3.8.1
+	@scripts/install $(VENV) mutmut==3.8.1
 	CI=1 $(BIN)/python -m tests.mutants $(ARGS)
 
 soak: $(READY)   ## an hour of mixed load with faults that come and go; ARGS='--minutes 10' is shorter
@@ -87,7 +87,7 @@ bench-az: $(AZ)/.ready  ## the Azure CLI that the benchmarks compare with
 $(AZ)/.ready: requirements-bench-az.txt | $(READY)
 	@echo "Setting up the Azure CLI for comparison (a few minutes)"
 	@$$(scripts/choose-python --oldest) -m venv --clear $(AZ)
-	@$(AZ)/bin/python $(PIP) --requirement requirements-bench-az.txt
+	@scripts/install $(AZ) --requirement requirements-bench-az.txt
 	@touch $@
 
 check: $(READY)  ## types, lint, format, and which floor imports which
@@ -109,7 +109,7 @@ audit: $(AUDIT)/.ready  ## ask PyPI which advisories there are of what is deploy
 
 $(AUDIT)/.ready: Makefile | $(READY)
 	@$$(scripts/choose-python) -m venv --clear $(AUDIT)
-	@$(AUDIT)/bin/python $(PIP) pip-audit==2.10.1
+	@scripts/install $(AUDIT) pip-audit==2.10.1
 	@touch $@
 
 snapshots: $(READY)  ## what each golden deployment asks of ARM, made anew
@@ -117,7 +117,7 @@ snapshots: $(READY)  ## what each golden deployment asks of ARM, made anew
 
 $(INFRA)/.ready: requirements-infra.txt | $(READY)
 	@$$(scripts/choose-python --oldest) -m venv --clear $(INFRA)
-	@$(INFRA)/bin/python $(PIP) --requirement requirements-infra.txt
+	@scripts/install $(INFRA) --requirement requirements-infra.txt
 	@touch $@
 
 format: $(READY)
@@ -129,7 +129,6 @@ schemas: $(READY)  ## make schemas/ from the models again, and what else is made
 	$(BIN)/python -m tests.support.examples
 
 lock: $(READY)   ## pin again what pyproject.toml allows, for every Python that it allows
-	$(BIN)/python $(PIP) uv
 	$(COMPILE) --generate-hashes --group app --output-file requirements.txt
 	$(COMPILE) --group dev --constraint requirements.txt --output-file requirements-dev.txt
 

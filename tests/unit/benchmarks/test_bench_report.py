@@ -74,6 +74,7 @@ def test_tables_are_written_where_the_page_names_them() -> None:
         report.write_into(page, {"z": "nowhere"})
 
 
+@pytest.mark.deep  # the plotting library takes seconds to load
 def test_a_plot_is_drawn_of_each_figure_that_was_measured(tmp_path: Path) -> None:
     """The same readings give the same file, so that a run without news changes nothing."""
     [first] = plots.draw(Readings.of(READINGS), tmp_path / "one")
