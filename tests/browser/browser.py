@@ -33,14 +33,9 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def page_of(
-    browser: Browser, address: str, *, width: int = 1280, scheme: str = "light"
-) -> AsyncIterator[Page]:
+async def page_of(browser: Browser, address: str) -> AsyncIterator[Page]:
     """Opens a page of its own; errors that it logs, and calls elsewhere, fail the test."""
-    context = await browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
     wrong: list[str] = []
     try:
         page = await context.new_page()
