@@ -30,6 +30,7 @@ _RUNNING_BYTES: Final = 7_500 * RUNNING_DIGEST_BYTES
 """Of digests in one row: a property has room for 64 KiB."""
 _BATCH: Final = 100
 """The most rows that one transaction of Azure Tables takes."""
+_ENDINGS: Final = frozenset(each.value for each in Ending)
 
 Row = Mapping[str, Any]
 
@@ -57,9 +58,10 @@ class TableScans:
                 row = await self._table.get_entity(scan_id, _SCAN_ROW)
             except ResourceNotFoundError:
                 return None
-        return ScanState(
-            _utc(row["StartedAt"]), bool(row.get("Expanded")), bool(row.get("SummedUp"))
-        )
+        started_at = _moment(row, "StartedAt")
+        if started_at is None:
+            return None
+        return ScanState(started_at, bool(row.get("Expanded")), bool(row.get("SummedUp")))
 
     async def expect(self, scan_id: str, vms: Sequence[VirtualMachineId]) -> None:
         """Makes a record for each VM, a hundred at a time; raises ScanStoreError."""
@@ -80,7 +82,7 @@ class TableScans:
                 ]
             except ResourceNotFoundError:
                 return None
-        octets = b"".join(bytes(row.get("Digests") or b"") for row in rows)
+        octets = b"".join(part for row in rows if isinstance(part := row.get("Digests"), bytes))
         return frozenset(
             octets[at : at + RUNNING_DIGEST_BYTES]
             for at in range(0, len(octets), RUNNING_DIGEST_BYTES)
@@ -193,13 +195,14 @@ def _row_key(vm: VirtualMachineId) -> str:
 
 
 def _concluded(row: Row) -> Concluded | None:
-    ending = row.get("Ending")
-    if ending is None:
+    """Returns what a row has of an outcome; None too for one that only a later version can read."""
+    ending, at = row.get("Ending"), _moment(row, "At")
+    if ending not in _ENDINGS or at is None:
         return None
-    return Concluded(
-        Ending(ending), bool(row.get("Critical")), bool(row.get("Reboot")), _utc(row["At"])
-    )
+    return Concluded(Ending(ending), bool(row.get("Critical")), bool(row.get("Reboot")), at)
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+def _moment(row: Row, column: str) -> datetime | None:
+    """Returns a column's time in UTC; None if it has none."""
+    moment = row.get(column)
+    return moment.astimezone(UTC) if isinstance(moment, datetime) else None
