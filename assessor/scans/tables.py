@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
-from azure.data.tables import UpdateMode
+from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from assessor.resource_id import VirtualMachineId
@@ -66,13 +66,14 @@ class TableScans:
     async def expect(self, scan_id: str, vms: Sequence[VirtualMachineId]) -> None:
         """Makes a record for each VM, a hundred at a time; raises ScanStoreError."""
         rows = [{**_key(scan_id, _row_key(vm)), "VmId": str(vm)} for vm in vms]
-        await self._transact(scan_id, "upsert", rows, {"mode": UpdateMode.MERGE})
+        options = {"mode": UpdateMode.MERGE}
+        await self._transact(scan_id, TransactionOperation.UPSERT, rows, options)
 
     async def running(self, scan_id: str) -> frozenset[bytes] | None:
         """Returns what is kept of the VMs that run; raises ScanStoreError."""
         async with self._ready(scan_id):
             try:
-                row = await self._table.get_entity(scan_id, _SCAN_ROW, select=["RunningRows"])
+                row = await self._table.get_entity(scan_id, _SCAN_ROW)
                 number = row.get("RunningRows")
                 if not isinstance(number, int):
                     return None
@@ -141,7 +142,7 @@ class TableScans:
                 {"PartitionKey": scan_id, "RowKey": row["RowKey"]}
                 async for row in self._rows(scan_id, ["RowKey"], first, end)
             ]
-            await self._transact(scan_id, "delete", rows, {})
+            await self._transact(scan_id, TransactionOperation.DELETE, rows, {})
 
     @asynccontextmanager
     async def _ready(self, scan_id: str) -> AsyncIterator[None]:
@@ -174,7 +175,11 @@ class TableScans:
                 yield row
 
     async def _transact(
-        self, scan_id: str, operation: str, rows: Sequence[Row], options: Mapping[str, Any]
+        self,
+        scan_id: str,
+        operation: TransactionOperation,
+        rows: Sequence[Row],
+        options: Mapping[str, Any],
     ) -> None:
         async with self._ready(scan_id):
             for start in range(0, len(rows), _BATCH):

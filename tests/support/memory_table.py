@@ -48,14 +48,12 @@ class MemoryTable:
             raise ResourceExistsError("there is one")
         self.rows[_key(row)] = dict(row)
 
-    async def get_entity(
-        self, partition: str, row: str, *, select: list[str] | None = None
-    ) -> Mapping[str, Any]:
+    async def get_entity(self, partition: str, row: str) -> Mapping[str, Any]:
         """Returns a row; raises ResourceNotFoundError."""
         self._check()
         if (partition, row) not in self.rows:
             raise ResourceNotFoundError("there is none")
-        return _selected(self.rows[partition, row], select)
+        return self.rows[partition, row]
 
     async def update_entity(
         self, row: Mapping[str, Any], mode: UpdateMode = UpdateMode.MERGE
@@ -102,17 +100,13 @@ class MemoryTable:
                 _COMPARED[compared](row[name], parameters[value.removeprefix("@")])
                 for name, compared, value in wanted
             ):
-                shown = _selected(row, select)
+                shown = {name: row[name] for name in row if select is None or name in select}
                 self.shown |= shown.keys()
                 yield shown
 
     def _check(self) -> None:
         if not self._is_there:
             raise ResourceNotFoundError("there is no such table")
-
-
-def _selected(row: Mapping[str, Any], select: list[str] | None) -> Mapping[str, Any]:
-    return {name: value for name, value in row.items() if select is None or name in select}
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:
