@@ -125,6 +125,33 @@ async def test_counting_reads_only_what_it_counts() -> None:
     assert table.shown == {"Ending", "Critical", "Reboot", "At"}
 
 
+async def test_forgetting_reads_only_the_keys() -> None:
+    """Of as many rows."""
+    table = MemoryTable()
+    store = _store(table)
+    await store.expect(SCAN_ID, [vm("vm-1")])
+    await store.sum_up(SCAN_ID)
+    assert table.shown == {"RowKey"}
+
+
+async def test_rows_that_stay_are_an_error_of_the_store() -> None:
+    """It names the scan, which is summed up by then: a repeat deletes the rest."""
+
+    class Keeping(MemoryTable):
+        """A table that deletes nothing."""
+
+        async def submit_transaction(self, operations: object) -> None:
+            """Raises what the SDK does."""
+            del operations
+            raise ServiceRequestError("no answer")
+
+    row = {"PartitionKey": SCAN_ID, "RowKey": "vm|1|group|vm-1"}
+    store = _store(Keeping([row]))
+    with pytest.raises(ScanStoreError) as error:
+        await store.sum_up(SCAN_ID)
+    assert error.value.scan_id == SCAN_ID
+
+
 async def test_times_are_in_utc() -> None:
     """Whatever offset a row's time comes with."""
     elsewhere = NOW.astimezone(timezone(timedelta(hours=2)))
@@ -139,9 +166,9 @@ async def test_times_are_in_utc() -> None:
     state, tally = await store.state(SCAN_ID), await store.tally(SCAN_ID)
     assert state == ScanState(NOW, summed_up=True)
     assert state is not None
-    assert state.started_at.utcoffset() == timedelta(0)
+    assert state.started_at.tzinfo is UTC  # wherever the worker runs
     assert tally.last_at is not None
-    assert tally.last_at.utcoffset() == timedelta(0)
+    assert tally.last_at.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
