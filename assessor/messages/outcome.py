@@ -260,10 +260,7 @@ def _result_data(ended: Finished | Refused, raw: Json, about: _About) -> dict[st
     missing, truncated = None, 0
     error = ended.result.error if isinstance(ended, Finished) else ended.error
     if isinstance(ended, Finished):
-        missing, truncated = (
-            ended.patches_missing,
-            ended.result.hidden,
-        )
+        missing, truncated = ended.patches_missing, ended.result.hidden
     own = render(
         CompletedData(
             **about,

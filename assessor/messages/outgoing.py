@@ -13,7 +13,6 @@ from assessor.messages.outcome import Outcome
 from assessor.messages.owner_tags import NO_TAGS, OwnerTags
 from assessor.messages.patches import most_important_first
 from assessor.messages.records import rejection_record
-from assessor.tag_names import property_name
 from assessor.telemetry.records import Record
 
 MAX_BODY_BYTES: Final = 240 * 1024
@@ -45,11 +44,10 @@ def outcome_message(
     tags: OwnerTags = NO_TAGS,
 ) -> OutgoingMessage:
     """Returns the message that publishes `outcome`, cut to size where it has to be."""
-    carried = tags.of(outcome.vm.tags) if outcome.vm is not None else {}
+    has = outcome.vm.tags if outcome.vm is not None else None
+    carried = tags.of(has)
     data = outcome.data | {"customProperties": carried} if carried else outcome.data
-    properties = properties_of(data) | {
-        property_name(name): value for name, value in carried.items()
-    }
+    properties = properties_of(data) | tags.properties(has)
     whole = _outcome_event(outcome, data, properties, traceparent)
     if len(whole.body) <= max_body_bytes:
         return whole
