@@ -145,6 +145,16 @@ async def test_a_list_is_read_in_the_charset_that_it_names(charset: str) -> None
     assert [dict(vm.tags) for vm in page.vms] == [{"ort": "Köln"}]
 
 
+async def test_a_list_that_says_not_what_it_is_is_read_from_its_bytes() -> None:
+    """A header that is missing is no reason to wait."""
+    bare = {
+        "StatusCode": 200,
+        "ResponseHeaders": {},
+        "ResponseBody": json.dumps({"value": [ENTRY]}),
+    }
+    assert await over(RecordedArm([bare])).page(SCOPE, None) == Page((LISTED,))
+
+
 async def test_a_list_that_does_not_come_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
