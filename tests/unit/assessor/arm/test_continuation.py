@@ -467,6 +467,10 @@ def _nested(depth: int) -> object:
             "it holds a header that the SDK does not keep",
         ),
         (_token(_changed("response.content", "%")), "the response in it can't be decoded"),
+        (
+            _token(_changed("response.content", f"%{_content({})}")),
+            "the response in it can't be decoded",
+        ),
         (_token(_changed("response.headers", {})), "it names no operation"),
         (
             _token(_changed("context.deserialized_data", _nested(2000))),

@@ -134,6 +134,11 @@ def test_the_first_line_of_the_table_counts_not_the_first_error() -> None:
     assert hint_for(None) is None
 
 
+def test_a_line_that_names_what_the_message_says_applies_by_its_words_alone() -> None:
+    """A code would leave its places without a text."""
+    assert [rule for rule in HINTS if "{" in rule.action and (rule.codes or not rule.says)] == []
+
+
 @pytest.mark.parametrize("code", ["InternalError", "DeadlineExceeded", "", "Conflict"])
 def test_what_nobody_can_act_on_has_no_hint(code: str) -> None:
     """The field is absent."""
