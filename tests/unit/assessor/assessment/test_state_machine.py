@@ -36,6 +36,7 @@ ACTIVITY = "14e074b4-2fd7-4d20-8b3b-5339add89570"
 OTHER_ACTIVITY = "68f8b292-dfc2-4646-9781-33cc88631968"
 RUNNING = VirtualMachine(VM, location="eastus", power_state="running", agent_state="Ready")
 RESULT = {"status": "Succeeded", "assessmentActivityId": ACTIVITY, "availablePatches": []}
+PROBLEM = ApiError("ServiceUnavailable", "x")
 
 
 @pytest.fixture
@@ -224,17 +225,20 @@ async def test_an_assessment_that_began_after_the_request_answers_it(
     """A redelivered request whose operation has ended meanwhile does not begin another."""
     started = new.request.enqueued_at + timedelta(seconds=1)
     clock.advance(3600)
-    arm.reads = [
-        replace(
-            RUNNING,
-            last_assessment=summary(status="Succeeded", startTime=started.isoformat()),
-        )
-    ]
+    told = summary(status="Succeeded", startTime=started.isoformat())
+    vm = replace(RUNNING, last_assessment=told)
+    arm.reads = [vm]
     arm.polls = [Ended(parse_result(RESULT), started, clock.now())]
 
-    step = await machine.advance(new)
+    step = await machine.advance(replace(new, attempt=4, problem=PROBLEM))
 
-    assert isinstance(step, Done)
+    progress = replace(
+        new,
+        vm=vm,
+        operation=replace(own_operation(new, started), token="adopted-token", adopted=True),
+        expected=await machine.starter.durations.expect(vm),
+    )
+    assert step == Done(progress, Finished(parse_result(RESULT), clock.now(), 3_599.0))
     assert arm.effects == ["read vm-1", f"adopt vm-1 {ACTIVITY}", "poll vm-1 adopted-token"]
 
 
@@ -382,7 +386,7 @@ async def test_a_refused_token_is_a_failed_assessment(
 
 
 async def test_a_failed_operation_is_a_failed_assessment(
-    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress
+    machine: StateMachine, arm: FakeArm, begun: AssessmentProgress, clock: FakeClock
 ) -> None:
     """ARM's own error is kept whole."""
     error = refusal(Phase.POLL, 200, "VMExtensionHandlerNonTransientError")
@@ -390,10 +394,7 @@ async def test_a_failed_operation_is_a_failed_assessment(
 
     step = await machine.advance(begun)
 
-    assert isinstance(step, Done)
-    assert isinstance(step.conclusion, Refused)
-    assert step.conclusion.error == error.error
-    assert step.conclusion.activity_id == ACTIVITY
+    assert step == Done(begun, Refused(error.error, clock.now(), ACTIVITY, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -585,9 +586,6 @@ async def test_an_operation_is_polled_at_its_deadline_whatever_is_held_back(
     assert isinstance(await machine.advance(begun), Done)
 
 
-PROBLEM = ApiError("ServiceUnavailable", "x")
-
-
 async def test_what_was_waited_out_is_over_once_something_is_begun(
     machine: StateMachine, arm: FakeArm, new: AssessmentProgress, clock: FakeClock
 ) -> None:
@@ -719,10 +717,10 @@ async def test_only_a_throttled_poll_holds_polls_back(
 async def test_polls_that_are_held_back_are_no_problem_of_the_request(
     machine: StateMachine, begun: AssessmentProgress, clock: FakeClock
 ) -> None:
-    """It waits as it is: what it counted and waited out before stays."""
+    """It waits as it is, for however short: what it counted and waited out before stays."""
     now = clock.now()
-    machine.follower.limiter.close(Region.of(VM.subscription_id, None), now)
-    machine.follower.limiter.close(Region.of(VM.subscription_id, None), now + timedelta(seconds=30))
+    until = now + timedelta(seconds=0.5)
+    machine.follower.limiter.close(Region.of(VM.subscription_id, None), until)
     waited = replace(begun, attempt=2, problem=PROBLEM)
 
     step = await machine.advance(waited)
@@ -730,6 +728,7 @@ async def test_polls_that_are_held_back_are_no_problem_of_the_request(
     assert isinstance(step, Later)
     assert step.progress == waited.rescheduled(now, attempt=2)
     assert step.why == "polls are held back"
+    assert until < step.at < until + timedelta(seconds=0.1)
 
 
 async def test_a_region_that_is_held_back_is_waited_for(
@@ -869,16 +868,25 @@ async def test_a_conflict_is_believed_after_three_looks_unless_somebody_is_at_wo
     machine: StateMachine,
     arm: FakeArm,
     new: AssessmentProgress,
+    clock: FakeClock,
     attempt: int,
     not_adopted: tuple[str, ...],
     is_believed: object,
 ) -> None:
     """What was adopted and is no assessment holds the VM until it ends."""
-    arm.reads, arm.begins = [RUNNING], [refusal(Phase.BEGIN, 409, "OperationNotAllowed")]
+    error = refusal(Phase.BEGIN, 409, "OperationNotAllowed")
+    arm.reads, arm.begins = [RUNNING], [error]
+    progress = replace(new, vm=RUNNING, attempt=attempt, not_adopted=not_adopted)
 
-    step = await machine.advance(replace(new, attempt=attempt, not_adopted=not_adopted))
+    step = await machine.advance(progress)
 
-    assert isinstance(step, Done) is is_believed
+    now = clock.now()
+    if is_believed:
+        assert step == Done(progress, Refused(error.error, now))
+        return
+    waits = replace(progress, problem=error.error).rescheduled(now, attempt=attempt + 1)
+    delay = timedelta(seconds=backoff.delay(attempt, None, Random(1)))
+    assert step == Later(waits, now + delay, judge(error).why)
 
 
 LOST = refusal(Phase.POLL, 404, "NotFound")
@@ -966,11 +974,11 @@ async def test_an_image_that_azure_does_not_assess_is_skipped(
     words = "The selected VM image is not supported for VM Guest patch operations."
     error = ArmError(phase, 400, ApiError("OperationNotAllowed", words))
     arm.reads, arm.begins, arm.polls = [RUNNING], [error], [error]
+    progress = begun if phase is Phase.POLL else replace(begun, operation=None)
 
-    step = await machine.advance(begun if phase is Phase.POLL else replace(begun, operation=None))
+    step = await machine.advance(progress)
 
-    assert isinstance(step, Done)
-    assert step.conclusion == machine.steps.unsupported(begun, error.error).conclusion
+    assert step == machine.steps.unsupported(progress, error.error)
 
 
 class SlowReads(FakeArm):
