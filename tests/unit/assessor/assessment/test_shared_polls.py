@@ -263,10 +263,11 @@ async def test_a_refusal_is_no_answer_to_who_comes_later() -> None:
 
 
 class CheckingArm(SlowArm):
-    """Refuses the first poll's token, as ARM's client does by itself, and notes all polls."""
+    """Refuses the first two polls' token, as ARM's client does by itself, and notes all polls."""
 
-    def __init__(self, *polls: Running | Ended) -> None:
-        super().__init__(polls=[TokenRefusedError("a URL is not https"), *polls])
+    def __init__(self, answer: Running | Ended) -> None:
+        refused = TokenRefusedError("a URL is not https")
+        super().__init__(polls=[refused, refused, answer])
         self.asked: list[tuple[VirtualMachineId, str, str]] = []
 
     async def poll(self, vm_id: VirtualMachineId, token: str, activity_id: str) -> Running | Ended:
@@ -290,13 +291,14 @@ async def test_a_token_that_is_refused_for_one_request_is_checked_for_each(
     """The refusal is its own; whoever waited for it polls by itself, by its own schedule."""
     arm = CheckingArm(answer)
     shared = SharedPolls(arm, FakeClock())
-    first, second = (
+    asking = [
         asyncio.ensure_future(shared.poll(VM_ID, "token", ACTIVITY_ID, follower, _in_30))
-        for follower in ("r-1", "r-2")
-    )
+        for follower in ("r-1", "r-2", "r-3")
+    ]
     await asyncio.sleep(0)
     arm.gate.set()
-    refused, shown = await asyncio.gather(first, second, return_exceptions=True)
-    assert isinstance(refused, TokenRefusedError)
-    assert shown == polled
-    assert arm.asked == [(VM_ID, "token", ACTIVITY_ID)] * 2
+    first, second, third = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(first, TokenRefusedError)
+    assert isinstance(second, TokenRefusedError)
+    assert third == polled
+    assert arm.asked == [(VM_ID, "token", ACTIVITY_ID)] * 3
