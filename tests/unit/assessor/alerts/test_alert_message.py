@@ -127,9 +127,9 @@ def test_the_alerts_of_a_removed_vm_fit_both_schemas() -> None:
 def test_filters_see_what_the_contract_names() -> None:
     """Rule, severity and change beside what an outcome has; what is unknown is absent."""
     (fired,) = alerts_of(completed(0, ["openssl"], count=1))
-    message = alert_message(replace(fired, location=None), style=STYLE)
+    message = alert_message(fired, style=STYLE)
     essentials = body(message)["data"]["data"]["essentials"]
-    assert message.application_properties == {
+    expected = {
         "type": "PatchAssessor.AlertFired",
         "schemaId": "azureMonitorCommonAlertSchema",
         "alertRule": "CriticalOrSecurityPatchesAvailable",
@@ -146,10 +146,15 @@ def test_filters_see_what_the_contract_names() -> None:
         "resourceGroupName": VM_ID.resource_group,
         "vmName": VM_ID.name,
         "vmId": str(VM_ID),
+        "location": "eastus",
         "osType": "Windows",
         "requestId": "completed-0",
         "tag_env": "test",
     }
+    assert message.application_properties == expected
+    del expected["location"]
+    nowhere = alert_message(replace(fired, location=None), style=STYLE)
+    assert nowhere.application_properties == expected
 
 
 def test_the_event_id_is_the_message_id() -> None:
