@@ -32,6 +32,7 @@ _SHARES: Final = {
     "edge request": 0.04,
     "edge identity-answer": 0.006,
     "test_a_row_of_any_age_is_read_or_set_aside": 0.005,
+    "test_the_rows_of_a_scan_are_read_whatever_is_in_them": 0.005,
     "test_settings_are_read_or_refused_by_name": 0.005,
     "test_a_request_of_any_form_is_answered": 0.003,
     "test_a_cloud_event_of_any_form_is_answered": 0.003,

@@ -21,12 +21,14 @@ from assessor.arm.access_token import Origin
 from assessor.arm.continuation import TokenRefusedError, check
 from assessor.posture.model import Posture
 from assessor.posture.row import RowError, from_row, to_row
+from assessor.scans.tables import TableScans
 from assessor.settings import Settings
 from tests.fuzz import inputs
 from tests.fuzz.edges import read_or_refuse
 from tests.fuzz.world import Answer, World
 from tests.support import event_grid
-from tests.support.builders import SUBSCRIPTION, VM_ID, json_values, vm_json
+from tests.support.builders import NOW, SUBSCRIPTION, VM_ID, json_values, vm_json
+from tests.support.memory_table import MemoryTable
 
 pytestmark = pytest.mark.deep
 
@@ -193,3 +195,26 @@ def test_a_row_of_any_age_is_read_or_set_aside(columns: dict[str, Any]) -> None:
     """A row that can't be read raises the one error that has it set aside."""
     with suppress(RowError):
         from_row(to_row(_POSTURE, ALERT_COLUMNS) | columns, ALERT_COLUMNS)
+
+
+_SCAN_COLUMNS: Final = (
+    *("StartedAt", "Expanded", "SummedUp", "RunningRows", "Digests"),
+    *("Ending", "Critical", "Reboot", "At", "Other"),
+)
+
+
+@given(st.dictionaries(st.sampled_from(_SCAN_COLUMNS), _VALUE, max_size=5))
+def test_the_rows_of_a_scan_are_read_whatever_is_in_them(columns: dict[str, Any]) -> None:
+    """What this version does not know counts as not there."""
+    keys = ("scan", "running|00000", f"vm|{SUBSCRIPTION}|group|vm-1")
+    table = MemoryTable({"PartitionKey": "scan", "RowKey": key} | columns for key in keys)
+    store = TableScans(table)  # type: ignore[arg-type] # the few methods of it that are called
+
+    async def read() -> None:
+        await store.open("scan", NOW)
+        await store.state("scan")
+        await store.running("scan")
+        assert (await store.tally("scan")).requested == 1
+        assert await store.is_pending("scan") == (columns.get("Ending") is None)
+
+    _run(read())

@@ -1,12 +1,10 @@
 """Scans in Azure Tables: the rows that they are, which the next version reads too."""
 
-from datetime import UTC, timedelta, timezone
+from datetime import timedelta, timezone
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
 from azure.data.tables import UpdateMode
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from assessor.ports import ScanStore
 from assessor.scan_account import RUNNING_DIGEST_BYTES, Concluded, Ending, ScanState
@@ -14,7 +12,6 @@ from assessor.scans.store import ScanStoreError
 from assessor.scans.tables import TableScans
 from tests.support.builders import NOW, SUBSCRIPTION
 from tests.support.memory_table import MemoryTable
-from tests.support.properties import tries
 from tests.support.scan_store import ScanStoreContract
 from tests.support.scans import SCAN_ID, vm
 
@@ -190,30 +187,6 @@ async def test_an_outcome_that_only_a_later_version_can_read_is_missing_in_the_s
     assert not await store.is_pending(SCAN_ID)
     tally = await store.tally(SCAN_ID)
     assert (tally.requested, tally.assessed, tally.missing) == (2, 1, 1)
-
-
-_VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.text(max_size=9), st.binary(max_size=40)
-) | st.datetimes(timezones=st.just(UTC))
-_COLUMNS = ("StartedAt", "Expanded", "SummedUp", "RunningRows", "Digests", "Ending", "At")
-
-
-@settings(max_examples=tries(200))
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(_COLUMNS, _VALUES)))
-async def test_no_row_is_too_odd_to_be_read(columns: dict[str, object]) -> None:
-    """Whatever is in its columns, each is one that this version knows or is not there."""
-    table = MemoryTable(
-        [
-            {"PartitionKey": SCAN_ID, "RowKey": key} | columns
-            for key in ("scan", "running|00000", f"vm|{SUBSCRIPTION}|group|vm-1")
-        ]
-    )
-    store = _store(table)
-    assert (await store.open(SCAN_ID, NOW)).started_at in {NOW, columns.get("StartedAt")}
-    await store.state(SCAN_ID)
-    await store.running(SCAN_ID)
-    assert (await store.tally(SCAN_ID)).requested == 1
-    assert await store.is_pending(SCAN_ID) == (columns.get("Ending") is None)
 
 
 async def test_a_row_that_goes_between_two_reads_is_as_if_it_were_made_now() -> None:
