@@ -408,11 +408,18 @@ def app_with_calls(directory: Path, calls: int) -> Path:
 
 
 def _entities(directory: Path, plan: Plan) -> Path:
-    """Writes the real list of entities, with other locks, and returns the file."""
+    """Writes the real list of entities, with other locks, and returns the file.
+
+    What is published is kept as long as in Azure, for it is read at the end: the list is the
+    emulator's, which keeps a message for an hour at the most.
+    """
     config = json.loads((_ROOT / "infra" / "servicebus.json").read_text())
     for namespace in config["UserConfig"]["Namespaces"]:
         for queue in namespace["Queues"]:
             queue["Properties"]["LockDuration"] = plan.lock
+        for topic in namespace["Topics"]:
+            for each in (topic, *topic["Subscriptions"]):
+                each["Properties"]["DefaultMessageTimeToLive"] = "P14D"
     path = directory / "servicebus.json"
     path.write_text(json.dumps(config))
     return path
