@@ -1,6 +1,6 @@
 """Scans in Azure Tables: the rows that they are, which the next version reads too."""
 
-from datetime import timedelta, timezone
+from datetime import UTC, timedelta, timezone
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
