@@ -53,6 +53,6 @@ def test_each_explanation_is_of_a_line_that_stands_in_its_module() -> None:
     """So that code that changes takes its explanations along."""
     for change, why in read_explained(_LIST).items():
         module = Path(*change.module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
-        squeezed = " ".join(module.split())
+        squeezed = " ".join(map(str.strip, module.splitlines()))
         assert change.was in squeezed, change
         assert why, change
