@@ -32,7 +32,7 @@ endif
 
 $(READY): requirements-dev.txt requirements-worker.txt
 	@chosen=$$(scripts/choose-python $(PYTHON)) \
-	  && echo "Setting up $(VENV) with $$chosen ($$($$chosen -V)): one to two minutes" \
+	  && echo "Setting up $(VENV) with $$chosen ($$($$chosen -V)): about a minute" \
 	  && $$chosen -m venv --clear $(VENV)
 	@scripts/install $(VENV) --requirement requirements-dev.txt
 	@$(BIN)/python $(PIP) --no-deps --ignore-requires-python --requirement requirements-worker.txt

@@ -28,7 +28,7 @@ SECONDS_OF_REAL_PARTS = 10.0
 # The machine's speed decides no test. `make test` tries some examples of each property, other ones
 # with each seed, and `make test-deep` many; on CI the same ones are tried each time.
 settings.register_profile(
-    "quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=10
+    "quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=7
 )
 settings.register_profile("deep", settings.get_profile("quick"), max_examples=200)
 settings.register_profile("ci", settings.get_profile("quick"), derandomize=True, print_blob=True)

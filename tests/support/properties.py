@@ -4,7 +4,7 @@ from hypothesis import settings
 
 
 def tries(deep: int) -> int:
-    """Returns how many examples to try: so many in `make test-deep`, a twentieth in `make test`.
+    """Returns how many examples to try: so many in `make test-deep`, a few of them in `make test`.
 
     The number is set in proportion to what the profiles of tests/conftest.py try of any property.
 

@@ -10,6 +10,7 @@ from tests.simulation.fleet import FleetSpec, make_vms
 from tests.simulation.rounds import PublishedOutcome, Round
 
 
+@pytest.mark.deep  # it scans a fleet twice
 def test_a_known_fleet_is_polled_less_often() -> None:
     """The second scan costs fewer calls than the first: the app has learned."""
     readings = Readings.of(calls.readings_of([calls.scan_twice(calls.spec_of(12))]))
@@ -47,6 +48,7 @@ def test_the_floor_is_what_the_bucket_holds_and_then_its_refill() -> None:
     assert makespan.token_at(9_999) == pytest.approx(9_400 * 0.3)
 
 
+@pytest.mark.deep  # it scans a fleet
 def test_no_scan_is_faster_than_the_floor() -> None:
     """The same durations in the same order: a scan ends after the floor does, and soon after."""
     readings = Readings.of(makespan.measure([12]))

@@ -425,14 +425,25 @@ def test_whatever_is_accepted_leads_to_the_origin_and_subscription_only(
 @given(st.integers(100, 5000), st.sampled_from(["context.deserialized_data", "response.content"]))
 def test_data_that_is_nested_deep_is_no_trouble(depth: int, place: str) -> None:
     """Read or refused; nothing else is raised."""
-    nested = "[" * depth + "]" * depth
-    value = base64.b64encode(nested.encode()).decode() if place == "response.content" else "NESTED"
-    text = json.dumps({"version": 1, "data": _changed(place, value)}).replace('"NESTED"', nested)
     try:
-        checked = check(base64.b64encode(text.encode()).decode(), _ORIGIN)
+        checked = check(_nested(depth, place), _ORIGIN)
     except TokenRefusedError:
         return
     assert _leads_nowhere_else(checked)
+
+
+def test_data_that_is_nested_too_deep_is_refused() -> None:
+    """Python 3.11 does not decode it; later ones do."""
+    with pytest.raises(TokenRefusedError) as refused:
+        check(_nested(2000, "context.deserialized_data"), _ORIGIN)
+    assert refused.value.problem in {"it can't be decoded", "the data in it is nested too deep"}
+
+
+def _nested(depth: int, place: str) -> str:
+    nested = "[" * depth + "]" * depth
+    value = base64.b64encode(nested.encode()).decode() if place == "response.content" else "NESTED"
+    text = json.dumps({"version": 1, "data": _changed(place, value)}).replace('"NESTED"', nested)
+    return base64.b64encode(text.encode()).decode()
 
 
 def test_the_problem_is_told_without_the_tokens_text() -> None:
@@ -441,13 +452,6 @@ def test_the_problem_is_told_without_the_tokens_text() -> None:
         check(_token(_changed("request.url", "https://evil.example/secret")), _ORIGIN)
     assert refused.value.problem == "a URL leads away from the configured ARM endpoint"
     assert "evil" not in str(refused.value)
-
-
-def _nested(depth: int) -> object:
-    value: object = "x"
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 @pytest.mark.parametrize(
@@ -472,10 +476,6 @@ def _nested(depth: int) -> object:
             "the response in it can't be decoded",
         ),
         (_token(_changed("response.headers", {})), "it names no operation"),
-        (
-            _token(_changed("context.deserialized_data", _nested(2000))),
-            "the data in it is nested too deep",
-        ),
         (
             _token(_changed("response.headers.location", f"{_ENDPOINT}{VM_ID}")),
             "a URL is not that of an operation of Microsoft.Compute",
