@@ -31,8 +31,8 @@ _SOCKET_PATH = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def port() -> AsyncIterator[int]:
     """The port of a console over a small fleet."""
-    async with rig(3) as address:
-        yield int(address.rpartition(":")[2])
+    async with rig(3) as running:
+        yield int(running.address.rpartition(":")[2])
 
 
 async def status(port: int, path: str, headers: list[tuple[str, str]]) -> int:
