@@ -30,7 +30,7 @@ SECONDS_OF_REAL_PARTS = 10.0
 settings.register_profile(
     "quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=7
 )
-settings.register_profile("deep", settings.get_profile("quick"), max_examples=200)
+settings.register_profile("deep", settings.get_profile("quick"), max_examples=100)
 settings.register_profile("ci", settings.get_profile("quick"), derandomize=True, print_blob=True)
 settings.register_profile("ci-deep", settings.get_profile("deep"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "quick")

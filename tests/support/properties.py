@@ -1,16 +1,17 @@
 """How many examples a property test tries, where the profile's own number does not do."""
 
+from typing import Final
+
 from hypothesis import settings
 
+_USUAL: Final = 200
 
-def tries(deep: int) -> int:
-    """Returns how many examples to try: so many in `make test-deep`, a few of them in `make test`.
 
-    The number is set in proportion to what the profiles of tests/conftest.py try of any property.
+def tries(weight: int) -> int:
+    """Returns how many examples to try: of a test that weighs 200, as many as of any other.
 
     Args:
-        deep: examples in `make test-deep`.
+        weight: less for a test whose examples are dear, more for one that needs many.
     """
-    profile = settings.get_profile("deep").max_examples
-    share = settings.get_profile(settings.get_current_profile_name()).max_examples / profile
-    return max(3, round(deep * min(1.0, share)))
+    usual = settings.get_profile(settings.get_current_profile_name()).max_examples
+    return max(3, round(weight * min(1.0, usual / _USUAL)))
