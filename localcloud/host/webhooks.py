@@ -2,8 +2,9 @@
 
 As the Event Grid extension's: it answers the validation handshake of both schemas by itself, runs
 the function once for each event of a delivery, and answers 202 when all of them succeeded, 500
-otherwise, so that Event Grid delivers again. Left out: the system key (it listens on the loopback
-interface only), and the trigger metadata.
+otherwise, so that Event Grid delivers again. A host that is on its way up or down answers 503, as
+the host's availability check does: Event Grid gives an event up at a 404. Left out: the system key
+(it listens on the loopback interface only), and the trigger metadata.
 """
 
 import asyncio
@@ -30,21 +31,25 @@ RunEvent = Callable[[dict[str, Any]], Awaitable[bool]]
 
 
 class EventGridListener:
-    """Serves one function's Event Grid trigger while it is attached to the webhook."""
+    """Serves one function's Event Grid trigger between its start and its stop."""
 
-    def __init__(self, name: str, run: RunEvent, attached: "dict[str, EventGridListener]") -> None:
-        self._name = name
+    def __init__(self, run: RunEvent) -> None:
         self._run = run
-        self._attached = attached
         self._running: set[asyncio.Task[bool]] = set()
+        self._takes_more = False
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether deliveries are taken."""
+        return self._takes_more
 
     async def start(self) -> None:
         """Take deliveries."""
-        self._attached[self._name] = self
+        self._takes_more = True
 
     def stop(self) -> None:
         """Take no further deliveries."""
-        self._attached.pop(self._name, None)
+        self._takes_more = False
 
     async def drained(self) -> None:
         """Wait until nothing is in flight."""
@@ -73,7 +78,7 @@ _REQUEST = Activity(
 
 
 class EventGridWebhook:
-    """The webhook, and what is attached to it.
+    """The webhook, and the functions that it serves.
 
     Attributes:
         url: Where it listens; a function's name goes into the query.
@@ -81,7 +86,7 @@ class EventGridWebhook:
 
     def __init__(self) -> None:
         self.url = ""
-        self._attached: dict[str, EventGridListener] = {}
+        self._listeners: dict[str, EventGridListener] = {}
 
     def listener(
         self,
@@ -103,14 +108,23 @@ class EventGridWebhook:
             )
             return await invocations.run(function, request, "event")
 
-        return EventGridListener(function.name, run, self._attached)
+        return self.attach(function.name, run)
+
+    def attach(self, name: str, run: RunEvent) -> EventGridListener:
+        """Serve a function of that name.
+
+        Returns:
+            Its listener, which takes nothing yet.
+        """
+        self._listeners[name] = EventGridListener(run)
+        return self._listeners[name]
 
     async def post(self, request: web.Request) -> web.Response:
         """Take a delivery, or the handshake of the Event Grid schema."""
         name = request.query.get("functionName", "")
-        listener = self._attached.get(name)
-        if listener is None:
-            return web.Response(status=404, text=f"cannot find function: '{name}'")
+        listener = self._listeners.get(name)
+        if listener is None or not listener.takes_more:
+            return _refusal(name, is_known=listener is not None)
         try:
             events = _events(await request.read())
         except ValueError:
@@ -157,6 +171,12 @@ async def event_grid_webhook(port: int = 0) -> AsyncIterator[EventGridWebhook]:
         yield webhook
     finally:
         await runner.cleanup()
+
+
+def _refusal(name: str, *, is_known: bool) -> web.Response:
+    if is_known:
+        return web.Response(status=503, text="Function host is not running.")
+    return web.Response(status=404, text=f"cannot find function: '{name}'")
 
 
 def _events(body: bytes) -> list[dict[str, Any]]:

@@ -172,15 +172,20 @@ async def soak(minutes: float, requests_a_second: float, folder: Path) -> bool:
             # Not harness.until_told: a host that ended and was replaced is no failure here.
             owed = load.owed.total()
             what = f"{owed} outcomes and nothing left in the queues"
-            await eventually(lambda: harness.is_told(owed), what, _FINISH_SECONDS)
+            try:
+                await eventually(lambda: harness.is_told(owed), what, _FINISH_SECONDS)
+            except AssertionError as error:
+                print(error)  # the account says which are missing
             watching.cancel()
         told = account(load.owed, await harness.outcomes())
         dead = [(await harness.counts(each)).dead_letter for each in (REQUESTS, IN_PROGRESS)]
+        left = await harness.left()
     before, after = _thirds(samples, began, sent_in)
     checks = {
         f"of {load.owed.total()} outcomes {sum(told.missing.values())} missing": not told.missing,
         f"beyond these: {told.beyond or 'none'}": not told.beyond,
         f"dead letters: {sum(dead)}": not any(dead),
+        f"messages left: {left}": not left,
         _said("memory, MB", before, after, lambda each: each.kilobytes / 1024): _median(
             after, lambda each: each.kilobytes
         )
