@@ -31,25 +31,24 @@ RunEvent = Callable[[dict[str, Any]], Awaitable[bool]]
 
 
 class EventGridListener:
-    """Serves one function's Event Grid trigger between its start and its stop."""
+    """Serves one function's Event Grid trigger between its start and its stop.
+
+    Attributes:
+        takes_more: Whether deliveries are taken.
+    """
 
     def __init__(self, run: RunEvent) -> None:
         self._run = run
         self._running: set[asyncio.Task[bool]] = set()
-        self._takes_more = False
-
-    @property
-    def takes_more(self) -> bool:
-        """Whether deliveries are taken."""
-        return self._takes_more
+        self.takes_more = False
 
     async def start(self) -> None:
         """Take deliveries."""
-        self._takes_more = True
+        self.takes_more = True
 
     def stop(self) -> None:
         """Take no further deliveries."""
-        self._takes_more = False
+        self.takes_more = False
 
     async def drained(self) -> None:
         """Wait until nothing is in flight."""
